@@ -1,0 +1,5 @@
+"""`python -m miacap` is `miacap`."""
+
+from miacap.cli import main
+
+main()

@@ -1,0 +1,162 @@
+"""Frozen settings <-> JSON, with an error that names the wrong setting and the nearest known one.
+
+Settings are frozen dataclasses whose fields are bool, int, float, str, None,
+tuples of these, Literal choices, dictionaries of strings, unions, or other settings.
+"""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from miacap.errors import SettingsError, nearest
+
+S = TypeVar("S")
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """Give settings as a mapping that JSON can hold; tuples become lists."""
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        raise TypeError(f"not settings: {settings!r}")
+    return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value
+
+
+def from_json(cls: type[S], mapping: Any, where: str) -> S:
+    """Build settings of type ``cls`` from a mapping.
+
+    Args:
+        cls: a frozen dataclass.
+        mapping: what JSON gave.
+        where: the file or option that it came from, for the message.
+
+    Raises:
+        SettingsError: an unknown name (with the nearest known one), a missing
+            one, a wrong type, or whatever the dataclass itself refuses.
+    """
+    if not isinstance(mapping, Mapping):
+        raise SettingsError(f"{where}: expected settings (name: value), got {mapping!r}.")
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in mapping:
+        if name not in fields:
+            raise SettingsError(
+                f"{where}: unknown setting {name!r}.{nearest(str(name), fields)} "
+                f"Known: {', '.join(fields)}."
+            )
+    hints = typing.get_type_hints(cls)
+    values = {
+        name: _convert(hints[name], mapping[name], f"{where}: {name}")
+        for name in fields
+        if name in mapping
+    }
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise SettingsError(f"{where}: {error}.") from None
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def override(settings: S, assignments: Iterable[str], where: str = "--set") -> S:
+    """Apply ``name=value`` assignments; dots reach into nested settings.
+
+    Values are read as JSON and, where that fails, as text. Raises SettingsError.
+    """
+    tree = to_json(settings)
+    for assignment in assignments:
+        name, sign, text = assignment.partition("=")
+        if not sign:
+            raise SettingsError(f"{where} {assignment}: write name=value.")
+        *path, last = name.strip().split(".")
+        branch = tree
+        for part in path:
+            inner = branch.get(part)
+            if not isinstance(inner, dict):
+                raise SettingsError(
+                    f"{where} {assignment}: {part!r} holds no settings."
+                    f"{nearest(part, [k for k, v in branch.items() if isinstance(v, dict)])}"
+                )
+            branch = inner
+        branch[last] = _read(text)
+    return from_json(type(settings), tree, where)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        return _convert_union(typing.get_args(hint), value, where)
+    if origin is typing.Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            names = ", ".join(str(choice) for choice in choices)
+            raise SettingsError(
+                f"{where} is one of {names}, not {value!r}."
+                f"{nearest(str(value), [str(choice) for choice in choices])}"
+            )
+        return value
+    if origin is tuple:
+        return _convert_tuple(typing.get_args(hint), value, where)
+    if origin in (dict, Mapping) or hint is dict or str(origin).endswith("Mapping'>"):
+        if not isinstance(value, Mapping):
+            raise SettingsError(f"{where} is a mapping, not {value!r}.")
+        return dict(value)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return from_json(hint, value, where)
+    return _convert_scalar(hint, value, where)
+
+
+def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in hints:
+        return None
+    errors = []
+    for hint in hints:
+        if hint is type(None):
+            continue
+        try:
+            return _convert(hint, value, where)
+        except SettingsError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _convert_tuple(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not isinstance(value, list | tuple):
+        raise SettingsError(f"{where} is a list, not {value!r}.")
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return tuple(_convert(hints[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if len(hints) != len(value):
+        raise SettingsError(f"{where} has {len(hints)} entries, not {len(value)}.")
+    return tuple(
+        _convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(hints, value, strict=True))
+    )
+
+
+def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    if hint not in kinds:
+        raise TypeError(f"{where}: settings cannot hold {hint!r}")
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif isinstance(value, hint) and (hint is not int or not isinstance(value, bool)):
+        return value
+    raise SettingsError(f"{where} is {kinds[hint]}, not {value!r}.")
