@@ -1,0 +1,76 @@
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from miacap.errors import SettingsError
+from miacap.settings import from_json, override, to_json
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 0.5
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
+@dataclass(frozen=True)
+class Outer:
+    name: str
+    width: int = 512
+    schedule: Literal["cosine", "constant"] = "cosine"
+    quick: bool = False
+    limit: int | None = None
+    words: tuple[str, ...] = ()
+    inner: Inner = field(default_factory=Inner)
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width is at least 1, not {self.width}.")
+
+
+def test_settings_survive_json() -> None:
+    settings = Outer("x", 3, "constant", True, 7, ("a", "b"), Inner(0.25, (0.1, 0.2)))
+    assert from_json(Outer, to_json(settings), "f.json") == settings
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"name": "x", "widht": 3}, r"f.json: unknown setting 'widht'. Did you mean 'width'\?"),
+        ({"name": "x", "width": "3"}, "f.json: width is a whole number, not '3'"),
+        ({"name": "x", "width": True}, "width is a whole number, not True"),
+        ({"name": "x", "quick": 1}, "quick is true or false, not 1"),
+        ({"name": "x", "schedule": "cosin"}, r"one of cosine, constant, not 'cosin'.*'cosine'"),
+        ({"name": "x", "limit": 1.5}, "limit is a whole number"),
+        ({"name": "x", "words": "ab"}, "words is a list"),
+        ({"name": "x", "inner": {"betas": [1.0]}}, r"f.json: inner: betas has 2 entries, not 1"),
+        ({"name": "x", "inner": {"rate": float("nan")}}, "rate is a number, not nan"),
+        ({"name": "x", "width": 0}, "f.json: width is at least 1, not 0"),
+        ({}, "f.json: .*missing.*'name'"),
+        ([], "expected settings"),
+    ],
+)
+def test_wrong_settings_are_named(mapping: object, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        from_json(Outer, mapping, "f.json")
+
+
+def test_override_reaches_into_nested_settings() -> None:
+    changed = override(
+        Outer("x"), ["inner.rate=1", 'words=["a"]', "name=plain words", "limit=null"]
+    )
+    assert changed.inner.rate == 1.0 and changed.words == ("a",)
+    assert changed.name == "plain words" and changed.limit is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("width", "write name=value"),
+        ("iner.rate=1", r"'iner' holds no settings. Did you mean 'inner'\?"),
+        ("inner.rat=1", r"unknown setting 'rat'. Did you mean 'rate'\?"),
+    ],
+)
+def test_wrong_overrides_are_named(assignment: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        override(Outer("x"), [assignment])
