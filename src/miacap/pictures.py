@@ -1,0 +1,216 @@
+"""Room: pictures. One batch of photos as numbers, and the only way to make one.
+
+Offers ``Pictures`` (tensors and masks), ``collate`` (ranks concepts, maps them to caption
+words, pads) and ``count_unmapped``. May import the ground floor and torch, no other room.
+
+Axis letters: B pictures, N regions, V raw region width, M concepts, A concept vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from miacap.errors import DataError, SettingsError
+
+__all__ = ["Pictures", "collate", "count_unmapped"]
+
+# miacap.text.PAD, which this room may not import; a test holds the two equal.
+_PAD = 0
+_ALIGNED_CONCEPTS = 49  # the paper's k
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One batch of pictures.
+
+    Valid rows of a matrix come first; what a mask leaves out is zero (PAD in ``concepts``).
+    """
+
+    regions: Float[Tensor, "B N V"]
+    """Image features, one row a region; float32 from ``collate``."""
+    region_mask: Bool[Tensor, "B N"]
+    """True where a region is real."""
+    concepts: Int[Tensor, "B M"]
+    """Caption-word ids, most probable first; M may be 0."""
+    concept_mask: Bool[Tensor, "B M"]
+    """True where a concept is real."""
+    names: tuple[str, ...]
+    """One id a picture."""
+    concept_scores: Float[Tensor, "B A"] | None = None
+    """Probabilities over the whole concept vocabulary."""
+    boxes: Float[Tensor, "B N 4"] | None = None
+    """x0 y0 x1 y1 of each region, relative to the photo (0 to 1)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device | str) -> "Pictures":
+        """Give the same batch on another device."""
+        return Pictures(
+            regions=self.regions.to(device),
+            region_mask=self.region_mask.to(device),
+            concepts=self.concepts.to(device),
+            concept_mask=self.concept_mask.to(device),
+            names=self.names,
+            concept_scores=None if self.concept_scores is None else self.concept_scores.to(device),
+            boxes=None if self.boxes is None else self.boxes.to(device),
+        )
+
+    def select(self, rows: Int[Tensor, " R"] | Sequence[int]) -> "Pictures":
+        """Give the pictures at these places, in this order; a place may come twice."""
+        places = torch.as_tensor(rows, dtype=torch.long, device=self.regions.device)
+        return Pictures(
+            regions=self.regions[places],
+            region_mask=self.region_mask[places],
+            concepts=self.concepts[places],
+            concept_mask=self.concept_mask[places],
+            names=tuple(self.names[place] for place in places.tolist()),
+            concept_scores=None if self.concept_scores is None else self.concept_scores[places],
+            boxes=None if self.boxes is None else self.boxes[places],
+        )
+
+
+def collate(
+    names: Sequence[str],
+    regions: Sequence[Tensor],
+    *,
+    boxes: Sequence[Tensor] | None = None,
+    scores: Sequence[Tensor] | None = None,
+    concept_words: Int[Tensor, " A"] | None = None,
+    rows: Literal["match", "aligned"] = "match",
+    concepts: int | None = None,
+) -> Pictures:
+    """Turn rows and concept scores into one batch (models.md 2.3 and 5.3).
+
+    Args:
+        names: B ids, for the batch and for messages.
+        regions: a picture's k_i x V features, half or single precision; k_i may differ.
+        boxes: a picture's k_i x 4 boxes, x0 y0 x1 y1 relative to the photo.
+        scores: a picture's A concept probabilities; None gives a batch without concepts.
+        concept_words: caption-word id of each of the A concepts; -1 where the concept is no
+            caption word: such a concept is left out (``count_unmapped`` counts them).
+        rows: ``match`` gives each picture as many concepts as it has regions; ``aligned``
+            gives every picture ``concepts`` many, or all that can be ranked if fewer.
+        concepts: how many, under ``aligned`` alone; 49 unless told.
+
+    Returns:
+        Pictures with float32 regions; concepts by falling score, ties by concept index.
+
+    Raises:
+        DataError: nothing to collate, lengths or shapes that disagree, no rows, numbers that
+            are not finite, or fewer rankable concepts than ``match`` wants.
+        SettingsError: ``concepts`` under ``match``, or less than one.
+    """
+    if not names:
+        raise DataError("No picture to collate: a batch needs at least one.")
+    for what, given in (("regions", regions), ("boxes", boxes), ("scores", scores)):
+        if given is not None and len(given) != len(names):
+            raise DataError(f"{len(names)} pictures but {what} of {len(given)}.")
+    _check_regions(names, regions, boxes)
+    counts = torch.tensor([len(matrix) for matrix in regions])
+    features = _stack(regions)
+    _check_finite(names, features, "regions")
+    mask = torch.arange(features.shape[1]) < counts[:, None]
+    if concepts is not None and (rows == "match" or concepts < 1):
+        raise SettingsError(
+            f"concepts={concepts} with rows={rows!r}: a number of concepts (at least 1) "
+            "goes with rows='aligned'; 'match' takes as many as there are regions."
+        )
+    words, word_mask, stacked = _rank(names, counts, scores, concept_words, rows, concepts)
+    return Pictures(
+        regions=features,
+        region_mask=mask,
+        concepts=words,
+        concept_mask=word_mask,
+        names=tuple(names),
+        concept_scores=stacked,
+        boxes=None if boxes is None else _stack(boxes),
+    )
+
+
+def count_unmapped(concept_words: Int[Tensor, " A"]) -> int:
+    """Count the concepts that are no caption words (-1), for the report."""
+    return int((concept_words < 0).sum())
+
+
+def _stack(matrices: Sequence[Tensor]) -> Float[Tensor, "B N V"]:
+    # One copy: equal counts (the usual case) are stacked, others padded with zero rows.
+    first = matrices[0].shape
+    if all(matrix.shape == first for matrix in matrices):
+        return torch.stack(list(matrices)).float()
+    return pad_sequence(list(matrices), batch_first=True).float()
+
+
+def _check_regions(
+    names: Sequence[str], regions: Sequence[Tensor], boxes: Sequence[Tensor] | None
+) -> None:
+    for place, (name, matrix) in enumerate(zip(names, regions, strict=True)):
+        if matrix.ndim != 2 or len(matrix) == 0:
+            raise DataError(
+                f"Picture {name!r}: regions are a matrix of at least one row, "
+                f"not of shape {tuple(matrix.shape)}."
+            )
+        if matrix.shape[1] != regions[0].shape[1]:
+            raise DataError(
+                f"Picture {name!r}: regions are {matrix.shape[1]} wide, those of {names[0]!r} "
+                f"{regions[0].shape[1]}; extract both with the same backbone."
+            )
+        if boxes is not None and boxes[place].shape != (len(matrix), 4):
+            raise DataError(
+                f"Picture {name!r}: boxes of shape {tuple(boxes[place].shape)} "
+                f"for {len(matrix)} regions; one row x0 y0 x1 y1 a region."
+            )
+
+
+def _check_finite(names: Sequence[str], numbers: Tensor, what: str) -> None:
+    # A sum is not finite if any number is not; the exact search runs only then.
+    if bool(numbers.sum().isfinite()):
+        return
+    bad = (~numbers.isfinite()).flatten(1).any(dim=1)
+    if bool(bad.any()):
+        name = names[int(bad.nonzero()[0])]
+        raise DataError(f"Picture {name!r}: {what} hold numbers that are not finite; redo them.")
+
+
+def _rank(
+    names: Sequence[str],
+    counts: Int[Tensor, " B"],
+    scores: Sequence[Tensor] | None,
+    concept_words: Int[Tensor, " A"] | None,
+    rows: Literal["match", "aligned"],
+    concepts: int | None,
+) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"], Float[Tensor, "B A"] | None]:
+    if scores is None:
+        nothing = torch.zeros(len(names), 0, dtype=torch.long)
+        return nothing, nothing.bool(), None
+    if concept_words is None:
+        raise DataError("Concept scores need concept_words: the caption-word id of each concept.")
+    for name, vector in zip(names, scores, strict=True):
+        if vector.shape != concept_words.shape:
+            raise DataError(
+                f"Picture {name!r}: concept scores of shape {tuple(vector.shape)} for "
+                f"{len(concept_words)} concepts; they come from another extractor."
+            )
+    stacked = torch.stack(list(scores)).float()
+    _check_finite(names, stacked, "concept scores")
+    rankable = (concept_words >= 0).nonzero().squeeze(1)
+    wanted = counts if rows == "match" else torch.full_like(counts, concepts or _ALIGNED_CONCEPTS)
+    most = int(wanted.max())
+    if rows == "match" and most > len(rankable):
+        name = names[int(wanted.argmax())]
+        raise DataError(
+            f"Picture {name!r}: {most} regions but only {len(rankable)} concepts that are caption "
+            "words; use more concepts, or rows='aligned', which lets the counts differ."
+        )
+    if len(rankable) == 0:
+        raise DataError("No concept is a caption word, so none can be ranked.")
+    # Sorting stably keeps ties in the order of their concept index.
+    order = stacked[:, rankable].sort(dim=1, descending=True, stable=True).indices[:, :most]
+    mask = torch.arange(order.shape[1]) < wanted[:, None]
+    words = concept_words[rankable].long()[order]
+    return words.masked_fill(~mask, _PAD), mask, stacked
