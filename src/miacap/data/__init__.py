@@ -1,0 +1,56 @@
+"""Captions, photos and features on their way into tensors.
+
+Readers make a `Dataset` of any folder of photos with captions, `scenes` draws one, the feature
+store keeps what a backbone or a concept extractor saw, and batches join them by name.
+This room may import `text`, `metrics` (file readers), `pictures` and the ground floor; only
+`store` and `batches` import torch, so names are loaded when they are first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miacap.data.batches import Batch, Batches
+    from miacap.data.dataset import Dataset, Entry, SetAside, Source
+    from miacap.data.photos import NoPhotos, Photos
+    from miacap.data.readers import read
+    from miacap.data.scenes import draw
+    from miacap.data.store import FeatureStore, Manifest, StoreWriter
+
+_HOMES = {
+    "Batch": "batches",
+    "Batches": "batches",
+    "Dataset": "dataset",
+    "Entry": "dataset",
+    "FeatureStore": "store",
+    "Manifest": "store",
+    "NoPhotos": "photos",
+    "Photos": "photos",
+    "SetAside": "dataset",
+    "Source": "dataset",
+    "StoreWriter": "store",
+    "draw": "scenes",
+    "read": "readers",
+}
+
+__all__ = [
+    "Batch",
+    "Batches",
+    "Dataset",
+    "Entry",
+    "FeatureStore",
+    "Manifest",
+    "NoPhotos",
+    "Photos",
+    "SetAside",
+    "Source",
+    "StoreWriter",
+    "draw",
+    "read",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"miacap.data.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'miacap.data' has no attribute {name!r}")

@@ -1,0 +1,118 @@
+"""Readers: any folder or file of photos with captions becomes a `Dataset`.
+
+One file per family of formats; `read` looks at the content and picks one.
+They import the ground floor and their own room, never torch.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, get_args
+
+from miacap.data.dataset import Dataset
+from miacap.data.lines import read_text
+from miacap.data.photos import Photos
+from miacap.data.readers import coco, flickr, tables
+from miacap.data.readers.records import Reading
+from miacap.data.splits import Splits, lists_in
+from miacap.errors import DataError, UnknownName
+
+Format = Literal["flickr", "csv", "jsonl", "karpathy", "coco"]
+
+_READERS: dict[str, Callable[[list[Path]], Reading]] = {
+    "flickr": flickr.read,
+    "csv": tables.read_csv,
+    "jsonl": tables.read_json_lines,
+    "karpathy": coco.read_karpathy,
+    "coco": coco.read_coco,
+}
+_METADATA = ("metadata.jsonl", "metadata.csv")
+_CAPTIONS = ("captions.jsonl", "captions.csv", "captions.txt", "captions.json", "results.csv")
+_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json", ".gz")
+
+__all__ = ["Format", "read"]
+
+
+def read(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    photos: str | Path | Photos | None = None,
+    splits: Splits | str | Path | None = None,
+) -> Dataset:
+    """Read pictures and captions from a folder or a caption file.
+
+    Args:
+        path: a folder with a caption file in it, or the caption file.
+        format: "flickr" (token file), "csv", "jsonl", "karpathy" or "coco"; None looks.
+        photos: folder, tar, or `Photos`; None looks in the caption file's folder.
+            `NoPhotos()` reads captions alone.
+        splits: a folder of lists, or split -> list file or ids; overrides what the file
+            says, and a picture in no list gets the split "none".
+
+    Returns:
+        A dataset whose ids are file names (COCO: the image ids). Pictures without captions
+        stay; pictures without a photo and captions that cannot be read are set aside.
+
+    Raises:
+        DataError: nothing readable, no photo found, no caption at all, a name that leads out
+            of the folder, an id in two splits; the message has file and line.
+        UnknownName: no such format.
+    """
+    place = Path(path)
+    if format is not None and format not in _READERS:
+        raise UnknownName("caption format", format, get_args(Format))
+    files = [place] if place.is_file() else _caption_files(place, format)
+    chosen = format or _guess(files[0])
+    folder = files[0].parent
+    reading = _READERS[chosen](files)
+    if splits is None and not reading.has_splits:
+        splits = lists_in(folder) or None
+    name = place.name if place.is_dir() else folder.name
+    return reading.dataset(name or "data", folder if photos is None else photos, splits)
+
+
+def _caption_files(folder: Path, format: str | None) -> list[Path]:
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such file or folder.")
+    for name in _METADATA:
+        if format in (None, "jsonl", "csv") and (folder / name).is_file():
+            return [folder / name]
+    tokens = flickr.token_files(folder)
+    if tokens and format in (None, "flickr"):
+        return tokens
+    for name in _CAPTIONS:
+        if (folder / name).is_file():
+            return [folder / name]
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES]
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    if len(files) == 1:
+        return files
+    seen = f" It holds {', '.join(file.name for file in files[:5])}: name one." if files else ""
+    raise DataError(
+        f"{folder}: no caption file here; looked for metadata.jsonl, metadata.csv, *.token.txt, "
+        f"captions.jsonl, captions.csv, captions.txt.{seen}"
+    )
+
+
+def _guess(path: Path) -> str:
+    text = read_text(path)
+    head = text.lstrip()[:4096]
+    first = head.split("\n", 1)[0]
+    if not head:
+        raise DataError(f"{path}: the file is empty.")
+    if flickr.looks_right(first):
+        return "flickr"
+    if head[0] not in "{[":
+        return "csv"
+    if head[0] == "[" or "\n" not in text.strip() or not _whole(text.lstrip().split("\n", 1)[0]):
+        return coco.guess(path, text) or "jsonl"
+    return "jsonl"
+
+
+def _whole(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

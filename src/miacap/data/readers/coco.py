@@ -1,0 +1,103 @@
+"""COCO's caption annotations, and the JSON files of Karpathy and Li's splits.
+
+COCO: {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}.
+Karpathy: {"images": [{"filename", "split", "sentences": [{"raw"}], "cocoid"?, "filepath"?}]}.
+Ids are COCO's image ids as text where there are any, otherwise file names.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from miacap.data.dataset import source
+from miacap.data.lines import read_text
+from miacap.data.photos import checked_name
+from miacap.data.readers.records import Reading
+from miacap.errors import DataError
+
+
+def guess(path: Path, text: str) -> str | None:
+    """Say "coco" or "karpathy", or None where the JSON is neither."""
+    if text.lstrip().startswith("["):
+        return None
+    value = _json(path, text)
+    if not isinstance(value, dict) or not isinstance(value.get("images"), list):
+        return None
+    return "coco" if "annotations" in value else "karpathy"
+
+
+def read_karpathy(files: list[Path]) -> Reading:
+    """Read a dataset_*.json; its split "restval" is train, "val" is dev.
+
+    Raises:
+        DataError: another structure; the message names the entry.
+    """
+    reading = Reading()
+    for path in files:
+        reading.sources.append(source(path))
+        for number, image in enumerate(_images(path), start=1):
+            where = f"{path}, image {number}"
+            name = checked_name(_text(image, "filename", where), where)
+            folder = image.get("filepath")
+            file = checked_name(f"{folder}/{name}", where) if isinstance(folder, str) else name
+            id = str(image["cocoid"]) if "cocoid" in image else name
+            reading.mention(id, where, file, image.get("split"))
+            sentences = image.get("sentences")
+            for sentence in sentences if isinstance(sentences, list) else []:
+                raw = sentence.get("raw") if isinstance(sentence, dict) else sentence
+                reading.caption(id, where, raw)
+    return reading
+
+
+def read_coco(files: list[Path]) -> Reading:
+    """Read captions_*.json; annotations of images that are not listed are set aside.
+
+    Raises:
+        DataError: another structure; the message names the entry.
+    """
+    reading = Reading()
+    for path in files:
+        reading.sources.append(source(path))
+        for number, image in enumerate(_images(path), start=1):
+            where = f"{path}, image {number}"
+            file = checked_name(_text(image, "file_name", where), where)
+            reading.mention(_id(image, "id", where), where, file, image.get("split"))
+        annotations = _json(path, read_text(path)).get("annotations", [])
+        for number, annotation in enumerate(annotations, start=1):
+            where = f"{path}, annotation {number}"
+            id = _id(annotation, "image_id", where)
+            if id in reading.records:
+                reading.caption(id, where, annotation.get("caption"))
+            else:
+                reading.leave_out(id, where, "its image is not listed")
+    return reading
+
+
+def _images(path: Path) -> list[dict[str, Any]]:
+    value = _json(path, read_text(path))
+    images = value.get("images") if isinstance(value, dict) else None
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        raise DataError(f'{path}: expected an object with a list of objects "images".')
+    return images
+
+
+def _text(image: dict[str, Any], key: str, where: str) -> str:
+    if not isinstance(image.get(key), str):
+        raise DataError(f"{where}: no {key!r}.")
+    return str(image[key])
+
+
+def _id(row: Any, key: str, where: str) -> str:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise DataError(f"{where}: no {key!r}; an id is a number or text.")
+    return str(value)
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
+    except RecursionError:
+        raise DataError(f"{path}: JSON nested too deeply.") from None

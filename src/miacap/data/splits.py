@@ -1,0 +1,103 @@
+"""Splits: their names, the lists that assign them, and the draw where nobody assigned one."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from miacap.data.lines import numbered_lines
+from miacap.errors import DataError
+
+Splits = Mapping[str, "str | Path | Iterable[str]"]
+
+_SAME = {
+    "training": "train",
+    "trn": "train",
+    "restval": "train",  # Karpathy and Li: the rest of val2014, trained on by everybody
+    "val": "dev",
+    "valid": "dev",
+    "validation": "dev",
+    "eval": "dev",
+    "testing": "test",
+}
+_LIST_NAME = re.compile(
+    r"(?:.*[._-])?(train|training|dev|val|valid|validation|test)(?:[._-]?(?:images|list|ids))?"
+    r"\.(?:txt|lst)(?:\.gz)?",
+    re.IGNORECASE,
+)
+
+
+def split_name(name: str) -> str:
+    """Give the house's name of a split: train, dev, test, or the name itself in lower case."""
+    plain = name.strip().lower()
+    return _SAME.get(plain, plain)
+
+
+def draw_split(id: str) -> str:
+    """Draw the split of a picture that nobody assigned, from its id alone.
+
+    The first 64 bits of SHA-256 of the id (UTF-8), as a fraction: below .8 train, below .9
+    dev, else test. So a picture keeps its split on every machine, whatever comes beside it.
+    """
+    digest = hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest()
+    tenth = int.from_bytes(digest[:8], "big") * 10 >> 64
+    return "train" if tenth < 8 else "dev" if tenth == 8 else "test"
+
+
+def lists_in(folder: Path) -> dict[str, Path]:
+    """Find split lists in a folder by their names, as ``Flickr_8k.trainImages.txt(.gz)``.
+
+    Raises:
+        DataError: two files claim the same split.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        match = _LIST_NAME.fullmatch(path.name)
+        if not match or not path.is_file():
+            continue
+        name = split_name(match.group(1))
+        if name in found and path.name.removesuffix(".gz") == found[name].name:
+            continue  # the same list, once more packed
+        if name in found:
+            raise DataError(
+                f"{folder}: both {found[name].name} and {path.name} list the {name} split; "
+                "keep one, or say which with splits."
+            )
+        found[name] = path
+    return found
+
+
+def read_splits(splits: "Splits | str | Path | None") -> tuple[dict[str, str], tuple[Path, ...]]:
+    """Read who is in which split.
+
+    Args:
+        splits: a folder of lists, or split name -> list file (one id a line) or ids.
+
+    Returns:
+        split by id (empty for None), and the files that were read.
+
+    Raises:
+        DataError: a folder without lists, or an id in two splits.
+    """
+    if splits is None:
+        return {}, ()
+    if isinstance(splits, str | Path):
+        folder = Path(splits)
+        if not folder.is_dir():
+            raise DataError(f"{folder}: there is no such folder of split lists.")
+        splits = lists_in(folder)
+        if not splits:
+            raise DataError(f"{folder}: no split lists here (train.txt, dev.txt, test.txt).")
+    assigned: dict[str, str] = {}
+    files: list[Path] = []
+    for name, members in splits.items():
+        if isinstance(members, str | Path):
+            files.append(Path(members))
+            members = [line.strip() for _, line in numbered_lines(files[-1])]
+        for id in members:
+            if id and assigned.setdefault(id, split_name(name)) != split_name(name):
+                raise DataError(
+                    f"{id} is in two splits, {assigned[id]} and {split_name(name)}; "
+                    "a picture belongs to one."
+                )
+    return assigned, tuple(files)
