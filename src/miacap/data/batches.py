@@ -1,0 +1,167 @@
+"""Batches: features and captions of the same pictures, joined by name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from miacap.data.store import FeatureStore
+from miacap.errors import DataError
+from miacap.pictures import Pictures, collate
+from miacap.text import BOS, EOS, PAD
+
+__all__ = ["Batch", "Batches"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some pictures and what is to be said about them.
+
+    `targets[..., t]` is the word after `words[..., t]`: words start with BOS, targets end with
+    EOS, except where a caption was cut. PAD fills the rest, and whole rows where a picture has
+    fewer captions than another. Without captions C = T = 0.
+    """
+
+    pictures: Pictures
+    words: Int[Tensor, "B C T"]
+    targets: Int[Tensor, "B C T"]
+
+
+class Batches:
+    """Batches of pictures from stores, in a drawn or in the given order.
+
+    Args:
+        regions: store of regions.
+        ids: the pictures, each once.
+        captions: word ids of each picture's captions, without BOS and EOS; None gives
+            batches without captions. Captions without a word are passed over.
+        concepts: store of concept scores; None gives pictures without concepts.
+        concept_words: caption-word id of each concept (A), -1 where it is none.
+        rows: "match" gives a picture as many concepts as regions, "aligned" `concepts_per_picture`.
+        concepts_per_picture: for "aligned".
+        batch_size: pictures a batch; the last one may be smaller.
+        seed: of the order.
+        keep_scores: leave all concept scores in the batch (B x A).
+        maximum: captions are cut to so many words; a cut one has no EOS to learn.
+
+    Raises:
+        DataError: a picture is absent from a store or from the captions, comes twice, or
+            there is none; concepts and concept_words do not belong together.
+    """
+
+    def __init__(
+        self,
+        regions: FeatureStore,
+        ids: Sequence[str],
+        *,
+        captions: Mapping[str, list[list[int]]] | None = None,
+        concepts: FeatureStore | None = None,
+        concept_words: Int[Tensor, " A"] | None = None,
+        rows: Literal["match", "aligned"] = "match",
+        concepts_per_picture: int | None = None,
+        batch_size: int = 16,
+        seed: int = 0,
+        keep_scores: bool = False,
+        maximum: int = 20,
+    ) -> None:
+        self.regions, self.concepts = regions, concepts
+        self.ids = tuple(ids)
+        self.batch_size, self.seed, self._keep_scores = batch_size, seed, keep_scores
+        self._concept_words, self._rows = concept_words, rows
+        self._concepts_per_picture = concepts_per_picture
+        self._check(captions)
+        self._words, self._targets = _padded(self.ids, captions, maximum)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.ids) // self.batch_size)
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+        """Give each picture once, in the order drawn for this seed and epoch.
+
+        Args:
+            number: of the epoch, from 0.
+            skip: leave out so many batches at the start, unread.
+        """
+        order = np.random.default_rng((self.seed, number)).permutation(len(self.ids))
+        yield from self._batches(order.tolist(), skip)
+
+    def ordered(self) -> Iterator[Batch]:
+        """Give each picture once, in the order of `ids`."""
+        yield from self._batches(list(range(len(self.ids))), 0)
+
+    def _batches(self, order: list[int], skip: int) -> Iterator[Batch]:
+        for start in range(skip * self.batch_size, len(order), self.batch_size):
+            yield self._batch(order[start : start + self.batch_size])
+
+    def _batch(self, places: list[int]) -> Batch:
+        names = [self.ids[place] for place in places]
+        boxes = [b for b in map(self.regions.boxes, names) if b is not None]
+        pictures = collate(
+            names,
+            self.regions.rows_of(names),
+            boxes=boxes or None,
+            scores=None if self.concepts is None else self.concepts.rows_of(names),
+            concept_words=self._concept_words,
+            rows=self._rows,
+            concepts=self._concepts_per_picture,
+        )
+        if not self._keep_scores and pictures.concept_scores is not None:
+            pictures = replace(pictures, concept_scores=None)
+        rows = torch.tensor(places)
+        words, targets = self._words[rows], self._targets[rows]
+        # Trimmed to the longest caption and the most captions that this batch has.
+        used = targets != PAD
+        captions = int(used.any(2).sum(1).max()) if used.numel() else 0
+        length = int(used.any(1).sum(1).max()) if used.numel() else 0
+        return Batch(
+            pictures,
+            words[:, :captions, :length].long(),
+            targets[:, :captions, :length].long(),
+        )
+
+    def _check(self, captions: Mapping[str, list[list[int]]] | None) -> None:
+        if not self.ids:
+            raise DataError("No pictures to make batches of.")
+        if len(set(self.ids)) != len(self.ids):
+            raise DataError("A picture comes twice among the ids of these batches.")
+        if self.batch_size < 1:
+            raise DataError(f"A batch has at least one picture, not {self.batch_size}.")
+        self.regions.require(self.ids)
+        if self.concepts is not None:
+            self.concepts.require(self.ids)
+            known = self.concepts.manifest.width
+            if self._concept_words is None or len(self._concept_words) != known:
+                given = 0 if self._concept_words is None else len(self._concept_words)
+                raise DataError(
+                    f"{self.concepts.folder}: {known} concepts, but {given} concept words; both "
+                    "come from one extractor."
+                )
+        absent = [id for id in self.ids if captions is not None and id not in captions]
+        if absent:
+            raise DataError(
+                f"{len(absent)} of {len(self.ids)} pictures have no captions, the first: "
+                f"{', '.join(repr(id) for id in absent[:3])}; leave them out of training."
+            )
+
+
+def _padded(
+    ids: Sequence[str], captions: Mapping[str, list[list[int]]] | None, maximum: int
+) -> tuple[Int[Tensor, "P C T"], Int[Tensor, "P C T"]]:
+    """Lay out all captions once; a batch is then a selection of rows."""
+    spoken = [[c for c in captions[id] if c] if captions is not None else [] for id in ids]
+    most = max(map(len, spoken))
+    longest = max((min(len(c), maximum) for group in spoken for c in group), default=-1) + 1
+    words = np.full((len(ids), most, longest), PAD, dtype=np.int32)
+    targets = words.copy()
+    for place, group in enumerate(spoken):
+        for row, caption in enumerate(group):
+            kept = caption[:maximum]
+            ending = kept if len(caption) > maximum else [*kept, EOS]
+            targets[place, row, : len(ending)] = ending
+            words[place, row, : len(ending)] = [BOS, *kept][: len(ending)]
+    return torch.from_numpy(words), torch.from_numpy(targets)

@@ -1,0 +1,104 @@
+"""What a feature store is about: one short file beside its shards."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import read_json, write_json
+from miacap.settings import from_json, to_json
+
+FORMAT = 1
+NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The description that all features of a store share.
+
+    Attributes:
+        kind: "regions" (matrices in half precision) or "concepts" (vectors of probabilities
+            over the concept vocabulary, in single precision).
+        preprocessing: exactly how photos were prepared, as `visual` writes it.
+        width: length of a region row, or size of the concept vocabulary.
+        words: the concept vocabulary in order, for concepts; None for regions.
+        extractor: checksum of the concept extractor's weights; None for regions.
+        made_by: program and version; two versions may fill one store.
+        format: version of the layout on disk.
+
+    Raises:
+        ValueError: the fields contradict each other.
+    """
+
+    kind: Literal["regions", "concepts"]
+    preprocessing: dict[str, Any]
+    width: int
+    words: tuple[str, ...] | None
+    extractor: str | None
+    made_by: str
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width is {self.width}, but rows hold at least one number.")
+        if self.kind == "concepts" and (self.words is None or len(self.words) != self.width):
+            raise ValueError(f"a store of concepts needs its {self.width} words in order.")
+        if self.kind == "regions" and self.words is not None:
+            raise ValueError("a store of regions has no concept words.")
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into a store's folder."""
+        write_json(folder / NAME, to_json(self))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read a store's manifest.
+
+        Raises:
+            RunError: no store here, a damaged manifest, or a format newer than this miacap.
+        """
+        path = folder / NAME
+        if not path.is_file():
+            raise RunError(f"{folder}: no feature store here ({NAME} is absent).")
+        try:
+            value = read_json(path)
+            check_format(value, path)
+            return from_json(cls, value, str(path))
+        except (DataError, SettingsError) as error:
+            raise RunError(str(error)) from None
+
+    def differences(self, other: "Manifest") -> list[str]:
+        """Say field by field where two manifests differ ("size: 224 here, 240 there")."""
+        mine, others = _flat(to_json(self)), _flat(to_json(other))
+        return [
+            f"{name}: {_short(mine.get(name))} here, {_short(others.get(name))} there"
+            for name in dict.fromkeys([*mine, *others])
+            if name != "made_by" and mine.get(name) != others.get(name)
+        ]
+
+
+def check_format(value: Any, path: Path) -> None:
+    """Refuse a file of another format. Raises RunError."""
+    number = value.get("format") if isinstance(value, dict) else None
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise RunError(f"{path}: its format is {number!r}, not a number from 1; it is damaged.")
+    if number > FORMAT:
+        raise RunError(
+            f"{path}: written in format {number} by a newer miacap; this one reads up to format "
+            f"{FORMAT}. Upgrade: pip install -U miacap"
+        )
+
+
+def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{before}{name}."))
+        else:
+            flat[f"{before}{name}"] = value
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
