@@ -1,0 +1,71 @@
+"""Which propositions of a candidate are found among those of its references, and the counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miacap.metrics.spice.categories import CATEGORIES, categories_of
+from miacap.metrics.spice.graph import Proposition, SceneGraph
+
+_ROW = {name: row for row, name in enumerate(CATEGORIES)}
+
+
+@dataclass(frozen=True)
+class Matching:
+    """One picture's propositions, each with whether it was matched, in matching order."""
+
+    candidate: list[tuple[Proposition, bool]]
+    references: list[tuple[Proposition, bool]]
+
+    def printed(self) -> tuple[list["PrintedTuple"], list["PrintedTuple"]]:
+        """Candidate's and references' tuples as names, matched ones first."""
+        return _printed(self.candidate), _printed(self.references)
+
+
+PrintedTuple = tuple[tuple[str, ...], bool]
+"""Names of a proposition's parts (merged words joined by "/") and whether it was matched."""
+
+
+def match(candidate: SceneGraph, references: SceneGraph) -> Matching:
+    """Match every proposition of the candidate with the first one that agrees in all parts.
+
+    A reference proposition may serve several of the candidate; only the first that agrees is
+    marked as matched.
+    """
+    wanted = references.propositions()
+    by_length: dict[int, list[int]] = {}
+    for index, proposition in enumerate(wanted):
+        by_length.setdefault(len(proposition), []).append(index)
+    matched = [False] * len(wanted)
+    found: list[tuple[Proposition, bool]] = []
+    for proposition in candidate.propositions():
+        hit = False
+        for index in by_length.get(len(proposition), ()):
+            if _agree(proposition, wanted[index]):
+                matched[index] = hit = True
+                break
+        found.append((proposition, hit))
+    return Matching(found, list(zip(wanted, matched, strict=True)))
+
+
+def counts(matching: Matching) -> NDArray[np.int64]:
+    """7 x 3: a row for each of `CATEGORIES` of true positives, candidate's and references' size."""
+    table = np.zeros((len(CATEGORIES), 3), dtype=np.int64)
+    for proposition, hit in matching.candidate:
+        for category in categories_of(proposition):
+            table[_ROW[category], 0] += hit
+            table[_ROW[category], 1] += 1
+    for proposition, _ in matching.references:
+        for category in categories_of(proposition):
+            table[_ROW[category], 2] += 1
+    return table
+
+
+def _agree(first: Proposition, second: Proposition) -> bool:
+    return all(one.matches(other) for one, other in zip(first, second, strict=True))
+
+
+def _printed(propositions: list[tuple[Proposition, bool]]) -> list[PrintedTuple]:
+    rows = [(tuple(part.name for part in parts), hit) for parts, hit in propositions]
+    return sorted(rows, key=lambda row: not row[1])
