@@ -1,0 +1,119 @@
+"""The words of a scored set as numbers: of each picture its candidate, then its references.
+
+BLEU, ROUGE-L and CIDEr-D all count equal words; they count faster on whole
+numbers in one flat array than on strings in dictionaries.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_ASCII_BLANKS = "\t\v\f\r\x1c\x1d\x1e\x1f"
+_OTHER_BLANK = re.compile(r"[^\S \n]")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Interned sentences, in the order candidate, reference, reference, ... of each picture.
+
+    Attributes:
+        words: word ids of all sentences, one after another.
+        lengths: number of words of each sentence.
+        picture: the picture that each sentence belongs to.
+        candidate: whether the sentence is its picture's candidate.
+        pictures: how many pictures there are.
+        vocabulary: the words; id = place.
+    """
+
+    words: Integers
+    lengths: Integers
+    picture: Integers
+    candidate: Flags
+    pictures: int
+    vocabulary: tuple[str, ...]
+
+    @property
+    def starts(self) -> Integers:
+        """Where each sentence's words begin."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @property
+    def references(self) -> Integers:
+        """How many references each picture has."""
+        return np.bincount(self.picture[~self.candidate], minlength=self.pictures)
+
+
+def intern(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Corpus:
+    """Number the words of tokenised sentences; words are split at any white space.
+
+    Args:
+        candidates: one sentence a picture.
+        references: the pictures' references, in the same order.
+    """
+    return _number(candidates, references, str.split)
+
+
+def intern_at_blanks(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], known: Corpus
+) -> Corpus:
+    """Number the words that ROUGE-L sees: split at the single blank alone.
+
+    An empty sentence is one empty word; a word may hold U+00A0. ``known`` (the
+    same sentences split at any white space) is reused where only the empty ones differ.
+    """
+    if _has_odd_blanks(list(chain(candidates, *references))):
+        return _number(candidates, references, lambda sentence: sentence.split(" "))
+    empty = known.lengths == 0
+    if not empty.any():
+        return known
+    lengths = np.where(empty, 1, known.lengths)
+    words = np.insert(known.words, known.starts[empty], len(known.vocabulary))
+    return Corpus(
+        words,
+        lengths,
+        known.picture,
+        known.candidate,
+        known.pictures,
+        (*known.vocabulary, ""),
+    )
+
+
+def _has_odd_blanks(sentences: list[str]) -> bool:
+    """Whether splitting at any white space differs from splitting at blanks, empty ones apart."""
+    text = "\n".join(sentences)
+    if text.count("\n") >= max(len(sentences), 1) or "  " in text:
+        return True
+    if text.startswith(" ") or text.endswith(" ") or "\n " in text or " \n" in text:
+        return True
+    if text.isascii():
+        return any(blank in text for blank in _ASCII_BLANKS)
+    return _OTHER_BLANK.search(text) is not None
+
+
+def _number(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    split: Callable[[str], list[str]],
+) -> Corpus:
+    sentences: list[str] = []
+    for candidate, others in zip(candidates, references, strict=True):
+        sentences.append(candidate)
+        sentences.extend(others)
+    parts = list(map(split, sentences))
+    flat = list(chain.from_iterable(parts))
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(flat))}
+    words = np.fromiter(map(numbers.__getitem__, flat), dtype=np.int64, count=len(flat))
+    lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    sizes = np.fromiter(map(len, references), dtype=np.int64, count=len(references)) + 1
+    picture = np.repeat(np.arange(len(references), dtype=np.int64), sizes)
+    candidate_flags = np.zeros(len(sentences), dtype=np.bool_)
+    candidate_flags[np.cumsum(sizes) - sizes] = True
+    return Corpus(words, lengths, picture, candidate_flags, len(references), tuple(numbers))

@@ -1,0 +1,108 @@
+"""Tokenised sentences -> statistics of every wanted metric.
+
+BLEU, ROUGE-L and CIDEr-D share one count of n-grams; METEOR and SPICE come from
+their own packages and may be missing.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from miacap.errors import MissingExtra
+from miacap.metrics import bleu, cider, rouge
+from miacap.metrics.corpus import intern, intern_at_blanks
+from miacap.metrics.frequencies import DocumentFrequencies
+from miacap.metrics.ngrams import distinct
+from miacap.metrics.statistics import Statistics
+
+
+@dataclass
+class Found:
+    """Statistics by family, with what belongs into their signatures.
+
+    Attributes:
+        statistics: one entry a family.
+        signature: family -> its part of the signature, beside what is fixed.
+        skipped: metric -> which extra to install.
+        categories: SPICE's sub-scores.
+    """
+
+    statistics: list[Statistics] = field(default_factory=list)
+    signature: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    categories: dict[str, float] = field(default_factory=dict)
+
+
+def compute(
+    references: Sequence[Sequence[str]],
+    candidates: Sequence[str],
+    wanted: Collection[str],
+    frequencies: DocumentFrequencies | None = None,
+    optional: bool = False,
+) -> Found:
+    """Compute the wanted metrics of tokenised sentences.
+
+    Args:
+        references: tokenised references of each picture.
+        candidates: tokenised candidates.
+        wanted: names of metrics.
+        frequencies: fixed document frequencies for CIDEr-D.
+        optional: note a missing extra instead of raising.
+
+    Raises:
+        MissingExtra: METEOR or SPICE is wanted, not installed and not optional.
+    """
+    found = Found()
+    _count_words(references, candidates, wanted, frequencies, found)
+    for name, family in (("METEOR", _meteor), ("SPICE", _spice)):
+        if name in wanted:
+            _try(family, name, references, candidates, found, optional)
+    return found
+
+
+def _count_words(
+    references: Sequence[Sequence[str]],
+    candidates: Sequence[str],
+    wanted: Collection[str],
+    frequencies: DocumentFrequencies | None,
+    found: Found,
+) -> None:
+    bleus = [name for name in bleu.names() if name in wanted]
+    if not bleus and rouge.NAME not in wanted and cider.NAME not in wanted:
+        return
+    corpus = intern(candidates, references)
+    if bleus or cider.NAME in wanted:
+        ngrams = list(distinct(corpus))
+        if bleus:
+            found.statistics.append(bleu.statistics(corpus, ngrams))
+        if cider.NAME in wanted:
+            found.statistics.append(cider.statistics(corpus, ngrams, frequencies))
+            found.signature[cider.NAME] = f"df:{frequencies.name if frequencies else 'references'}"
+    if rouge.NAME in wanted:
+        found.statistics.append(rouge.statistics(intern_at_blanks(candidates, references, corpus)))
+
+
+Family = Callable[[Sequence[Sequence[str]], Sequence[str], Found], None]
+
+
+def _try(
+    family: Family,
+    name: str,
+    references: Sequence[Sequence[str]],
+    candidates: Sequence[str],
+    found: Found,
+    optional: bool,
+) -> None:
+    try:
+        family(references, candidates, found)
+    except MissingExtra as error:
+        if not optional:
+            raise
+        found.skipped[name] = str(error)
+
+
+def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
+    raise MissingExtra("meteor", "METEOR")
+
+
+def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
+    raise MissingExtra("spice", "SPICE")

@@ -1,0 +1,139 @@
+"""Which candidate belongs to which references: ids checked both ways before anything is counted."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from miacap.errors import DataError
+
+References = Mapping[str, Sequence[str]] | Mapping[int, Sequence[str]] | Sequence[Sequence[str]]
+Candidates = Mapping[str, str] | Mapping[int, str] | Sequence[str]
+
+_FEW = 5
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pictures to score, in the references' order.
+
+    Attributes:
+        ids: the pictures' ids.
+        references: one or more captions a picture.
+        candidates: one caption a picture.
+        notes: what ``allow_missing`` left out, in words.
+    """
+
+    ids: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
+    candidates: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def match(references: References, candidates: Candidates, allow_missing: bool = False) -> Pairs:
+    """Pair candidates with references by id, or by place where both are lists.
+
+    Args:
+        references: id -> captions, or a list of lists of captions.
+        candidates: id -> caption (or a list of one), or a list of captions.
+        allow_missing: score the pictures that have both sides instead of refusing.
+
+    Raises:
+        DataError: ids that only one side has, a picture without references, a wrong type,
+            nothing to score.
+    """
+    known = _mapping(references, "references")
+    given = _mapping(candidates, "candidates")
+    if isinstance(references, Mapping) != isinstance(candidates, Mapping):
+        raise DataError(
+            "References and candidates must both be mappings (by id) or both lists (by place)."
+        )
+    texts = {key: _references(key, value) for key, value in known.items()}
+    without = [key for key, captions in texts.items() if not captions]
+    notes = _report(
+        allow_missing,
+        (
+            ("{} without a candidate: {}", [key for key in texts if key not in given]),
+            (
+                "{} with a candidate but no such references: {}",
+                [k for k in given if k not in texts],
+            ),
+            ("{} with an empty list of references: {}", without),
+        ),
+    )
+    ids = tuple(key for key, captions in texts.items() if captions and key in given)
+    if not ids:
+        raise DataError(
+            "Nothing to score: no picture has both a candidate and references"
+            f" ({len(texts)} ids of references, {len(given)} of candidates)."
+        )
+    return Pairs(
+        ids,
+        tuple(texts[key] for key in ids),
+        tuple(_candidate(key, given[key]) for key in ids),
+        notes,
+    )
+
+
+def few(ids: Iterable[str]) -> str:
+    """The first few ids, and how many more there are."""
+    names = list(ids)
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
+
+
+def text_id(value: object, where: str) -> str:
+    """An id as text. Raises DataError for what cannot be one."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise DataError(f"{where}: an id is a non-empty text or a whole number, not {value!r}.")
+
+
+def _mapping(value: object, what: str) -> dict[str, object]:
+    if isinstance(value, Mapping):
+        result: dict[str, object] = {}
+        for key, item in value.items():
+            name = text_id(key, what)
+            if name in result:
+                raise DataError(f"{what}: the id {name} occurs as text and as a number.")
+            result[name] = item
+        return result
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise DataError(f"{what}: expected a mapping by id or a list, not {type(value).__name__}.")
+    return {str(place): item for place, item in enumerate(value)}
+
+
+def _references(key: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise DataError(
+            f"references of {key}: expected a list of captions, got {value!r:.60}; "
+            "write [caption] where there is only one."
+        )
+    captions = tuple(value)
+    for caption in captions:
+        if not isinstance(caption, str):
+            raise DataError(f"references of {key}: a caption is text, not {caption!r:.60}.")
+    return captions
+
+
+def _candidate(key: str, value: object) -> str:
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, str):
+        raise DataError(f"candidate of {key}: expected one caption, got {value!r:.60}.")
+    return value
+
+
+def _report(allow_missing: bool, problems: Sequence[tuple[str, list[str]]]) -> tuple[str, ...]:
+    found = [
+        text.format(f"{len(ids)} picture{'s' if len(ids) > 1 else ''}", few(ids))
+        for text, ids in problems
+        if ids
+    ]
+    if found and not allow_missing:
+        raise DataError(
+            "References and candidates do not fit together: "
+            + "; ".join(found)
+            + ". Allow missing pictures (--allow-missing) to score the others."
+        )
+    return tuple(f"left out: {text}" for text in found)

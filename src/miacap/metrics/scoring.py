@@ -1,0 +1,133 @@
+"""Score candidates against references: one call, every metric, with a signature."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from miacap.errors import UnknownName
+from miacap.metrics import checks, families, signatures
+from miacap.metrics.frequencies import DocumentFrequencies
+from miacap.metrics.matching import Candidates, Pairs, References, match
+from miacap.metrics.statistics import Statistics
+from miacap.metrics.tokens import tokenised
+
+METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(Mapping[str, float]):
+    """Corpus scores by metric name, on the official scale (0-1; CIDEr-D 0-10).
+
+    Attributes:
+        values_by_metric: metric -> corpus score.
+        ids: the scored pictures, in order.
+        per_picture: metric -> one score a picture, in the order of ``ids``.
+        signature: everything that another table must share to be compared with this one.
+        signatures: the same for each metric alone.
+        statistics: what resampling needs.
+        skipped: metric -> why it is absent (an extra that is not installed).
+        warnings: what a reader of the scores should know.
+        categories: SPICE's sub-scores, by category, where SPICE was computed.
+    """
+
+    values_by_metric: Mapping[str, float]
+    ids: tuple[str, ...]
+    per_picture: Mapping[str, list[float]]
+    signature: str
+    signatures: Mapping[str, str]
+    statistics: tuple[Statistics, ...] = field(repr=False)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    categories: Mapping[str, float] = field(default_factory=dict)
+
+    def __getitem__(self, metric: str) -> float:
+        if metric in self.values_by_metric:
+            return self.values_by_metric[metric]
+        if metric in self.skipped:
+            raise KeyError(f"{metric} was not computed: {self.skipped[metric]}")
+        raise KeyError(metric)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_metric)
+
+    def __len__(self) -> int:
+        return len(self.values_by_metric)
+
+
+def score(
+    references: References,
+    candidates: Candidates,
+    metrics: Sequence[str] | None = None,
+    *,
+    tokenized: bool = False,
+    frequencies: DocumentFrequencies | None = None,
+    allow_missing: bool = False,
+) -> Scores:
+    """Score captions as the COCO caption evaluation does.
+
+    Args:
+        references: captions by picture id, or a list of lists of captions.
+        candidates: one caption by picture id, or a list in the references' order.
+        metrics: names out of ``METRICS``; None computes all whose extras are installed
+            and says in ``Scores.skipped`` what is missing.
+        tokenized: the captions are tokenised already (words joined by blanks); don't do it again.
+        frequencies: fixed document frequencies for CIDEr-D; None counts the given references.
+        allow_missing: leave out pictures that only one side has, instead of refusing.
+
+    Raises:
+        DataError: ids that don't fit together, a wrong type, nothing to score.
+        UnknownName: a metric that does not exist.
+        MissingExtra: a metric was asked for by name whose extra is not installed.
+    """
+    wanted = _wanted(metrics)
+    pairs = match(references, candidates, allow_missing)
+    if tokenized:
+        sentences, lists = list(pairs.candidates), [list(some) for some in pairs.references]
+    else:
+        sentences = tokenised(pairs.candidates)
+        lists = [tokenised(some) for some in pairs.references]
+    found = families.compute(lists, sentences, wanted, frequencies, optional=metrics is None)
+    warned = checks.warnings(
+        pairs.references,
+        pairs.candidates,
+        tokenized=tokenized,
+        own_frequencies=frequencies is None and "CIDEr-D" in wanted,
+    )
+    return _assemble(wanted, pairs, found, tokenized, (*pairs.notes, *warned))
+
+
+def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    if metrics is None:
+        return METRICS
+    names = [metrics] if isinstance(metrics, str) else metrics
+    for name in names:
+        if name not in METRICS:
+            raise UnknownName("metric", name, METRICS)
+    return tuple(name for name in METRICS if name in names)
+
+
+def _assemble(
+    wanted: Sequence[str],
+    pairs: Pairs,
+    found: families.Found,
+    tokenized: bool,
+    warned: tuple[str, ...],
+) -> Scores:
+    corpus: dict[str, float] = {}
+    pictures: dict[str, list[float]] = {}
+    for part in found.statistics:
+        for place, name in enumerate(part.names):
+            corpus[name] = part.corpus[place]
+            pictures[name] = part.per_picture[:, place].tolist()
+    done = [name for name in wanted if name in corpus]
+    shared = signatures.setting(pairs.references, tokenized)
+    return Scores(
+        values_by_metric={name: corpus[name] for name in done},
+        ids=pairs.ids,
+        per_picture={name: pictures[name] for name in done},
+        signature=signatures.of_table(done, found.signature, shared),
+        signatures={name: signatures.of_metric(name, found.signature, shared) for name in done},
+        statistics=tuple(found.statistics),
+        skipped=found.skipped,
+        warnings=warned,
+        categories=found.categories,
+    )
