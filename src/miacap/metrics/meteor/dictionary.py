@@ -13,7 +13,6 @@ the sets of "new" beside its own, because "s" is taken off and "new" is a word.
 
 import functools
 from collections.abc import Mapping
-from typing import Self
 
 from miacap.metrics.meteor import sources
 
@@ -61,14 +60,14 @@ class Dictionary:
         self._found: dict[str, frozenset[int]] = {}
 
     @classmethod
-    def load(cls) -> Self:
+    def load(cls) -> "Dictionary":
         """Read the dictionary from the installed pycocoevalcap (0.1 s; later calls are free).
 
         Raises:
             MissingExtra: pycocoevalcap is not installed.
             DataError: its archive is damaged.
         """
-        return _load(cls)
+        return _load()
 
     def __contains__(self, phrase: object) -> bool:
         return phrase in self._own
@@ -101,11 +100,11 @@ class Dictionary:
 
 
 @functools.cache
-def _load(cls: type[Dictionary]) -> Dictionary:
+def _load() -> Dictionary:
     rows = sources.lines(_SYNSETS)
     irregular: dict[str, tuple[str, ...]] = {}
     table = sources.lines(_EXCEPTIONS)
     for base, forms in zip(table[0::2], table[1::2], strict=True):
         for form in forms.split():
             irregular[form] = (*irregular.get(form, ()), base)
-    return cls(dict(zip(rows[0::2], rows[1::2], strict=True)), irregular)
+    return Dictionary(dict(zip(rows[0::2], rows[1::2], strict=True)), irregular)

@@ -1,0 +1,104 @@
+"""Which single words METEOR holds for the same: exactly, by stem, or by a common synonym set.
+
+    0 exact     equal words                                        weight 1.0
+    1 stem      different words with equal Snowball English stems  weight 0.6
+    2 synonym   different words that share a synonym set           weight 0.8
+
+Words and stems are compared by Java's 32-bit hash of their text, as the official program does:
+"as" and "c5" are one word for it. Synonym sets are found by the text itself.
+Source: Denkowski & Lavie 2014, section 2; stemmer: snowballstemmer 2.2 (version 3 differs).
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from miacap.errors import MissingExtra
+from miacap.metrics.meteor import sources
+from miacap.metrics.meteor.dictionary import Dictionary
+
+EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
+
+
+def java_hash(text: str) -> int:
+    """Give Java's String.hashCode as a number from 0 to 2**32 - 1 (over UTF-16 code units)."""
+    if text.isascii():
+        units: Iterable[int] = text.encode("ascii")
+    else:
+        data = text.encode("utf-16-le", "surrogatepass")
+        units = memoryview(data).cast("H") if _LITTLE else _pairs(data)
+    value = 0
+    for unit in units:
+        value = (value * 31 + unit) & 0xFFFFFFFF
+    return value
+
+
+_LITTLE = memoryview(b"\x01\x00").cast("H")[0] == 1
+
+
+def _pairs(data: bytes) -> list[int]:
+    return [low + 256 * high for low, high in zip(data[0::2], data[1::2], strict=True)]
+
+
+class Lexicon:
+    """Relations between the words of one set of references and any other word.
+
+    Args:
+        words: the words that may be found; those asked about may be others.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._dictionary = Dictionary.load()
+        self._same: dict[int, list[str]] = {}
+        self._stem: dict[int, list[str]] = {}
+        self._synonym: dict[int, list[str]] = {}
+        for word in sorted(set(words)):
+            self._same.setdefault(java_hash(word), []).append(word)
+            self._stem.setdefault(_stem_hash(word), []).append(word)
+            for number in self._dictionary.synsets(word):
+                self._synonym.setdefault(number, []).append(word)
+        self._found: dict[str, Mapping[str, tuple[int, ...]]] = {}
+
+    def related(self, word: str) -> Mapping[str, tuple[int, ...]]:
+        """Give the lexicon's words that match a word, each with its modules in rising order."""
+        found = self._found.get(word)
+        if found is None:
+            found = self._found[word] = MappingProxyType(self._search(word))
+        return found
+
+    def _search(self, word: str) -> dict[str, tuple[int, ...]]:
+        code = java_hash(word)
+        found: dict[str, tuple[int, ...]] = {w: (EXACT,) for w in self._same.get(code, ())}
+        same = frozenset(found)
+        for other in self._stem.get(_stem_hash(word), ()):
+            if other not in same:
+                found[other] = (STEM,)
+        synonyms = {
+            other
+            for number in self._dictionary.synsets(word)
+            for other in self._synonym.get(number, ())
+        }
+        for other in sorted(synonyms - same):
+            found[other] = (*found.get(other, ()), SYNONYM)
+        return found
+
+
+@functools.lru_cache(maxsize=1 << 18)
+def _stem_hash(word: str) -> int:
+    return java_hash(_stemmer()(word))
+
+
+@functools.cache
+def _stemmer() -> Callable[[str], str]:
+    try:
+        import snowballstemmer
+    except ImportError:
+        raise MissingExtra("meteor", "METEOR") from None
+    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    return stem
+
+
+@functools.cache
+def function_words() -> frozenset[str]:
+    """Read the words that count for little (the, of, a ...): 93 in English."""
+    return frozenset(sources.lines("function/english.words"))
