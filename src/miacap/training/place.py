@@ -1,0 +1,127 @@
+"""Where a run stands: everything of a checkpoint that is no tensor."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from miacap.errors import RunError, nearest
+from miacap.settings import to_json
+from miacap.training.settings import TrainingSettings
+
+# What a run may change between two sittings without becoming another run: how long it lasts
+# (only upwards) and how it is watched. Everything else would make the weights a mixture.
+GROWING = ("epochs", "patience")
+FREE = ("checkpoint_every", "tensorboard")
+
+
+@dataclass
+class Best:
+    """The best evaluation so far and the file under checkpoints/ with its weights."""
+
+    value: float | None
+    epoch: int
+    step: int
+    file: str
+    sha256: str
+
+
+@dataclass
+class Place:
+    """Counts of a run.
+
+    Attributes:
+        epoch: whole epochs done.
+        batch: batches done of the epoch after these.
+        step: optimiser steps done.
+        evaluated: the epoch count at the last evaluation.
+        without_gain: evaluations since the best one.
+        loss, weight: sums over the batches since the last evaluation.
+        seconds: time spent up to the last checkpoint.
+        reason: why the run ended; empty while it goes on.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    evaluated: int = 0
+    without_gain: int = 0
+    loss: float = 0.0
+    weight: float = 0.0
+    seconds: float = 0.0
+    reason: str = ""
+    best: Best | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the place as JSON values; floats keep every bit."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Place":
+        """Read what ``to_json`` gave."""
+        best = Best(**values["best"]) if values["best"] else None
+        return cls(**{**values, "best": best})
+
+
+def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: object) -> None:
+    """Refuse settings that differ from those a run was begun with.
+
+    Raises RunError that names the setting; ``epochs`` and ``patience`` may grow.
+    """
+    now = to_json(settings)
+    for name, value in now.items():
+        before = saved.get(name, value)
+        if before == value or name in FREE:
+            continue
+        if name in GROWING:
+            if _length(value) >= _length(before):
+                continue
+            raise RunError(
+                f"{folder}: begun with {name}={before}, now {name}={value}; it may only grow. "
+                "Choose another folder to train anew."
+            )
+        raise RunError(
+            f"{folder}: begun with {name}={before}, now {name}={value}. "
+            f"Go on with {name}={before}, or choose another folder to train anew."
+        )
+
+
+def check_task(saved: dict[str, Any], now: dict[str, Any], folder: object) -> None:
+    """Refuse a task whose parameters, epoch length or watched number are not the saved ones."""
+    for name in ("batches_per_epoch", "watched"):
+        if saved[name] != now[name]:
+            raise RunError(
+                f"{folder}: begun with {name.replace('_', ' ')} {saved[name]!r}, now "
+                f"{now[name]!r}: the data or the task changed. Choose another folder to train anew."
+            )
+    before, after = saved["shapes"], now["shapes"]
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            raise RunError(
+                f"{folder}: the parameter {name!r} has shape {before.get(name)} in the checkpoint "
+                f"and {after.get(name)} in the module. Go on with the settings the run was begun "
+                "with, or choose another folder to train anew."
+            )
+
+
+def check_watched(numbers: dict[str, float], watched: str | None) -> float | None:
+    """Give the watched number. Raises RunError where it is absent or not finite."""
+    if watched is None:
+        return None
+    if watched not in numbers:
+        raise RunError(
+            f"The task watches {watched!r}, which its evaluation does not give."
+            f"{nearest(watched, numbers)} It gives: {', '.join(numbers) or 'nothing'}."
+        )
+    value = numbers[watched]
+    if not math.isfinite(value):
+        raise RunError(
+            f"The evaluation gave {watched} = {value}, which no weights can be chosen by."
+        )
+    return value
+
+
+def _length(value: int) -> float:
+    """Epochs or patience as a length: a patience of 0 is endless, 0 epochs do not exist."""
+    return float(value) if value else math.inf

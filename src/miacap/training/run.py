@@ -1,0 +1,245 @@
+"""One sitting of a training run: its tensors, its place, and the files that hold both."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from miacap.errors import RunError, SettingsError
+from miacap.progress import Progress
+from miacap.settings import to_json
+from miacap.training import checkpoints, moving, optimisers, place, randomness, watching
+from miacap.training.interrupts import Interrupts
+from miacap.training.place import Best, Place
+from miacap.training.schedules import learning_rate
+from miacap.training.settings import TrainingSettings
+from miacap.training.task import FitResult, Task
+
+_RESERVED = ("epoch", "step", "seconds", "loss", "learning_rate")
+
+
+class Run:
+    """What changes while a task is trained, and where it is kept.
+
+    Args:
+        task, settings: as in ``fit``.
+        root: the folder; ``checkpoints/``, ``metrics.jsonl``, ``weights.safetensors`` are ours.
+        quiet, label: as in ``fit``.
+    """
+
+    def __init__(
+        self, task: Task, settings: TrainingSettings, root: Path, quiet: bool, label: str
+    ) -> None:
+        if task.batches_per_epoch < 1:
+            raise RunError("The task has no batch to train on: is its training split empty?")
+        self.task, self.settings, self.root, self.quiet = task, settings, root, quiet
+        self.prefix = f"{label}: " if label else ""
+        self.folder = root / "checkpoints"
+        self.weights = root / "weights.safetensors"
+        self.metrics = root / "metrics.jsonl"
+        try:
+            self.device = moving.choose(settings.device)
+            self.module: nn.Module = task.module.to(self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise SettingsError(f"device {settings.device!r}: {error}") from None
+        self.optimiser = optimisers.build(self.module, settings)
+        self.place = Place()
+        self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
+        self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.board = watching.Board(self.folder / "tensorboard", settings.tensorboard)
+        self._began = time.monotonic()
+        self._seconds_before = 0.0
+
+    # -- going on ------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Go to the newest whole checkpoint, if there is one, and make the files agree with it.
+
+        Raises RunError: see ``fit``.
+        """
+        found = checkpoints.newest(self.folder, self.note)
+        if found is None:
+            for file in (self.weights, self.metrics):
+                if file.exists():
+                    raise RunError(
+                        f"{file}: there is no checkpoint beside it to go on from. Choose another "
+                        f"folder, or delete {file.name} to train anew."
+                    )
+            return
+        place.check_settings(found.state["settings"], self.settings, self.root)
+        place.check_task(found.state["task"], self._task_facts(), self.root)
+        self.module.load_state_dict(found.tensors.get("module", {}))
+        optimisers.restore(self.optimiser, found.tensors.get("optimiser", {}))
+        randomness.restore(found.tensors["random"], found.state["random"])
+        self.place = Place.from_json(found.state["place"])
+        self.sums[0], self.sums[1] = self.place.loss, self.place.weight
+        self._seconds_before = self.place.seconds
+        self.place.reason = "" if self.evaluation_is_due() else self._reason()
+        self._settle()
+        if not self.place.reason:
+            self.note(
+                f"{self.prefix}going on after step {self.place.step} "
+                f"(epoch {self.place.epoch + 1}, batch {self.place.batch})"
+            )
+
+    def _settle(self) -> None:
+        best = self.place.best
+        if best is not None:
+            checkpoints.publish(self.folder / best.file, self.weights, best.sha256)
+        else:
+            self.weights.unlink(missing_ok=True)
+        watching.settle(self.metrics, self.place.history)
+
+    def _task_facts(self) -> dict[str, object]:
+        shapes = {name: list(value.shape) for name, value in self.module.state_dict().items()}
+        return {
+            "batches_per_epoch": self.task.batches_per_epoch,
+            "watched": self.task.watched,
+            "shapes": shapes,
+        }
+
+    # -- keeping -------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Leave a checkpoint of this very place. Raises RunError where numbers are not finite."""
+        self.read_sums()
+        self._check_finite()
+        self.place.seconds = self.seconds()
+        generators, others = randomness.capture()
+        tensors = {
+            "module": self.module.state_dict(),
+            "optimiser": optimisers.tensors(self.optimiser),
+            "random": generators,
+        }
+        state = {
+            "settings": to_json(self.settings),
+            "task": self._task_facts(),
+            "place": self.place.to_json(),
+            "random": others,
+        }
+        checkpoints.write(self.folder, self.place.step, tensors, state)
+        checkpoints.prune(self.folder, self.place.best.file if self.place.best else None)
+        checkpoints.touch(self.folder / ".lock")
+
+    def read_sums(self) -> None:
+        """Bring the running loss into the place. Raises RunError where it is not finite."""
+        self.place.loss, self.place.weight = self.sums.tolist()
+        if not torch.isfinite(self.sums).all():
+            self._refuse(f"the loss is {self.place.loss}")
+
+    def _check_finite(self) -> None:
+        for name, parameter in self.module.named_parameters():
+            if not torch.isfinite(parameter).all():
+                self._refuse(f"the parameter {name!r} is not finite")
+
+    def _refuse(self, what: str) -> None:
+        at = self.place
+        epoch = at.epoch + (at.batch > 0)
+        raise RunError(
+            f"{self.root}: training broke down: {what} after step {at.step} (epoch {epoch}). "
+            "Lower learning_rate, add warmup_steps or set a smaller clip_norm; "
+            "the checkpoint before this is kept."
+        )
+
+    # -- evaluating ----------------------------------------------------------------------------
+
+    def evaluation_is_due(self) -> bool:
+        """Say whether an epoch has just ended after which the task is evaluated."""
+        at = self.place
+        if at.batch or at.evaluated == at.epoch:
+            return False
+        return at.epoch >= self.settings.epochs or at.epoch % self.settings.evaluate_every == 0
+
+    def evaluate(self, interrupts: Interrupts) -> None:
+        """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
+        numbers = self._numbers(interrupts)
+        at = self.place
+        value = place.check_watched(numbers, self.task.watched)
+        rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
+        record = watching.plain(
+            {
+                "epoch": at.epoch,
+                "step": at.step,
+                "seconds": round(self.seconds(), 3),
+                "loss": at.loss / at.weight if at.weight else 0.0,
+                "learning_rate": rate,
+                **numbers,
+            }
+        )
+        at.history.append(record)
+        at.evaluated = at.epoch
+        self.sums.zero_()
+        before = at.best.value if at.best else None
+        gained = before is None or value is None or value > before
+        if gained:
+            file = f"best-{at.step:09d}.safetensors"
+            digest = checkpoints.write_tensors(self.folder / file, self.module.state_dict())
+            at.best = Best(value, at.epoch, at.step, file, digest)
+        at.without_gain = 0 if gained else at.without_gain + 1
+        at.reason = self._reason()
+        # From here on a kill loses nothing: what follows is made again from the checkpoint.
+        self.save()
+        self._settle()
+        self.board.add(record)
+        mark = "  (best so far)" if gained and value is not None else ""
+        self.note(self.prefix + watching.summary(record, self.settings.epochs) + mark)
+
+    def _numbers(self, interrupts: Interrupts) -> dict[str, float]:
+        self.read_sums()
+        self._check_finite()
+        generators = randomness.capture()
+        self.module.eval()
+        try:
+            with interrupts.at_once(), torch.no_grad():
+                numbers = {name: float(value) for name, value in self.task.evaluate().items()}
+        except BaseException:
+            # The epoch's work outlives an evaluation that was interrupted or failed.
+            randomness.restore(*generators)
+            self.save()
+            raise
+        # What is measured, and how often, changes nothing of what is trained.
+        randomness.restore(*generators)
+        for name in _RESERVED:
+            if name in numbers:
+                raise RunError(
+                    f"The task's evaluation gives a number named {name!r}, which the loop writes "
+                    "itself; name it otherwise."
+                )
+        return numbers
+
+    def _reason(self) -> str:
+        """Say why the run is over, or "" if it is not; right only after an evaluation."""
+        if self.settings.patience and self.place.without_gain >= self.settings.patience:
+            return "patience"
+        return "epochs" if self.place.epoch >= self.settings.epochs else ""
+
+    # -- telling -------------------------------------------------------------------------------
+
+    def load_best(self) -> None:
+        """Put the kept weights into the module."""
+        self.module.load_state_dict(checkpoints.read_tensors(self.weights))
+        self.module.eval()
+
+    def result(self, finished: bool) -> FitResult:
+        """Say how the run stands."""
+        at = self.place
+        return FitResult(
+            finished=finished,
+            reason=at.reason or "stop_after",
+            best=at.best.value if at.best else None,
+            best_epoch=at.best.epoch if at.best else 0,
+            epochs=at.epoch,
+            steps=at.step,
+            seconds=at.seconds,
+            history=tuple(at.history),
+            weights=self.weights,
+        )
+
+    def seconds(self) -> float:
+        """Time spent in this run, earlier sittings included, in seconds."""
+        return self._seconds_before + time.monotonic() - self._began
+
+    def note(self, text: str) -> None:
+        """Say one line on standard error, unless quiet."""
+        Progress("", quiet=self.quiet).note(text)

@@ -1,0 +1,33 @@
+"""Learning rates as pure functions of the step.
+
+With s = step counted from 0, w = warm-up steps, S = all steps of the schedule, f = final factor,
+and p = min(1, (s - w) / (S - w)):
+
+    s < w      (s + 1) / w
+    constant   1
+    cosine     f + (1 - f) (1 + cos(pi p)) / 2
+    linear     f + (1 - f) (1 - p)
+    step       step_factor ^ floor(epoch / step_epochs)
+"""
+
+import math
+
+from miacap.training.settings import TrainingSettings
+
+
+def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:
+    """Give the rate of optimiser step ``step`` (from 0)."""
+    return settings.learning_rate * _factor(settings, step, steps_per_epoch)
+
+
+def _factor(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:
+    if step < settings.warmup_steps:
+        return (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return 1.0
+    if settings.schedule == "step":
+        return settings.step_factor ** (step // steps_per_epoch // settings.step_epochs)
+    total = (settings.schedule_epochs or settings.epochs) * steps_per_epoch
+    place = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
+    fall = (1 + math.cos(math.pi * place)) / 2 if settings.schedule == "cosine" else 1 - place
+    return settings.final_factor + (1 - settings.final_factor) * fall

@@ -1,0 +1,90 @@
+"""What can be chosen about a training run; names and defaults in one place."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from miacap.errors import SettingsError
+
+Optimiser = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "constant", "step", "linear"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of one call of ``fit``. Raises SettingsError where a value makes no sense."""
+
+    epochs: int = 10
+    """Passes over the training pictures, at most."""
+    learning_rate: float = 1e-3
+    """Highest rate, reached at the end of the warm-up."""
+    optimiser: Optimiser = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's two running means; unused by sgd."""
+    momentum: float = 0.9
+    """Of sgd; unused by Adam."""
+    weight_decay: float = 0.01
+    """Pull of matrices towards zero (decoupled in adamw); biases and norms are spared."""
+    warmup_steps: int = 0
+    """Steps over which the rate climbs linearly from nothing."""
+    schedule: Schedule = "cosine"
+    """How the rate falls after the warm-up."""
+    schedule_epochs: int | None = None
+    """Epochs over which cosine and linear fall; None: ``epochs``."""
+    final_factor: float = 0.0
+    """Where cosine and linear end, as a part of ``learning_rate``."""
+    step_epochs: int = 3
+    """Schedule step: epochs between two falls."""
+    step_factor: float = 0.8
+    """Schedule step: what each fall multiplies the rate by."""
+    clip_norm: float = 5.0
+    """Longest gradient, all parameters together; 0: never clipped."""
+    precision: Precision = "float32"
+    """bfloat16: the loss is computed under autocast; parameters stay float32."""
+    patience: int = 0
+    """Evaluations without a gain after which training stops; 0: never."""
+    evaluate_every: int = 1
+    """Epochs between two evaluations; the last epoch is always evaluated."""
+    checkpoint_every: int = 0
+    """Steps between two checkpoints, besides one after each epoch; 0: only these."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+    seed: int = 0
+    """Of the global generators (dropout, say) while training runs."""
+    threads: int | None = None
+    """CPU threads of torch; None: left as they are."""
+    device: str = "auto"
+    """auto: a GPU where torch sees one, otherwise the CPU; or any name that torch knows."""
+    tensorboard: bool = False
+    """Also write TensorBoard events under checkpoints/; needs the extra [watch]."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "evaluate_every", "accumulate", "step_epochs"):
+            self._at_least(name, 1)
+        for name in ("warmup_steps", "clip_norm", "patience", "checkpoint_every", "weight_decay"):
+            self._at_least(name, 0)
+        for name in ("threads", "schedule_epochs"):
+            if getattr(self, name) is not None:
+                self._at_least(name, 1)
+        if not self.learning_rate > 0:
+            raise SettingsError(f"learning_rate is above 0, not {self.learning_rate}.")
+        for name, value in (("momentum", self.momentum), *(("betas", b) for b in self.betas)):
+            if not 0 <= value < 1:
+                raise SettingsError(f"{name} lies in [0, 1), not {value}.")
+        for name in ("final_factor", "step_factor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} lies in [0, 1], not {getattr(self, name)}.")
+        self._one_of("optimiser", Optimiser)
+        self._one_of("schedule", Schedule)
+        self._one_of("precision", Precision)
+
+    def _at_least(self, name: str, least: int) -> None:
+        if getattr(self, name) < least:
+            raise SettingsError(f"{name} is at least {least}, not {getattr(self, name)}.")
+
+    def _one_of(self, name: str, choices: object) -> None:
+        known: tuple[str, ...] = choices.__args__  # type: ignore[attr-defined]
+        if getattr(self, name) not in known:
+            raise SettingsError(
+                f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}."
+            )

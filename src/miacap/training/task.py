@@ -1,0 +1,80 @@
+"""What ``fit`` asks of a task, and what it gives back."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Anything that can be trained.
+
+    A batch is whatever ``batches`` yields and ``loss`` understands: a tensor, something with
+    ``.to(device)``, or a tuple, list, mapping or dataclass of these.
+    """
+
+    @property
+    def module(self) -> nn.Module:
+        """The parameters; ``fit`` moves them to the device and restores them on resume."""
+        ...
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """How many batches every epoch has."""
+        ...
+
+    @property
+    def watched(self) -> str | None:
+        """Which number of ``evaluate`` picks the best weights; higher is better.
+
+        None: there is nothing to watch, and the last weights are the best.
+        """
+        ...
+
+    def batches(self, epoch: int, skip: int) -> Iterable[Any]:
+        """Give the batches of an epoch (from 0) without its first ``skip``.
+
+        They depend on the epoch alone, never on the global generators: exact resume rests on it.
+        """
+        ...
+
+    def loss(self, module: nn.Module, batch: Any) -> tuple[Tensor, Tensor | float]:
+        """Give the summed loss of a batch (a scalar) and what to divide it by.
+
+        Gradients flow only through ``module(...)``, so that wrappers around it see them.
+        """
+        ...
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Give the numbers of the module as it is now: eval mode, no gradient, float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training run stands.
+
+    Attributes:
+        finished: False only where ``stop_after`` ended it before its time.
+        reason: "epochs", "patience" or "stop_after".
+        best: the watched number of the kept weights; None where nothing is watched or was
+            evaluated yet.
+        best_epoch: epochs (counted from 1) after which the kept weights were reached; 0: none.
+        epochs, steps: whole epochs and optimiser steps taken in all.
+        seconds: time spent in training and evaluation, earlier sittings included.
+        history: one mapping per evaluation, as in metrics.jsonl.
+        weights: path of the kept weights.
+    """
+
+    finished: bool
+    reason: str
+    best: float | None
+    best_epoch: int
+    epochs: int
+    steps: int
+    seconds: float
+    history: tuple[dict[str, Any], ...]
+    weights: Path

@@ -1,0 +1,30 @@
+"""The toy task for every test of the room; one thread, because the sums are tiny."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    """The module toy.py beside this file: ``Toy``, ``Net``, and a program."""
+    path = Path(__file__).with_name("toy.py")
+    spec = importlib.util.spec_from_file_location("training_toy", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["training_toy"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

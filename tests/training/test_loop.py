@@ -1,0 +1,269 @@
+"""The loop against plain torch, the best weights, early stop, and what it refuses."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from miacap.errors import MissingExtra, RunError, SettingsError
+from miacap.training import TrainingSettings, fit
+from miacap.training.task import Task
+
+PLAIN = TrainingSettings(epochs=2, schedule="constant", clip_norm=0.0, learning_rate=0.05)
+
+
+def scripted(toy: ModuleType, values: list[float]) -> Task:
+    """A toy whose evaluations give these scores in turn."""
+    task = toy.Toy(batches_per_epoch=2)
+    remaining = iter(values)
+    task.evaluate = lambda: {"score": next(remaining), "other": 1.0}
+    return task  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "adam", "sgd"])
+def test_the_loop_is_the_loop_anybody_would_write(
+    toy: ModuleType, tmp_path: Path, optimiser: str
+) -> None:
+    settings = TrainingSettings(
+        epochs=2, optimiser=optimiser, schedule="linear", learning_rate=0.05, clip_norm=1.0,
+        weight_decay=0.1, accumulate=2, seed=11,
+    )  # fmt: skip
+    task = toy.Toy()
+    result = fit(task, settings, tmp_path, quiet=True)
+
+    other = toy.Toy()
+    net = other.module
+    torch.manual_seed(11)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    extra = {"momentum": 0.9} if optimiser == "sgd" else {}
+    matrices = [net.first.weight, net.second.weight]
+    biases = [net.first.bias, net.second.bias]
+    steps = kind[optimiser](
+        [{"params": matrices, "weight_decay": 0.1}, {"params": biases, "weight_decay": 0.0}],
+        lr=0.05, **extra,
+    )  # fmt: skip
+    taken = 0
+    for epoch in range(2):
+        net.train()
+        batches = list(other.batches(epoch, 0))
+        for start in range(0, 7, 2):  # the last group of an epoch holds one batch
+            group = batches[start : start + 2]
+            losses = [((net(rows) - targets) ** 2).sum() for rows, targets in group]
+            loss = sum(losses) / sum(len(rows) for rows, _ in group)
+            steps.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            for part in steps.param_groups:
+                part["lr"] = 0.05 * (1 - taken / 8)
+            steps.step()
+            taken += 1
+        net.eval()
+        with torch.no_grad():
+            score = -float(((net(other.rows) - other.targets) ** 2).mean())
+        assert result.history[epoch]["score"] == pytest.approx(score, rel=1e-5)
+    assert result.steps == taken == 8
+    kept = load_file(result.weights)
+    if result.best_epoch == 2:
+        for name, value in net.state_dict().items():
+            torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_the_best_weights_are_kept_and_loaded(toy: ModuleType, tmp_path: Path) -> None:
+    settings = TrainingSettings(epochs=4)
+    task = scripted(toy, [0.1, 0.5, 0.3, 0.5])
+    result = fit(task, settings, tmp_path / "whole", quiet=True)
+    assert (result.best, result.best_epoch, result.finished, result.reason) == (
+        0.5, 2, True, "epochs",
+    )  # fmt: skip
+    short = toy.Toy(batches_per_epoch=2)
+    fit(short, settings, tmp_path / "short", stop_after=4, quiet=True)  # two epochs of two
+    for name, value in load_file(result.weights).items():
+        assert torch.equal(value, short.module.state_dict()[name])
+        assert torch.equal(value, task.module.state_dict()[name])
+
+
+def test_early_stop_counts_evaluations_without_gain(toy: ModuleType, tmp_path: Path) -> None:
+    task = scripted(toy, [0.1, 0.2, 0.2, 0.15, 0.9])
+    result = fit(task, TrainingSettings(epochs=9, patience=2), tmp_path, quiet=True)
+    assert (result.reason, result.epochs, result.best_epoch) == ("patience", 4, 2)
+    # A finished run is not touched again, but a longer patience takes it further.
+    again = fit(scripted(toy, []), TrainingSettings(epochs=9, patience=2), tmp_path, quiet=True)
+    assert again == result
+    more = TrainingSettings(epochs=5, patience=3)
+    with pytest.raises(RunError, match=r"begun with epochs=9, now epochs=5; it may only grow"):
+        fit(scripted(toy, []), more, tmp_path, quiet=True)
+    longer = TrainingSettings(epochs=9, patience=3)
+    task = scripted(toy, [0.9, 0.1, 0.1, 0.1])
+    assert fit(task, longer, tmp_path, quiet=True).best_epoch == 5
+
+
+def test_negative_scores_have_a_best_too(toy: ModuleType, tmp_path: Path) -> None:
+    result = fit(scripted(toy, [-3.0, -2.0, -2.5]), TrainingSettings(epochs=3), tmp_path)
+    assert (result.best, result.best_epoch) == (-2.0, 2)
+
+
+def test_with_nothing_to_watch_the_last_weights_are_the_best(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = scripted(toy, [0.9, 0.1, 0.2])
+    task.watched = None  # type: ignore[misc]
+    result = fit(task, TrainingSettings(epochs=3), tmp_path, quiet=True)
+    assert (result.best, result.best_epoch) == (None, 3)
+
+
+def test_one_line_per_evaluation(toy: ModuleType, tmp_path: Path) -> None:
+    settings = TrainingSettings(epochs=5, evaluate_every=2, schedule="constant")
+    result = fit(toy.Toy(), settings, tmp_path, quiet=True)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [2, 4, 5]
+    assert [line["step"] for line in lines] == [14, 28, 35]
+    assert lines == list(result.history)
+    assert set(lines[0]) == {"epoch", "step", "seconds", "loss", "learning_rate", "score"}
+    # Mean loss per row over the epochs since the evaluation before.
+    assert 0 < lines[2]["loss"] < lines[0]["loss"]
+
+
+def test_numbers_that_are_not_finite_become_null(toy: ModuleType, tmp_path: Path) -> None:
+    task = toy.Toy()
+    task.evaluate = lambda: {"score": 1.0, "other": float("nan")}
+    fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["other"] is None
+
+
+def test_bfloat16_runs_under_autocast_and_keeps_float32(toy: ModuleType, tmp_path: Path) -> None:
+    kinds = set()
+    task = toy.Toy()
+    inner = task.loss
+
+    def loss(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> object:
+        kinds.add(module(batch[0]).dtype)
+        return inner(module, batch)
+
+    task.loss = loss
+    settings = TrainingSettings(epochs=2, precision="bfloat16", learning_rate=0.01)
+    result = fit(task, settings, tmp_path, quiet=True)
+    assert kinds == {torch.bfloat16}
+    assert load_file(result.weights)["first.weight"].dtype == torch.float32
+    assert result.history[1]["loss"] < result.history[0]["loss"]
+
+
+def test_the_caller_keeps_its_generators_and_threads(toy: ModuleType, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    task = toy.Toy()
+    torch.manual_seed(0)
+    fit(task, TrainingSettings(epochs=1, threads=2), tmp_path, quiet=True)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == 1
+
+
+def test_a_step_on_padding_alone_is_no_error(toy: ModuleType, tmp_path: Path) -> None:
+    task = toy.Toy()
+    task.loss = lambda module, batch: (module(batch[0]).sum() * 0, torch.tensor(0))
+    result = fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+    assert result.history[0]["loss"] == 0.0
+
+
+def test_a_loss_that_breaks_down_is_named_and_spoils_nothing(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy()
+    inner = task.loss
+    task.loss = lambda m, b: (inner(m, b)[0] * (float("nan") if task.given > 9 else 1), 4.0)
+    with pytest.raises(RunError, match=r"the loss is nan after step 10 \(epoch 2\)\. Lower"):
+        fit(task, TrainingSettings(epochs=3), tmp_path, quiet=True)
+    healthy = fit(toy.Toy(), TrainingSettings(epochs=3), tmp_path, quiet=True)
+    assert healthy.weights.read_bytes() == (
+        fit(toy.Toy(), TrainingSettings(epochs=3), tmp_path / "b", quiet=True).weights.read_bytes()
+    )
+
+
+def test_gradients_that_break_down_never_reach_a_checkpoint(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy(batches_per_epoch=1)
+    task.loss = lambda m, b: ((m(b[0]) * 0).abs().sqrt().sum(), 1.0)  # 0, with gradient 0/0
+    with pytest.raises(
+        RunError, match=r"the parameter '.*' is not finite after step 1 \(epoch 1\)"
+    ):
+        fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+    assert not list((tmp_path / "checkpoints").glob("step-*"))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"scores": 1.0}, r"watches 'score', which .* Did you mean 'scores'\?"),
+        ({}, r"It gives: nothing\."),
+        ({"score": float("nan")}, r"gave score = nan"),
+        ({"score": 1.0, "loss": 2.0}, r"a number named 'loss'"),
+    ],
+)
+def test_evaluations_that_cannot_be_used(
+    toy: ModuleType, tmp_path: Path, numbers: dict[str, float], message: str
+) -> None:
+    task = toy.Toy()
+    task.evaluate = lambda: numbers
+    with pytest.raises(RunError, match=message):
+        fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(("given", "said"), [(5, "7"), (7, "6")])
+def test_a_task_is_held_to_its_length(
+    toy: ModuleType, tmp_path: Path, given: int, said: str
+) -> None:
+    task = toy.Toy(batches_per_epoch=given)
+    task.batches_per_epoch = int(said)
+    with pytest.raises(RunError, match=rf"promised {said} batches per epoch and gave"):
+        fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+
+
+def test_a_task_without_batches_or_parameters(toy: ModuleType, tmp_path: Path) -> None:
+    task = toy.Toy()
+    task.batches_per_epoch = 0
+    with pytest.raises(RunError, match="no batch to train on"):
+        fit(task, PLAIN, tmp_path)
+    task = toy.Toy()
+    task.module.requires_grad_(False)
+    with pytest.raises(RunError, match="no parameter that asks for a gradient"):
+        fit(task, PLAIN, tmp_path)
+
+
+def test_a_device_that_is_not_there(toy: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"device 'gpu'"):
+        fit(toy.Toy(), TrainingSettings(device="gpu"), tmp_path, quiet=True)
+
+
+def test_progress_goes_to_stderr(
+    toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(toy.Toy(), TrainingSettings(epochs=1), tmp_path, label="fold 2 of 5")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "fold 2 of 5: epoch 1/1: 7 batches" in err
+    assert "score -" in err and "(best so far)" in err
+
+
+def test_tensorboard_is_an_extra(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'miacap\[watch\]'"):
+        fit(toy.Toy(), TrainingSettings(tensorboard=True), tmp_path, quiet=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_gets_every_number(toy: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra [watch] is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = TrainingSettings(epochs=2, tensorboard=True)
+    result = fit(toy.Toy(), settings, tmp_path, quiet=True)
+    events = EventAccumulator(str(tmp_path / "checkpoints" / "tensorboard"))
+    events.Reload()
+    found = [(event.step, event.value) for event in events.Scalars("score")]
+    assert found == [(r["step"], pytest.approx(r["score"])) for r in result.history]

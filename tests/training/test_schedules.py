@@ -1,0 +1,64 @@
+"""Rates against the formulas of the docstring, written out as numbers."""
+
+import math
+
+import pytest
+
+from miacap.errors import SettingsError
+from miacap.settings import from_json
+from miacap.training import TrainingSettings
+from miacap.training.schedules import learning_rate
+
+
+def rates(steps: int, per_epoch: int, **settings: object) -> list[float]:
+    chosen = TrainingSettings(learning_rate=2.0, **settings)  # type: ignore[arg-type]
+    return [learning_rate(chosen, s, per_epoch) for s in range(steps)]
+
+
+def test_warm_up_climbs_to_the_full_rate_and_constant_stays() -> None:
+    assert rates(7, 5, schedule="constant", warmup_steps=4) == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_cosine_falls_from_one_to_the_final_factor() -> None:
+    found = rates(13, 6, epochs=2, schedule="cosine", warmup_steps=4, final_factor=0.1)
+    expected = [2 * (0.1 + 0.9 * (1 + math.cos(math.pi * k / 8)) / 2) for k in range(9)]
+    assert found[4:] == pytest.approx(expected, abs=1e-15)
+    assert found[4] == 2.0 and found[12] == pytest.approx(0.2)
+
+
+def test_linear_falls_by_equal_amounts_and_stays_at_its_end() -> None:
+    assert rates(6, 2, epochs=2, schedule="linear") == pytest.approx([2, 1.5, 1, 0.5, 0, 0])
+
+
+def test_step_falls_after_whole_epochs() -> None:
+    found = rates(12, 2, epochs=6, schedule="step", step_epochs=2, step_factor=0.8)
+    assert found == pytest.approx([2.0] * 4 + [1.6] * 4 + [1.28] * 4)
+
+
+def test_the_length_of_the_schedule_may_differ_from_the_run() -> None:
+    whole = rates(6, 1, epochs=6, schedule="cosine")
+    part = rates(3, 1, epochs=3, schedule="cosine", schedule_epochs=6)
+    assert part == whole[:3]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 0}, r"epochs is at least 1, not 0\."),
+        ({"learning_rate": 0.0}, r"learning_rate is above 0"),
+        ({"betas": [0.9, 1.0]}, r"betas lies in \[0, 1\), not 1\.0"),
+        ({"schedule": "cosin"}, r"schedule is one of .*Did you mean 'cosine'\?"),
+        ({"clip": 1}, r"unknown setting 'clip'\. Did you mean|unknown setting 'clip'"),
+        ({"threads": 0}, r"threads is at least 1"),
+    ],
+)
+def test_settings_without_sense_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        from_json(TrainingSettings, values, "settings.json")
+
+
+def test_settings_built_in_code_are_checked_too() -> None:
+    settings = TrainingSettings()
+    object.__setattr__(settings, "optimiser", "adan")  # beartype would refuse it before we do
+    with pytest.raises(SettingsError, match=r"optimiser is one of adamw, adam, sgd, not 'adan'"):
+        settings.__post_init__()

@@ -1,0 +1,72 @@
+"""A small task with dropout, and a program that trains it (killed and resumed by the tests)."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from miacap.settings import from_json
+from miacap.training import TrainingSettings, fit
+
+
+class Net(nn.Module):
+    """Two layers with dropout and a tied parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 16)
+        self.drop = nn.Dropout(0.3)
+        self.second = nn.Linear(16, 1)
+        self.tied = self.first.bias
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+        return self.second(self.drop(torch.tanh(self.first(rows)))).squeeze(-1)
+
+
+class Toy:
+    """Least squares on made-up rows; a batch is a tuple of tensors."""
+
+    watched: str | None = "score"
+
+    def __init__(self, batches_per_epoch: int = 7, slow: float = 0.0) -> None:
+        generator = torch.Generator().manual_seed(5)
+        torch.manual_seed(3)
+        self.module: nn.Module = Net()
+        self.batches_per_epoch = batches_per_epoch
+        self.rows = torch.randn(batches_per_epoch * 4, 6, generator=generator)
+        self.targets = self.rows.sum(1) + 0.1 * torch.randn(len(self.rows), generator=generator)
+        self.slow = slow
+        self.given = 0
+
+    def batches(self, epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(epoch))
+        for rows in order.view(-1, 4)[skip:]:
+            self.given += 1
+            time.sleep(self.slow)
+            yield self.rows[rows], self.targets[rows]
+
+    def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
+        rows, targets = batch
+        return ((module(rows) - targets) ** 2).sum(), float(len(rows))
+
+    def evaluate(self) -> Mapping[str, float]:
+        assert not self.module.training and not torch.is_grad_enabled()
+        torch.rand(3)  # an evaluation that draws must not disturb exactness
+        time.sleep(self.slow)
+        return {"score": -float(((self.module(self.rows) - self.targets) ** 2).mean())}
+
+
+if __name__ == "__main__":
+    import json
+
+    torch.set_num_threads(1)
+    folder, settings, slow = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
+    print(os.getpid(), flush=True)
+    fit(Toy(slow=slow), from_json(TrainingSettings, settings, "argument"), folder, quiet=True)
