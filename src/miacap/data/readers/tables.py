@@ -120,9 +120,14 @@ def read_csv(files: list[Path]) -> Reading:
 
 def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     # Flickr30k's results.csv has "|" between columns and bare quotes inside its captions.
-    quoting = csv.QUOTE_NONE if separator == "|" else csv.QUOTE_MINIMAL
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
-    start = 1
+    quoted = separator != "|"
+    table = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        strict=True,
+    )
+    start, cells = 1, []
     try:
         for cells in table:
             if any(cell.strip() for cell in cells):
@@ -130,20 +135,9 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str
             start = table.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}, line {start}: not CSV ({error}); a quote that never ends, perhaps."
+            f"{path}, line {start}: not CSV ({error}); see whether each cell with quotes in it is "
+            'in quotes, with its own ones doubled ("").'
         ) from None
-    if quoting == csv.QUOTE_MINIMAL and _open_quote(text, start_line=start):
-        raise DataError(f"{path}: not CSV; a quote that never ends.")
-
-
-def _open_quote(text: str, start_line: int) -> bool:
-    del start_line
-    try:
-        for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
-            pass
-    except csv.Error as error:
-        return "end of data" in str(error)
-    return False
 
 
 def _columns(cells: list[str], where: str) -> _Columns:
