@@ -78,9 +78,7 @@ def read(path: Path, source_size: str) -> table.Arrays | None:
     return arrays
 
 
-def _view(
-    data: NDArray[np.uint8], entry: Mapping[str, object], kind: str
-) -> NDArray[np.generic]:
+def _view(data: NDArray[np.uint8], entry: Mapping[str, object], kind: str) -> NDArray[np.generic]:
     offsets = entry["data_offsets"]
     if entry["dtype"] != kind or not isinstance(offsets, list):
         raise ValueError(f"not an array of {kind}")

@@ -10,10 +10,12 @@ Source: Denkowski & Lavie 2014, section 2; stemmer: snowballstemmer 2.2 (version
 """
 
 import functools
+import importlib.metadata
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from miacap.errors import MissingExtra
+from miacap.errors import MiacapError, MissingExtra
 from miacap.metrics.meteor import sources
 from miacap.metrics.meteor.dictionary import Dictionary
 
@@ -33,6 +35,7 @@ def java_hash(text: str) -> int:
     return value
 
 
+_STEMMING = threading.Lock()  # the stemmer keeps the word that it works on
 _LITTLE = memoryview(b"\x01\x00").cast("H")[0] == 1
 
 
@@ -85,16 +88,24 @@ class Lexicon:
 
 @functools.lru_cache(maxsize=1 << 18)
 def _stem_hash(word: str) -> int:
-    return java_hash(_stemmer()(word))
+    with _STEMMING:
+        return java_hash(_stemmer()(word))
 
 
 @functools.cache
 def _stemmer() -> Callable[[str], str]:
     try:
-        import snowballstemmer
+        # By its own name: the package's front door takes another stemmer where one is installed.
+        from snowballstemmer.english_stemmer import EnglishStemmer
     except ImportError:
         raise MissingExtra("meteor", "METEOR") from None
-    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    version = importlib.metadata.version("snowballstemmer")
+    if int(version.split(".")[0]) != 2:
+        raise MiacapError(
+            f"METEOR's stems are those of snowballstemmer 2, and version {version} is installed: "
+            "pip install 'snowballstemmer>=2.2,<3'"
+        )
+    stem: Callable[[str], str] = EnglishStemmer().stemWord
     return stem
 
 
