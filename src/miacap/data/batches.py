@@ -12,7 +12,7 @@ from torch import Tensor
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.pictures import Pictures, collate
-from miacap.text import BOS, EOS, PAD
+from miacap.text.vocabulary import BOS, EOS, PAD
 
 __all__ = ["Batch", "Batches"]
 

@@ -1,9 +1,11 @@
 """Text files as people have them: packed or not, with or without a byte order mark."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from miacap.errors import DataError
 
@@ -57,3 +59,23 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         line = line.removesuffix("\r")
         if line.strip():
             yield number, line
+
+
+def parse_json(text: str, where: str, line: int = 0) -> Any:
+    """Parse JSON.
+
+    Args:
+        text: of a whole file, or of one line of it.
+        where: the file, for the message.
+        line: number of the line; 0 where the text is the whole file.
+
+    Raises:
+        DataError: it is none; with file and line.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{where}, line {line or error.lineno}, column {error.colno}"
+        raise DataError(f"{place}: not JSON ({error.msg}).") from None
+    except (ValueError, RecursionError) as error:  # endless numbers, endless nesting
+        raise DataError(f"{where}, line {line or 1}: JSON that is too much ({error}).") from None

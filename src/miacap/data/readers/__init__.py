@@ -28,7 +28,7 @@ _READERS: dict[str, Callable[[list[Path]], Reading]] = {
 }
 _METADATA = ("metadata.jsonl", "metadata.csv")
 _CAPTIONS = ("captions.jsonl", "captions.csv", "captions.txt", "captions.json", "results.csv")
-_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json", ".gz")
+_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json")
 
 __all__ = ["Format", "read"]
 
@@ -68,7 +68,7 @@ def read(
     reading = _READERS[chosen](files)
     if splits is None and not reading.has_splits:
         splits = lists_in(folder) or None
-    name = place.name if place.is_dir() else folder.name
+    name = folder.resolve().name
     return reading.dataset(name or "data", folder if photos is None else photos, splits)
 
 
@@ -84,8 +84,13 @@ def _caption_files(folder: Path, format: str | None) -> list[Path]:
     for name in _CAPTIONS:
         if (folder / name).is_file():
             return [folder / name]
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in _SUFFIXES]
-    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.name.removesuffix(".gz").endswith(_SUFFIXES)
+        and path.is_file()
+        and not path.name.startswith(".")
+    ]
     if len(files) == 1:
         return files
     seen = f" It holds {', '.join(file.name for file in files[:5])}: name one." if files else ""
@@ -96,18 +101,17 @@ def _caption_files(folder: Path, format: str | None) -> list[Path]:
 
 
 def _guess(path: Path) -> str:
-    text = read_text(path)
-    head = text.lstrip()[:4096]
-    first = head.split("\n", 1)[0]
-    if not head:
+    text = read_text(path).strip()
+    if not text:
         raise DataError(f"{path}: the file is empty.")
+    first = text.split("\n", 1)[0]
     if flickr.looks_right(first):
         return "flickr"
-    if head[0] not in "{[":
+    if text[0] not in "{[":
         return "csv"
-    if head[0] == "[" or "\n" not in text.strip() or not _whole(text.lstrip().split("\n", 1)[0]):
-        return coco.guess(path, text) or "jsonl"
-    return "jsonl"
+    if text[0] == "{" and first != text and _whole(first):
+        return "jsonl"
+    return coco.guess(path, text) or "jsonl"
 
 
 def _whole(line: str) -> bool:

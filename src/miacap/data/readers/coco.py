@@ -5,22 +5,22 @@ Karpathy: {"images": [{"filename", "split", "sentences": [{"raw"}], "cocoid"?, "
 Ids are COCO's image ids as text where there are any, otherwise file names.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from miacap.data.dataset import source
-from miacap.data.lines import read_text
+from miacap.data.lines import parse_json, read_text
 from miacap.data.photos import checked_name
 from miacap.data.readers.records import Reading
 from miacap.errors import DataError
 
 
 def guess(path: Path, text: str) -> str | None:
-    """Say "coco" or "karpathy", or None where the JSON is neither."""
-    if text.lstrip().startswith("["):
+    """Say "coco" or "karpathy", or None where the text is neither (JSON Lines, perhaps)."""
+    try:
+        value = parse_json(text, str(path))
+    except DataError:
         return None
-    value = _json(path, text)
     if not isinstance(value, dict) or not isinstance(value.get("images"), list):
         return None
     return "coco" if "annotations" in value else "karpathy"
@@ -62,7 +62,9 @@ def read_coco(files: list[Path]) -> Reading:
             where = f"{path}, image {number}"
             file = checked_name(_text(image, "file_name", where), where)
             reading.mention(_id(image, "id", where), where, file, image.get("split"))
-        annotations = _json(path, read_text(path)).get("annotations", [])
+        annotations = parse_json(read_text(path), str(path)).get("annotations")
+        if not isinstance(annotations, list):
+            raise DataError(f'{path}: expected a list "annotations".')
         for number, annotation in enumerate(annotations, start=1):
             where = f"{path}, annotation {number}"
             id = _id(annotation, "image_id", where)
@@ -74,7 +76,7 @@ def read_coco(files: list[Path]) -> Reading:
 
 
 def _images(path: Path) -> list[dict[str, Any]]:
-    value = _json(path, read_text(path))
+    value = parse_json(read_text(path), str(path))
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise DataError(f'{path}: expected an object with a list of objects "images".')
@@ -92,12 +94,3 @@ def _id(row: Any, key: str, where: str) -> str:
     if not isinstance(value, str | int) or isinstance(value, bool):
         raise DataError(f"{where}: no {key!r}; an id is a number or text.")
     return str(value)
-
-
-def _json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
-    except RecursionError:
-        raise DataError(f"{path}: JSON nested too deeply.") from None

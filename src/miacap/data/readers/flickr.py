@@ -19,8 +19,8 @@ _TERMS = (
     "Photos from Flickr, copyright of their photographers, under Flickr's terms; "
     "for non-commercial research and education only."
 )
-_LINE = re.compile(r"([^\t]*?)#(\d+)[ \t]+(.*)", re.DOTALL)
 _TAB_LINE = re.compile(r"([^\t]+)#(\d+)\t(.*)", re.DOTALL)
+_BLANK_LINE = re.compile(r"(\S+)#(\d+) +(.*)", re.DOTALL)
 _FILE = re.compile(r".*[._-]?token([._].*)?", re.IGNORECASE)
 
 
@@ -36,7 +36,11 @@ def token_files(folder: Path) -> list[Path]:
 
 def looks_right(line: str) -> bool:
     """Whether a line has the form of a token file."""
-    return _TAB_LINE.fullmatch(line.rstrip("\r")) is not None
+    return _match(line.rstrip("\r")) is not None
+
+
+def _match(line: str) -> re.Match[str] | None:
+    return _TAB_LINE.fullmatch(line) or _BLANK_LINE.fullmatch(line)
 
 
 def read(files: list[Path]) -> Reading:
@@ -54,7 +58,7 @@ def read(files: list[Path]) -> Reading:
         reading.sources.append(source(path, _TERMS if known else ""))
         for number, line in numbered_lines(path):
             where = f"{path.name}, line {number}"
-            match = _TAB_LINE.fullmatch(line) or _LINE.fullmatch(line)
+            match = _match(line)
             if match is None:
                 reading.leave_out("", where, "no NAME#NUMBER, tab, caption")
                 continue

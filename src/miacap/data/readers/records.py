@@ -112,7 +112,7 @@ class Reading:
         missing = [id for id in self.records if id not in photos]
         if missing and len(missing) == len(self.records):
             raise DataError(
-                f"{name}: none of the {len(missing)} photos is in {place}, as {missing[0]!r}; "
+                f"{name}: none of the {len(missing)} photos is in {place}, {missing[0]!r} for one; "
                 "say where they are with photos."
             )
         for id in missing:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from miacap.data.dataset import source
-from miacap.data.lines import numbered_lines, read_text
+from miacap.data.lines import numbered_lines, parse_json, read_text
 from miacap.data.photos import checked_name
 from miacap.data.readers.records import Reading
 from miacap.errors import DataError, nearest
@@ -52,26 +52,17 @@ def read_json_lines(files: list[Path]) -> Reading:
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     text = read_text(path)
     if text.lstrip().startswith("["):
-        rows = [(f"{path}, entry {n}", row) for n, row in enumerate(_json(text, f"{path}"), 1)]
+        entries = parse_json(text, str(path))
+        rows = [(f"{path}, entry {number}", row) for number, row in enumerate(entries, start=1)]
     else:
         rows = [
-            (f"{path}, line {n}", _json(line, f"{path}, line {n}"))
-            for n, line in numbered_lines(path)
+            (f"{path}, line {number}", parse_json(line, str(path), number))
+            for number, line in numbered_lines(path)
         ]
     for where, row in rows:
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object, found {type(row).__name__}.")
         yield where, row
-
-
-def _json(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f", column {error.colno}" if "line" in where else f", line {error.lineno}"
-        raise DataError(f"{where}{place}: not JSON ({error.msg}).") from None
-    except RecursionError:
-        raise DataError(f"{where}: JSON nested too deeply.") from None
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
