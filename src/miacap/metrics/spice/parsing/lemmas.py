@@ -1,0 +1,39 @@
+"""Base forms of words: lemminflect's dictionary, with METEOR's for nouns that have two."""
+
+import functools
+
+from miacap.errors import MissingExtra
+from miacap.metrics.meteor.dictionary import Dictionary
+
+_CLASSES = {"N": "NOUN", "V": "VERB", "J": "ADJ"}
+_BASE_TAGS = frozenset(("NN", "NNP", "VB", "JJ"))
+
+
+@functools.lru_cache(maxsize=100_000)
+def lemma(word: str, tag: str) -> str:
+    """Base form of a lower-case word with a Penn tag; itself where there is nothing to take off."""
+    word_class = _CLASSES.get(tag[:1])
+    if word_class is None or tag in _BASE_TAGS:
+        return word
+    found = _lemminflect().getLemma(word, word_class)
+    if len(found) > 1:
+        # "leaves" is leave or leaf: captions mean the noun that WordNet lists as irregular.
+        bases = Dictionary.load().bases(word)
+        return next((base for base in found if base in bases), str(found[0]))
+    return str(found[0]) if found else word
+
+
+@functools.lru_cache(maxsize=100_000)
+def may_be_verb(word: str) -> bool:
+    """Whether `word` can be a form of a verb: the dictionary says so, or does not know it."""
+    classes = _lemminflect().getAllLemmas(word)
+    return "VERB" in classes or not classes
+
+
+@functools.cache
+def _lemminflect():  # type: ignore[no-untyped-def]
+    try:
+        import lemminflect
+    except ModuleNotFoundError:
+        raise MissingExtra("spice", "SPICE") from None
+    return lemminflect
