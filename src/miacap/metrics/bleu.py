@@ -20,7 +20,7 @@ Worked example: candidate "a cat sat", reference "a cat sat down". 3 of 3 words 
 BLEU-1 = BLEU-2 = 0.7165.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -37,20 +37,24 @@ def names(orders: int = 4) -> tuple[str, ...]:
     return tuple(f"BLEU-{n}" for n in range(1, orders + 1))
 
 
-def statistics(corpus: Corpus, ngrams: Sequence[NGrams]) -> Statistics:
-    """Count matches and lengths of every picture.
+def statistics(corpus: Corpus, correct: Integers) -> Statistics:
+    """Statistics and scores of every picture from its right n-grams (pictures x orders).
 
     Columns: correct_1..n, guess_1..n, words of the candidate, words of the nearest reference.
     """
+    orders = correct.shape[1]
     lengths = corpus.lengths[corpus.candidate]
-    correct = [_correct(corpus, order) for order in ngrams]
-    guess = [np.maximum(lengths - n, 0) for n in range(len(ngrams))]
-    nearest = nearest_lengths(corpus)
-    rows = np.stack([*correct, *guess, lengths, nearest], axis=1).astype(np.float64)
+    guess = [np.maximum(lengths - n, 0) for n in range(orders)]
+    rows = np.column_stack([correct, *guess, lengths, nearest_lengths(corpus)]).astype(np.float64)
     corpus_scores = aggregate(rows.sum(axis=0, keepdims=True))[0]
     return Statistics(
-        names(len(ngrams)), rows, aggregate, aggregate(rows), tuple(corpus_scores.tolist())
+        names(orders), rows, aggregate, aggregate(rows), tuple(corpus_scores.tolist())
     )
+
+
+def correct(corpus: Corpus, ngrams: Iterable[NGrams]) -> Integers:
+    """Count the right n-grams of every picture: pictures x orders."""
+    return np.stack([_correct(corpus, order) for order in ngrams], axis=1)
 
 
 def aggregate(sums: Floats) -> Floats:

@@ -19,7 +19,7 @@ equals its reference, so sim_n = 1 for n = 1..4: CIDEr-D 10.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -32,28 +32,32 @@ NAME = "CIDEr-D"
 SIGMA = 6.0
 
 
-def statistics(
+def statistics(corpus: Corpus, similarity: Floats) -> Statistics:
+    """Scores from the cosines summed over references (pictures x orders)."""
+    return of_means(NAME, np.mean(similarity, axis=1) / corpus.references * 10.0)
+
+
+def similarity(
     corpus: Corpus,
-    ngrams: Sequence[NGrams],
+    ngrams: Iterable[NGrams],
+    penalty: Floats,
     frequencies: DocumentFrequencies | None = None,
-    sigma: float = SIGMA,
-) -> Statistics:
-    """Score every picture; the corpus score is the mean.
+) -> Floats:
+    """Clipped cosines times penalty, summed over each picture's references: pictures x orders.
 
     Args:
         corpus: words of all sentences.
         ngrams: their n-grams, orders 1, 2, ...
+        penalty: factor of each sentence for its length.
         frequencies: fixed document frequencies; None takes those of the corpus' references.
-        sigma: width of the Gaussian length penalty, in word pairs.
     """
-    similarity = np.stack([_cosines(corpus, order, frequencies) for order in ngrams], axis=1)
-    similarity *= _penalties(corpus, sigma)[:, None]
     reference = np.flatnonzero(~corpus.candidate)
     picture = corpus.picture[reference]
-    summed = np.stack(
-        [_sums(picture, column, corpus.pictures) for column in similarity[reference].T], axis=1
-    )
-    return of_means(NAME, np.mean(summed, axis=1) / corpus.references * 10.0)
+    columns = []
+    for order in ngrams:
+        cosines = (_cosines(corpus, order, frequencies) * penalty)[reference]
+        columns.append(_sums(picture, cosines, corpus.pictures))
+    return np.stack(columns, axis=1)
 
 
 def _cosines(corpus: Corpus, ngrams: NGrams, frequencies: DocumentFrequencies | None) -> Floats:
@@ -81,20 +85,32 @@ def _sums(place: Integers, values: Floats, places: int) -> Floats:
 
 def _idf(corpus: Corpus, ngrams: NGrams, frequencies: DocumentFrequencies | None) -> Floats:
     if frequencies is None:
-        pictures = float(corpus.pictures)
-        counts = ngrams.document_frequency.astype(np.float64)
-    else:
-        pictures = frequencies.pictures
-        counts = frequencies.of_ngrams(corpus, ngrams)
+        return idf(float(corpus.pictures), ngrams.document_frequency.astype(np.float64))
+    return idf(frequencies.pictures, frequencies.of_ngrams(corpus, ngrams))
+
+
+def idf(pictures: float, counts: Floats) -> Floats:
+    """ln N - ln max(1, df)."""
     result: Floats = np.log(pictures) - np.log(np.maximum(1.0, counts))
     return result
 
 
-def _penalties(corpus: Corpus, sigma: float) -> Floats:
-    """Gaussian penalty of each sentence against its picture's candidate."""
+def penalties(corpus: Corpus, sigma: float = SIGMA) -> Floats:
+    """Gaussian penalty of each sentence against its picture's candidate.
+
+    Args:
+        corpus: words of all sentences.
+        sigma: width of the penalty, in word pairs.
+    """
     pairs = np.maximum(corpus.lengths - 1, 0)
     difference = np.abs(pairs - pairs[corpus.candidate][corpus.picture])
-    kinds, place = np.unique(difference, return_inverse=True)
-    table = np.array([math.e ** (-(float(d) ** 2) / (2 * sigma**2)) for d in kinds.tolist()])
-    result: Floats = table[place]
+    result: Floats = penalty_table(int(difference.max(initial=0)), sigma)[difference]
     return result
+
+
+def penalty_table(most: int, sigma: float = SIGMA) -> Floats:
+    """exp(-d^2 / (2 sigma^2)) of d = 0, 1, ... ``most``.
+
+    Few entries: Python's power gives the official program's bits.
+    """
+    return np.array([math.e ** (-(float(d) ** 2) / (2 * sigma**2)) for d in range(most + 1)])

@@ -6,11 +6,14 @@ numbers in one flat array than on strings in dictionaries.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
+
+from miacap.metrics.speed import loops
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +33,8 @@ class Corpus:
         picture: the picture that each sentence belongs to.
         candidate: whether the sentence is its picture's candidate.
         pictures: how many pictures there are.
-        vocabulary: the words; id = place.
+        width: how many different words there are; ids lie below it.
+        spell: gives the words by id.
     """
 
     words: Integers
@@ -38,9 +42,15 @@ class Corpus:
     picture: Integers
     candidate: Flags
     pictures: int
-    vocabulary: tuple[str, ...]
+    width: int
+    spell: Callable[[], tuple[str, ...]] = field(repr=False, compare=False)
 
-    @property
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The words by id, spelt out only where somebody asks."""
+        return self.spell()
+
+    @cached_property
     def starts(self) -> Integers:
         """Where each sentence's words begin."""
         return np.cumsum(self.lengths) - self.lengths
@@ -58,7 +68,22 @@ def intern(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Co
         candidates: one sentence a picture.
         references: the pictures' references, in the same order.
     """
-    return _number(candidates, references, str.split)
+    sentences = _in_order(candidates, references)
+    compiled = loops(len(sentences))
+    if compiled is not None:
+        text = "\n".join(sentences)
+        if text.count("\n") == len(sentences) - 1 and not _other_blanks(text):
+            data = text.encode("utf-8", "surrogatepass")
+            words, lengths, begins, ends = compiled.number_words(
+                np.frombuffer(data, np.uint8), len(sentences)
+            )
+
+            def spell() -> tuple[str, ...]:
+                spans = zip(begins.tolist(), ends.tolist(), strict=True)
+                return tuple(data[a:b].decode("utf-8", "surrogatepass") for a, b in spans)
+
+            return _corpus(words, lengths, references, len(begins), spell)
+    return _number(sentences, references, str.split)
 
 
 def intern_at_blanks(
@@ -69,21 +94,27 @@ def intern_at_blanks(
     An empty sentence is one empty word; a word may hold U+00A0. ``known`` (the
     same sentences split at any white space) is reused where only the empty ones differ.
     """
-    if _has_odd_blanks(list(chain(candidates, *references))):
-        return _number(candidates, references, lambda sentence: sentence.split(" "))
+    sentences = _in_order(candidates, references)
+    if _has_odd_blanks(sentences):
+        return _number(sentences, references, lambda sentence: sentence.split(" "))
     empty = known.lengths == 0
     if not empty.any():
         return known
-    lengths = np.where(empty, 1, known.lengths)
-    words = np.insert(known.words, known.starts[empty], len(known.vocabulary))
-    return Corpus(
-        words,
-        lengths,
-        known.picture,
-        known.candidate,
-        known.pictures,
-        (*known.vocabulary, ""),
+    return replace(
+        known,
+        lengths=np.where(empty, 1, known.lengths),
+        words=np.insert(known.words, known.starts[empty], known.width),
+        width=known.width + 1,
+        spell=lambda: (*known.vocabulary, ""),
     )
+
+
+def _in_order(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[str]:
+    sentences: list[str] = []
+    for candidate, others in zip(candidates, references, strict=True):
+        sentences.append(candidate)
+        sentences.extend(others)
+    return sentences
 
 
 def _has_odd_blanks(sentences: list[str]) -> bool:
@@ -93,27 +124,34 @@ def _has_odd_blanks(sentences: list[str]) -> bool:
         return True
     if text.startswith(" ") or text.endswith(" ") or "\n " in text or " \n" in text:
         return True
-    if text.isascii():
-        return any(blank in text for blank in _ASCII_BLANKS)
-    return _OTHER_BLANK.search(text) is not None
+    return any(blank in text for blank in _ASCII_BLANKS) or _other_blanks(text)
+
+
+def _other_blanks(text: str) -> bool:
+    """Whether there is white space beyond ASCII."""
+    return not text.isascii() and _OTHER_BLANK.search(text) is not None
 
 
 def _number(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    split: Callable[[str], list[str]],
+    sentences: list[str], references: Sequence[Sequence[str]], split: Callable[[str], list[str]]
 ) -> Corpus:
-    sentences: list[str] = []
-    for candidate, others in zip(candidates, references, strict=True):
-        sentences.append(candidate)
-        sentences.extend(others)
     parts = list(map(split, sentences))
     flat = list(chain.from_iterable(parts))
     numbers = {word: number for number, word in enumerate(dict.fromkeys(flat))}
     words = np.fromiter(map(numbers.__getitem__, flat), dtype=np.int64, count=len(flat))
     lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    return _corpus(words, lengths, references, len(numbers), lambda: tuple(numbers))
+
+
+def _corpus(
+    words: Integers,
+    lengths: Integers,
+    references: Sequence[Sequence[str]],
+    width: int,
+    spell: Callable[[], tuple[str, ...]],
+) -> Corpus:
     sizes = np.fromiter(map(len, references), dtype=np.int64, count=len(references)) + 1
     picture = np.repeat(np.arange(len(references), dtype=np.int64), sizes)
-    candidate_flags = np.zeros(len(sentences), dtype=np.bool_)
-    candidate_flags[np.cumsum(sizes) - sizes] = True
-    return Corpus(words, lengths, picture, candidate_flags, len(references), tuple(numbers))
+    candidate = np.zeros(len(lengths), dtype=np.bool_)
+    candidate[np.cumsum(sizes) - sizes] = True
+    return Corpus(words, lengths, picture, candidate, len(references), width, spell)

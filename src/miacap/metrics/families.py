@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from miacap.errors import MissingExtra
-from miacap.metrics import bleu, cider, rouge
+from miacap.metrics import bleu, cider, rouge, signatures
 from miacap.metrics.corpus import intern, intern_at_blanks
+from miacap.metrics.counting import overlaps
 from miacap.metrics.frequencies import DocumentFrequencies
-from miacap.metrics.ngrams import distinct
 from miacap.metrics.statistics import Statistics
 
 
@@ -71,11 +71,12 @@ def _count_words(
         return
     corpus = intern(candidates, references)
     if bleus or cider.NAME in wanted:
-        ngrams = list(distinct(corpus))
-        if bleus:
-            found.statistics.append(bleu.statistics(corpus, ngrams))
-        if cider.NAME in wanted:
-            found.statistics.append(cider.statistics(corpus, ngrams, frequencies))
+        families = {signatures.family(name) for name in wanted}
+        counted = overlaps(corpus, families, frequencies)
+        if counted.correct is not None and bleus:
+            found.statistics.append(bleu.statistics(corpus, counted.correct))
+        if counted.similarity is not None and cider.NAME in wanted:
+            found.statistics.append(cider.statistics(corpus, counted.similarity))
             found.signature[cider.NAME] = f"df:{frequencies.name if frequencies else 'references'}"
     if rouge.NAME in wanted:
         found.statistics.append(rouge.statistics(intern_at_blanks(candidates, references, corpus)))

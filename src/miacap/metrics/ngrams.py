@@ -28,6 +28,7 @@ class NGrams:
         partner: for a reference's row the row of the same n-gram in the picture's
             candidate, or -1; -1 for the candidates' own rows.
         document_frequency: by n-gram, the number of pictures with it in any reference.
+        key: by n-gram, (number of the n-gram without its last word) * width + last word; sorted.
     """
 
     order: int
@@ -37,6 +38,7 @@ class NGrams:
     count: Integers
     partner: Integers
     document_frequency: Integers
+    key: Integers
 
     def in_text_order(self, positions: int) -> Integers:
         """Rows in the order in which the text shows them first."""
@@ -52,7 +54,7 @@ def distinct(corpus: Corpus, orders: int = 4) -> Iterator[NGrams]:
     left = np.repeat(corpus.lengths, corpus.lengths) - (
         np.arange(len(words)) - np.repeat(corpus.starts, corpus.lengths)
     )
-    width = max(len(corpus.vocabulary), 1)
+    width = max(corpus.width, 1)
     prefix = np.zeros(len(words), dtype=np.int64)
     for order in range(1, orders + 1):
         positions = np.flatnonzero(left >= order)
@@ -61,7 +63,9 @@ def distinct(corpus: Corpus, orders: int = 4) -> Iterator[NGrams]:
         new_gram = _changes(ordered)
         gram_of = np.cumsum(new_gram) - 1
         prefix[positions] = gram_of
-        yield _rows(order, corpus, sentence[positions], positions, new_gram, gram_of)
+        yield _rows(
+            order, corpus, sentence[positions], positions, new_gram, gram_of, ordered[new_gram]
+        )
 
 
 def _sort(keys: Integers, positions: Integers) -> tuple[Integers, Integers]:
@@ -90,6 +94,7 @@ def _rows(
     positions: Integers,
     new_gram: Flags,
     gram_at: Integers,
+    key: Integers,
 ) -> NGrams:
     new_row = new_gram | _changes(sentence_at)
     starts = np.flatnonzero(new_row)
@@ -107,4 +112,4 @@ def _rows(
     first_reference = ~candidate & (group | previous_is_head)
     grams = int(gram[-1]) + 1 if len(gram) else 0
     frequency = np.bincount(gram[first_reference], minlength=grams)
-    return NGrams(order, gram, sentence, positions[starts], count, partner, frequency)
+    return NGrams(order, gram, sentence, positions[starts], count, partner, frequency, key)

@@ -17,6 +17,7 @@ P = 3/3, R = 2/2, so ROUGE-L = 1 although neither reference equals the candidate
 import numpy as np
 
 from miacap.metrics.corpus import Corpus, Integers
+from miacap.metrics.speed import loops
 from miacap.metrics.statistics import Statistics, of_means
 
 NAME = "ROUGE-L"
@@ -46,6 +47,12 @@ def statistics(corpus: Corpus) -> Statistics:
 def longest_common(corpus: Corpus) -> Integers:
     """LCS length of every reference with its picture's candidate, in sentence order."""
     reference = np.flatnonzero(~corpus.candidate)
+    compiled = loops(len(corpus.lengths))
+    if compiled is not None:
+        found: Integers = compiled.longest_common(
+            corpus.words, corpus.lengths, corpus.candidate, corpus.width
+        )[reference]
+        return found
     candidate = np.flatnonzero(corpus.candidate)[corpus.picture[reference]]
     result = np.zeros(len(reference), dtype=np.int64)
     short = corpus.lengths[candidate] <= _BITS

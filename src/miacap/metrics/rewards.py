@@ -1,0 +1,289 @@
+"""CIDEr-D as a reward for self-critical training: from word ids, against cached references.
+
+    reward = CiderReward({"1.jpg": [[17, 4, 9], ...], ...})
+    reward(["1.jpg", "2.jpg"], samples)            # B x K x T word ids -> B x K
+
+The same number as `miacap.metrics.cider` gives for words instead of ids, with the document
+frequencies of the references that were given once (Rennie et al., CVPR 2017, reward
+with CIDEr-D). Whether the end of a sentence counts as a word is part of the signature:
+without it, samples learn to stop in the middle ("a man riding a").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from miacap.errors import DataError
+from miacap.metrics import cider
+from miacap.metrics.corpus import Corpus, Floats, Integers
+from miacap.metrics.matching import few
+from miacap.metrics.ngrams import NGrams, distinct
+from miacap.metrics.signatures import FIXED, setting
+from miacap.metrics.speed import loops
+from miacap.text import BOS, EOS, PAD
+
+ORDERS = 4
+# Loading the compiled loops always pays: rewards are wanted at every step of a training.
+_ALWAYS = 1_000_000_000
+
+
+class CiderReward:
+    """References weighed once; samples scored by the thousand.
+
+    Args:
+        references: picture name -> references as word ids, without BOS and EOS. Words
+            outside the vocabulary are best given ids of their own beyond it, so that
+            they don't count as equal.
+        end: count the end of a sentence as a word, in references and in samples that end.
+        compiled: use the loops of the extra [fast]; None wherever they are installed.
+
+    Raises:
+        DataError: no pictures, or a picture without references.
+    """
+
+    def __init__(
+        self,
+        references: Mapping[str, Sequence[Sequence[int]]],
+        *,
+        end: bool = True,
+        compiled: bool | None = None,
+    ) -> None:
+        if not references:
+            raise DataError("No references to weigh rewards by: the mapping is empty.")
+        without = [name for name, captions in references.items() if not captions]
+        if without:
+            raise DataError(f"{len(without)} pictures have no references: {few(without)}.")
+        self.end = end
+        self._place = {name: place for place, name in enumerate(references)}
+        corpus = _references(list(references.values()), end)
+        self._pairs = np.maximum(corpus.lengths - 1, 0)
+        self._sizes = corpus.references
+        self._first = np.cumsum(self._sizes) - self._sizes
+        self._fast = loops(_ALWAYS) is not None if compiled is None else compiled
+        self._orders = [
+            Weighed.of(corpus, ngrams, self._first, self._fast)
+            for ngrams in distinct(corpus, ORDERS)
+        ]
+        own = f"{FIXED[cider.NAME]}|df:training|end:{'yes' if end else 'no'}"
+        shared = setting([[""] * int(size) for size in self._sizes], tokenized=False)
+        self.signature = f"{cider.NAME}[{own}] {shared}"
+
+    def __call__(self, names: Sequence[str], samples: ArrayLike) -> Floats:
+        """Score K samples of each of B pictures.
+
+        Args:
+            names: B names of pictures.
+            samples: B x K x T word ids. A sample ends behind its first EOS, or at T; PAD and
+                BOS are no words.
+
+        Returns:
+            B x K scores, 0 to 10.
+
+        Raises:
+            DataError: a picture without references, or another number of names than rows.
+        """
+        words = np.asarray(samples)
+        if words.ndim != 3 or len(words) != len(names) or words.dtype.kind not in "iu":
+            raise DataError(
+                f"Samples must be whole numbers, pictures x samples x words, for {len(names)} "
+                f"pictures; got {words.dtype} of shape {words.shape}."
+            )
+        unknown = [name for name in names if name not in self._place]
+        if unknown:
+            raise DataError(f"{len(unknown)} pictures have no references: {few(unknown)}.")
+        picture = np.array([self._place[name] for name in names], dtype=np.int64)
+        batch = self._batch(words.reshape(-1, words.shape[2]), np.repeat(picture, words.shape[1]))
+        return self._score(batch).reshape(words.shape[:2])
+
+    def _batch(self, words: Integers, picture: Integers) -> "Batch":
+        ended = words == EOS
+        kept = (np.cumsum(ended, axis=1) - ended == 0) & (words != PAD) & (words != BOS)
+        if not self.end:
+            kept &= ~ended
+        lengths = kept.sum(axis=1)
+        return Batch(words[kept].astype(np.int64), lengths, picture, self._sizes, self._first)
+
+    def _score(self, batch: "Batch") -> Floats:
+        pairs = np.maximum(batch.lengths - 1, 0)
+        difference = np.abs(pairs[batch.row] - self._pairs[batch.reference])
+        penalty = cider.penalty_table(int(difference.max(initial=0)))[difference]
+        prefix = np.zeros(len(batch.words), dtype=np.int64)
+        grams = None if self._fast else iter(distinct(batch.corpus, ORDERS))
+        columns = []
+        for order in self._orders:
+            if grams is None:
+                cosines, prefix = order.compare_compiled(batch, prefix)
+            else:
+                cosines, prefix = order.compare(batch, prefix, next(grams))
+            columns.append(np.bincount(batch.row, cosines * penalty, len(batch.lengths)))
+        score: Floats = np.mean(np.stack(columns, axis=1), axis=1)
+        return score / self._sizes[batch.picture] * 10.0
+
+
+class Batch:
+    """Samples as one flat array, and their pairs with references.
+
+    Attributes:
+        words: ids of all samples, one after another.
+        lengths: words of each sample.
+        picture: place of each sample's picture.
+        row: of each (sample, reference) pair, the sample.
+        reference: of each pair, the place of the reference.
+        offset: where each sample's pairs begin.
+    """
+
+    def __init__(
+        self,
+        words: Integers,
+        lengths: Integers,
+        picture: Integers,
+        sizes: Integers,
+        first: Integers,
+    ) -> None:
+        self.words, self.lengths, self.picture = words, lengths, picture
+        self.starts = np.cumsum(lengths) - lengths
+        own = sizes[picture]
+        self.row = np.repeat(np.arange(len(picture)), own)
+        self.offset = np.cumsum(own) - own
+        self.first = first[picture]
+        self.reference = np.arange(len(self.row)) + np.repeat(self.first - self.offset, own)
+
+    @property
+    def corpus(self) -> Corpus:
+        """The samples alone, each a sentence of its own."""
+        return _corpus(self.words, self.lengths, self.picture, int(self.picture.max()) + 1)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """References' n-grams of one order, weighed, by picture.
+
+    Attributes:
+        order: n.
+        key: sorted keys of the known n-grams; an n-gram's number is its place.
+        width: word ids below this are known.
+        idf: weight of each known n-gram.
+        unknown: weight of all others, ln N.
+        gram, reference, weight: rows sorted by picture, n-gram, reference.
+        begin: where each picture's rows begin; one more at the end.
+        norm: of each reference.
+        slots: hash table of ``key`` for the compiled loops, or empty.
+    """
+
+    order: int
+    key: Integers
+    width: int
+    idf: Floats
+    unknown: float
+    gram: Integers
+    reference: Integers
+    weight: Floats
+    begin: Integers
+    norm: Floats
+    slots: Integers
+
+    @classmethod
+    def of(cls, corpus: Corpus, ngrams: NGrams, first: Integers, fast: bool) -> "Weighed":
+        """Weigh the references' n-grams of one order."""
+        idf = cider.idf(float(corpus.pictures), ngrams.document_frequency.astype(np.float64))
+        weight = ngrams.count * idf[ngrams.gram]
+        seen = ngrams.in_text_order(len(corpus.words))
+        norm = np.sqrt(np.bincount(ngrams.sentence[seen], weight[seen] ** 2, len(corpus.lengths)))
+        picture = corpus.picture[ngrams.sentence]
+        by_picture = np.argsort(picture, kind="stable")
+        begin = np.searchsorted(picture[by_picture], np.arange(corpus.pictures + 1))
+        slots = np.zeros(0, dtype=np.int64)
+        if fast:
+            from miacap.metrics import compiled_rewards
+
+            slots = compiled_rewards.hashed(ngrams.key)
+        return cls(
+            ngrams.order,
+            ngrams.key,
+            corpus.width,
+            idf,
+            float(np.log(float(corpus.pictures))),
+            ngrams.gram[by_picture],
+            ngrams.sentence[by_picture],
+            weight[by_picture],
+            begin,
+            norm,
+            slots,
+        )
+
+    def compare_compiled(self, batch: Batch, prefix: Integers) -> tuple[Floats, Integers]:
+        """Clipped cosine of each pair, and the number of the n-gram at each position."""
+        from miacap.metrics import compiled_rewards
+
+        cosines: Floats
+        numbers: Integers
+        cosines, numbers = compiled_rewards.compare(
+            (self.order, self.width, self.unknown),
+            (self.key, self.slots, self.idf),
+            (self.gram, self.reference, self.weight, self.begin, self.norm),
+            (batch.words, batch.lengths, batch.picture, batch.first, batch.offset),
+            prefix,
+            len(batch.row),
+        )
+        return cosines, numbers
+
+    def compare(self, batch: Batch, prefix: Integers, ngrams: NGrams) -> tuple[Floats, Integers]:
+        """The same with numpy; ``ngrams`` are the samples' own."""
+        numbers = self._numbers(batch, prefix)
+        seen = ngrams.in_text_order(len(batch.words))
+        sample, number = ngrams.sentence[seen], numbers[ngrams.first[seen]]
+        idf = np.append(self.idf, self.unknown)  # number -1 takes the last
+        weight = ngrams.count[seen] * idf[number]
+        norm = np.sqrt(np.bincount(sample, weight**2, len(batch.lengths)))
+        pair, left, right = self._shared(batch, sample, number, weight)
+        dot = np.bincount(pair, np.minimum(left, right) * right, len(batch.row))
+        lengths = norm[batch.row] * self.norm[batch.reference]
+        return np.divide(dot, lengths, out=dot.astype(np.float64), where=lengths != 0), numbers
+
+    def _numbers(self, batch: Batch, prefix: Integers) -> Integers:
+        left = np.repeat(batch.starts + batch.lengths, batch.lengths) - np.arange(len(batch.words))
+        last = np.full(len(prefix), -1, dtype=np.int64)
+        last[: len(prefix) - self.order + 1] = batch.words[self.order - 1 :]
+        known = (left >= self.order) & (prefix >= 0) & (last < self.width)
+        wanted = np.where(known, prefix * self.width + last, -1)
+        place = np.minimum(np.searchsorted(self.key, wanted), max(len(self.key) - 1, 0))
+        if not len(self.key):
+            return np.full(len(prefix), -1, dtype=np.int64)
+        return np.where(self.key[place] == wanted, place, -1)
+
+    def _shared(
+        self, batch: Batch, sample: Integers, number: Integers, weight: Floats
+    ) -> tuple[Integers, Floats, Floats]:
+        """(sample, reference) pair and both weights of each shared n-gram, in text order."""
+        pictures, local = np.unique(batch.picture, return_inverse=True)
+        sizes = self.begin[pictures + 1] - self.begin[pictures]
+        starts = np.cumsum(sizes) - sizes
+        rows = np.arange(sizes.sum()) + np.repeat(self.begin[pictures] - starts, sizes)
+        grams = len(self.key) + 1
+        here = np.repeat(np.arange(len(pictures)), sizes) * grams + self.gram[rows]
+        wanted = local[sample] * grams + np.where(number < 0, len(self.key), number)
+        low = np.searchsorted(here, wanted, side="left")
+        count = np.searchsorted(here, wanted, side="right") - low
+        which = np.repeat(np.arange(len(wanted)), count)
+        found = rows[np.arange(count.sum()) + np.repeat(low - (np.cumsum(count) - count), count)]
+        owner = sample[which]
+        pair = batch.offset[owner] + self.reference[found] - batch.first[owner]
+        return pair, weight[which], self.weight[found]
+
+
+def _references(pictures: Sequence[Sequence[Sequence[int]]], end: bool) -> Corpus:
+    tail = [EOS] if end else []
+    sentences = [[*caption, *tail] for captions in pictures for caption in captions]
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    words = np.fromiter((w for s in sentences for w in s), np.int64, int(lengths.sum()))
+    sizes = np.array([len(captions) for captions in pictures])
+    picture = np.repeat(np.arange(len(pictures)), sizes)
+    return _corpus(words, lengths, picture, len(pictures))
+
+
+def _corpus(words: Integers, lengths: Integers, picture: Integers, pictures: int) -> Corpus:
+    width = int(words.max(initial=0)) + 1
+    nobody = np.zeros(len(lengths), dtype=np.bool_)
+    return Corpus(words, lengths, picture, nobody, pictures, width, tuple)
