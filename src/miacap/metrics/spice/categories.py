@@ -8,20 +8,21 @@ one that was merged with another ("red/crimson") belongs to none of them.
 from collections.abc import Iterator
 
 from miacap.metrics.spice.graph import Proposition
+from miacap.metrics.spice.word_sets import word_set
 
 CATEGORIES = ("All", "Relation", "Cardinality", "Attribute", "Size", "Color", "Object")
 """In the order in which the official program writes them. Papers call Cardinality "Count"."""
 
 _BY_LENGTH = ("", "Object", "Attribute", "Relation")
 
-NUMBERS = frozenset("one two three four five six seven eight nine ten".split())
+NUMBERS = word_set("one two three four five six seven eight nine ten")
 
-COLORS = frozenset(
+COLORS = word_set(
     "beige black blue brown cream dark gray green grey light maroon orange pink purple red"
-    " violet white yellow".split()
+    " violet white yellow"
 )
 
-SIZES = frozenset(
+SIZES = word_set(
     "baby beefy big bony boundless brawny broad bulky chunky colossal compact corpulent cosmic"
     " cubby curvy elfin emaciated endless enormous epic expansive extensive fat fleshy full-size"
     " gargantuan gaunt giant gigantic grand great heavy hefty huge hulking illimitable"
@@ -31,7 +32,7 @@ SIZES = frozenset(
     " scanty scraggy scrawny short sizable skeletal skimpy skinny slender slim small squat stocky"
     " stout strapping sturdy tall teensy teeny teeny-tiny teeny-weeny thick thickset thin tiny"
     " titanic towering trifling trim tubby undersized underweight unlimited vast wee whopping"
-    " wide".split()
+    " wide"
 )
 
 

@@ -5,13 +5,12 @@ graph finds a second phrase with a shared meaning, both become one concept whose
 are the union. Two concepts match if they share a word or a synset (Anderson et al. 2016, sec. 3.2).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-
-_Item = TypeVar("_Item", str, int)
+_Item = TypeVar("_Item")
 
 
 class Dictionary(Protocol):
@@ -39,7 +38,7 @@ def _table_size(count: int) -> int:
     return size
 
 
-def _table_order(items: Iterable[_Item]) -> tuple[_Item, ...]:
+def _table_order(items: Iterable[_Item], code: Callable[[_Item], int]) -> tuple[_Item, ...]:
     """Iteration order of a Java HashSet into which `items` were put one after the other.
 
     The official program compares and prints concepts in this order, so which of several equal
@@ -49,12 +48,8 @@ def _table_order(items: Iterable[_Item]) -> tuple[_Item, ...]:
     if len(unique) < 2:
         return tuple(unique)
     mask = _table_size(len(unique)) - 1
-
-    def bucket(item: _Item) -> int:
-        code = _string_hash(item) if isinstance(item, str) else item & 0xFFFFFFFF
-        return (code ^ (code >> 16)) & mask
-
-    return tuple(sorted(unique, key=bucket))
+    codes = {item: code(item) for item in unique}
+    return tuple(sorted(unique, key=lambda item: (codes[item] ^ codes[item] >> 16) & mask))
 
 
 @dataclass(frozen=True)
@@ -77,13 +72,11 @@ class Concept:
     @cached_property
     def sort_key(self) -> tuple[tuple[str, ...], tuple[int, ...]]:
         """Where the concept stands among others when tuples are sorted before matching."""
-        return self.words, _table_order(sorted(self.synsets))
+        return self.words, _table_order(sorted(self.synsets), int)
 
     def same(self, other: "Concept") -> bool:
         """Whether both have the same words and the same synsets, in whatever order."""
-        return self is other or (
-            self.word_set == other.word_set and self.synsets == other.synsets
-        )
+        return self is other or (self.word_set == other.word_set and self.synsets == other.synsets)
 
     def matches(self, other: "Concept") -> bool:
         """Whether a word or a synset is shared."""
@@ -105,7 +98,7 @@ class Concept:
         if self.word_set >= other.word_set and self.synsets >= other.synsets:
             return self
         return Concept(
-            _table_order((*self.words, *other.words)),
+            _table_order((*self.words, *other.words), _string_hash),
             self.synsets | other.synsets,
         )
 

@@ -1,6 +1,8 @@
 """Base forms of words: lemminflect's dictionary, with METEOR's for nouns that have two."""
 
 import functools
+import importlib
+from typing import Any
 
 from miacap.errors import MissingExtra
 from miacap.metrics.meteor.dictionary import Dictionary
@@ -31,9 +33,8 @@ def may_be_verb(word: str) -> bool:
 
 
 @functools.cache
-def _lemminflect():  # type: ignore[no-untyped-def]
+def _lemminflect() -> Any:
     try:
-        import lemminflect
+        return importlib.import_module("lemminflect")
     except ModuleNotFoundError:
         raise MissingExtra("spice", "SPICE") from None
-    return lemminflect

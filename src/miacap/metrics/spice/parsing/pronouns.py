@@ -9,9 +9,10 @@ bird before it"), while a reflexive one always may be.
 from collections.abc import Iterator
 
 from miacap.metrics.spice.parsing.words import Word
+from miacap.metrics.spice.word_sets import word_set
 
-_SINGULAR = frozenset("he she it him her his its himself herself itself".split())
-_PLURAL = frozenset("they them their theirs themselves".split())
+_SINGULAR = word_set("he she it him her his its himself herself itself")
+_PLURAL = word_set("they them their theirs themselves")
 
 
 def antecedent(pronoun: Word) -> Word | None:

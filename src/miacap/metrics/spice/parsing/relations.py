@@ -9,30 +9,25 @@ conjunct, quantities step aside ("a lot of people" is about people). Schuster an
 from typing import NamedTuple
 
 from miacap.metrics.spice.parsing.words import Word
+from miacap.metrics.spice.word_sets import word_set
 
-_TWO_WORDS = frozenset(
-    tuple(phrase.split())
-    for phrase in (
-        "across from,ahead of,along with,alongside of,as to,away from,because of,close to,far from,"
-        "followed by,inside of,instead of,near to,next to,off of,out of,outside of,such as,"
-        "together with"
-    ).split(",")
+_TWO_WORDS = word_set(
+    "across_from ahead_of along_with alongside_of as_to away_from because_of close_to far_from"
+    " followed_by inside_of instead_of near_to next_to off_of out_of outside_of such_as"
+    " together_with"
 )
-_THREE_WORDS = frozenset(
-    tuple(phrase.split())
-    for phrase in (
-        "in addition to,in case of,in front of,in place of,in spite of,on account of,on behalf of,"
-        "on top of,with regard to,with respect to"
-    ).split(",")
+_THREE_WORDS = word_set(
+    "in_addition_to in_case_of in_front_of in_place_of in_spite_of on_account_of on_behalf_of"
+    " on_top_of with_regard_to with_respect_to"
 )
-_QUANTITIES = frozenset(
+_QUANTITIES = word_set(
     "lot assortment number couple bunch handful litany sheaf slew dozen series variety multitude"
     " wad clutch wave mountain array spate string ton range plethora heap sort form kind type"
-    " version bit pair triple total".split()
+    " version bit pair triple total"
 )
-_QUANTITY_PLURALS = frozenset(
+_QUANTITY_PLURALS = word_set(
     "lots many several plenty tons dozens multitudes mountains loads pairs tens hundreds"
-    " thousands millions".split()
+    " thousands millions"
 )
 _DIRECT = {
     "nsubj": "subject",
@@ -134,7 +129,7 @@ def _tails(preposition: Word) -> list[Word]:
         for middle in preposition.having("pobj")
         if not middle.has("det")
         for last in middle.having("prep")
-        if (preposition.text, middle.text, last.text) in _THREE_WORDS
+        if f"{preposition.text}_{middle.text}_{last.text}" in _THREE_WORDS
     ]
 
 
@@ -146,7 +141,7 @@ def _direct(word: Word, child: Word, inner: set[Word]) -> list[Relation]:
             return []
         head = word.head
         adverb = not word.is_noun and word.label in ("advmod", "acomp", "amod", "prt")
-        if adverb and head is not None and (word.text, child.text) in _TWO_WORDS:
+        if adverb and head is not None and f"{word.text}_{child.text}" in _TWO_WORDS:
             return _oblique(head, child, word.text)
         return _oblique(word, child, "")
     if label in ("dobj", "iobj", "dative") and child.tag in ("IN", "TO"):
@@ -158,25 +153,26 @@ def _direct(word: Word, child: Word, inner: set[Word]) -> list[Relation]:
     return [Relation(word, kind, child)] if kind else []
 
 
-def _oblique(governor: Word, preposition: Word, marker: str) -> list[Relation]:
-    """What a preposition joins to `governor`: its objects, or those of the one that follows."""
-    marker = f"{marker} {preposition.text}".strip()
+def _oblique(governor: Word, first: Word, before: str) -> list[Relation]:
+    """What a preposition joins to `governor`: its objects and those of prepositions after it."""
     found: list[Relation] = []
-    tails = _tails(preposition)
-    for noun in preposition.having("pobj"):
-        last = next((tail for tail in tails if tail.head is noun), None)
-        if last is not None:
-            found += _oblique(governor, last, f"{marker} {noun.text}")
-        else:
-            kind = "agent" if preposition.label == "agent" else "oblique"
-            found.append(Relation(governor, kind, noun, marker))
-    for following in preposition.having("prep"):
-        found += _oblique(governor, following, marker)
-    for clause in preposition.having("pcomp"):
-        # "with a boy standing": the boy, who stands.
-        for subject in clause.having("nsubj", "nsubjpass"):
-            found.append(Relation(governor, "oblique", subject, marker))
-            found.append(Relation(subject, "participle", clause))
+    waiting = [(first, before)]
+    while waiting:
+        preposition, marker = waiting.pop()
+        marker = f"{marker} {preposition.text}".strip()
+        tails = {tail.head: tail for tail in _tails(preposition)}
+        kind = "agent" if preposition.label == "agent" else "oblique"
+        for noun in preposition.having("pobj"):
+            if noun in tails:
+                waiting.append((tails[noun], f"{marker} {noun.text}"))
+            else:
+                found.append(Relation(governor, kind, noun, marker))
+        waiting.extend((following, marker) for following in preposition.having("prep"))
+        for clause in preposition.having("pcomp"):
+            # "with a boy standing": the boy, who stands.
+            for subject in clause.having("nsubj", "nsubjpass"):
+                found.append(Relation(governor, "oblique", subject, marker))
+                found.append(Relation(subject, "participle", clause))
     return found
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from miacap.metrics.spice.parsing.lemmas import may_be_verb
 from miacap.metrics.spice.parsing.words import Word
+from miacap.metrics.spice.word_sets import word_set
 
-_COLORS = frozenset(
+_COLORS = word_set(
     "beige black blue brown cream gray green grey maroon orange pink purple red violet white"
-    " yellow tan khaki silver gold".split()
+    " yellow tan khaki silver gold"
 )
 _SINGULAR = frozenset(("a", "an", "another", "this"))
 _COUNTING = frozenset(("few", "couple", "dozen", "hundred", "thousand", "million", "lot"))
@@ -22,11 +23,11 @@ _ONE = frozenset(("one", "1"))
 _AFTER_VERB = frozenset(("IN", "RP", "DT", "TO", "RB", "PRP$", "JJ", "PRP", "CC"))
 _PHRASE = ("det", "amod", "compound", "nummod", "nmod", "poss")
 # Nouns in -ing that stand for things; after another noun they are no participles.
-_THINGS = frozenset(
+_THINGS = word_set(
     "being building buildings bedding ceiling clearing clothing covering crossing dressing"
     " earring evening everything anything something nothing flooring frosting gathering icing"
     " king landing lighting meeting morning opening outing painting parking pudding railing"
-    " rigging ring siding sling spring stocking string swing thing wedding wing awning".split()
+    " rigging ring siding sling spring stocking string swing thing wedding wing awning"
 )
 
 
@@ -40,9 +41,10 @@ def repair(words: list[Word]) -> None:
 def _adjective_on_number(word: Word, words: list[Word]) -> None:
     """In "two little girls" it is the girls who are little."""
     number = word.head
-    if word.label == "amod" and number and number.tag == "CD" and number.head:
-        if number.head.is_noun:
-            word.hang(number.head, "amod")
+    if word.label != "amod" or number is None or number.tag != "CD" or number.head is None:
+        return
+    if number.head.is_noun:
+        word.hang(number.head, "amod")
 
 
 def _noun_with_subject(word: Word, words: list[Word]) -> None:
@@ -154,9 +156,10 @@ def _flat_phrase(word: Word, words: list[Word]) -> None:
 
 def _color(word: Word, words: list[Word]) -> None:
     """A bare color is an adjective, even where it stands for clothes ("dressed in black")."""
-    if word.is_noun and word.text in _COLORS and not word.has("det", "amod"):
-        if word.label in ("pobj", "dobj", "conj", "amod", "compound", "nmod"):
-            word.tag = "JJ"
+    places = ("pobj", "dobj", "conj", "amod", "compound", "nmod")
+    bare = word.text in _COLORS and not word.has("det", "amod")
+    if word.is_noun and bare and word.label in places:
+        word.tag = "JJ"
 
 
 def _make_verb(word: Word) -> None:
