@@ -1,0 +1,113 @@
+"""Two captioners that see nothing: a constant caption, and one's own captions shuffled.
+
+A trained captioner that does not beat both has not learnt to look.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from math import exp, log, sqrt
+
+from miacap.text import tokenize_all
+
+_ORDERS = 4
+_SIGMA = 6.0
+
+
+def shuffled(candidates: Mapping[str, str], seed: int = 0) -> dict[str, str]:
+    """Give every picture the caption of another one (a seeded shuffle without fixed points).
+
+    Raises ValueError for fewer than two pictures.
+    """
+    names = list(candidates)
+    if len(names) < 2:
+        raise ValueError(f"a shuffle without fixed points needs two pictures, not {len(names)}")
+    order = list(range(len(names)))
+    generator = random.Random(seed)
+    # Sattolo's algorithm: one cycle through all pictures, so nobody keeps a caption.
+    for last in range(len(order) - 1, 0, -1):
+        other = generator.randrange(last)
+        order[last], order[other] = order[other], order[last]
+    return {name: candidates[names[place]] for name, place in zip(names, order, strict=True)}
+
+
+def best_constant(captions: Mapping[str, Sequence[str]]) -> str:
+    """Give the caption that, said of every picture, has the best mean CIDEr-D on these references.
+
+    Document frequencies are those of the pictures given. Exact, and quick: a candidate's
+    score is a sum over its n-grams of masses that depend only on n-gram, its count in the
+    candidate and the reference's length, so these masses are summed once.
+
+    Raises ValueError where there is no caption.
+    """
+    flat = [text for texts in captions.values() for text in texts]
+    if not flat:
+        raise ValueError("no captions to choose from")
+    tokens = iter(tokenize_all(flat))
+    pictures = [[next(tokens) for _ in texts] for texts in captions.values()]
+    masses = _Masses([[_ngrams(words) for words in references] for references in pictures])
+    words = [reference for references in pictures for reference in references]
+    best = max(range(len(flat)), key=lambda place: (masses.score(words[place]), -place))
+    return flat[best]
+
+
+Grams = list[Counter[tuple[str, ...]]]
+
+
+def _ngrams(words: Sequence[str]) -> Grams:
+    return [
+        Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+        for n in range(1, _ORDERS + 1)
+    ]
+
+
+class _Masses:
+    """Sums over all references, by n-gram, count and length (CIDEr-D, metrics.md)."""
+
+    def __init__(self, pictures: Sequence[Sequence[Grams]]) -> None:
+        documents: Counter[tuple[str, ...]] = Counter()
+        for references in pictures:
+            documents.update({gram for grams in references for order in grams for gram in order})
+        total = log(len(pictures))
+        self.idf = {gram: total - log(count) for gram, count in documents.items()}
+        self.pictures = len(pictures)
+        # (gram, its count in the candidate) -> reference length -> sum of min(k, m) m idf^2 / |r|
+        self.table: dict[tuple[str, ...], dict[tuple[int, int], float]] = defaultdict(dict)
+        self.lengths: set[int] = set()
+        for references in pictures:
+            for grams in references:
+                self._add(grams, 1.0 / len(references))
+
+    def _add(self, grams: Grams, weight: float) -> None:
+        length = sum(grams[1].values())
+        self.lengths.add(length)
+        for order in grams:
+            norm = self._norm(order)
+            if norm == 0.0:
+                continue
+            for gram, count in order.items():
+                row = self.table[gram]
+                for k in range(1, count + 1):  # counts above m add nothing: min(k, m) = m
+                    gain = weight * count * self.idf[gram] ** 2 / norm
+                    row[k, length] = row.get((k, length), 0.0) + gain
+
+    def _norm(self, order: Counter[tuple[str, ...]]) -> float:
+        return sqrt(sum((count * self.idf[gram]) ** 2 for gram, count in order.items()))
+
+    def score(self, words: Sequence[str]) -> float:
+        """Mean CIDEr-D of these words said of every picture; the words occur in a reference."""
+        grams = _ngrams(words)
+        length = sum(grams[1].values())
+        penalty = {n: exp(-((length - n) ** 2) / (2 * _SIGMA**2)) for n in self.lengths}
+        total = 0.0
+        for order in grams:
+            norm = self._norm(order)
+            if norm == 0.0:
+                continue
+            mass = 0.0
+            for gram, count in order.items():
+                for (k, other), gain in self.table[gram].items():
+                    if k <= count:
+                        mass += gain * penalty[other]
+            total += mass / norm
+        return 10.0 * total / _ORDERS / self.pictures

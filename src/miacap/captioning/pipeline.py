@@ -1,0 +1,167 @@
+"""From a photo to a caption: one picklable stage that loads on its first call.
+
+The same stage serves one process (`miacap caption`) and engines that map batches over
+many machines; rows go in as ``{"id", "path" or "bytes"}`` and come out as
+``{"id", "caption", "log_probability"}`` or ``{"id", "error"}``.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+
+from miacap import runs
+from miacap.captioning.searching import Row, find, sentence
+from miacap.concepts import Extractor
+from miacap.concepts import extract as concept_scores
+from miacap.errors import PictureError
+from miacap.pictures import Pictures, collate
+from miacap.runs import Run
+from miacap.settings import to_json
+from miacap.visual import Grid, decode, grid_for
+
+Photo = str | os.PathLike[str] | bytes | Image.Image
+"""A path, the bytes of an image file, or a Pillow image."""
+
+
+class Pipeline:
+    """Caption photos with a trained run.
+
+    Args:
+        run: a run folder.
+        beam: hypotheses of the search; the run's own unless told.
+        batch_size: photos that go through the network together.
+    """
+
+    def __init__(
+        self, run: str | os.PathLike[str], *, beam: int | None = None, batch_size: int = 16
+    ) -> None:
+        self.folder = Path(run)
+        self.beam = beam
+        self.batch_size = batch_size
+        self._parts: _Parts | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_parts": None}  # workers load for themselves
+
+    def caption(self, photo: Photo) -> str:
+        """Give the caption of one photo as a sentence.
+
+        Raises:
+            PictureError: the photo cannot be read.
+            RunError: the run folder cannot be used.
+        """
+        row = next(iter(self.rows([photo])))
+        if row.caption is None:
+            raise PictureError(row.error)
+        return row.caption
+
+    def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
+        """Caption many photos in order, a few at a time; a broken one becomes a row with an error."""
+        batch: list[tuple[str, Photo]] = []
+        for place, photo in enumerate(photos):
+            batch.append((ids[place] if ids is not None else _id(photo, place), photo))
+            if len(batch) == self.batch_size:
+                yield from self._rows(batch)
+                batch = []
+        if batch:
+            yield from self._rows(batch)
+
+    def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Map columns ``id`` and ``path`` or ``bytes`` to the columns of a row."""
+        photos = batch["bytes"] if "bytes" in batch else batch["path"]
+        rows = list(self.rows(photos, [str(name) for name in batch["id"]]))
+        return {
+            "id": [row.id for row in rows],
+            "caption": [row.caption for row in rows],
+            "log_probability": [row.log_probability for row in rows],
+            "error": [row.error for row in rows],
+        }
+
+    def _rows(self, batch: Sequence[tuple[str, Photo]]) -> Iterator[Row]:
+        if self._parts is None:
+            self._parts = _Parts(runs.load(self.folder), self.beam)
+        images: dict[int, Image.Image] = {}
+        errors: dict[int, str] = {}
+        for place, (name, photo) in enumerate(batch):
+            try:
+                images[place] = _image(name, photo)
+            except PictureError as error:
+                errors[place] = str(error)
+        found = {}
+        if images:
+            names = [batch[place][0] for place in images]
+            found = dict(
+                zip(images, self._parts.caption(names, list(images.values())), strict=True)
+            )
+        for place, (name, _) in enumerate(batch):
+            yield found[place] if place in found else Row(name, error=errors[place])
+
+
+class _Parts:
+    """What a pipeline loads once: network, extractor, captioner."""
+
+    def __init__(self, run: Run, beam: int | None) -> None:
+        self.run = run
+        self.width = beam or run.settings.beam
+        self.grid: Grid = grid_for(to_json(run.preprocessing))
+        self.captioner: nn.Module = run.captioner()
+        self.extractor: Extractor | None = run.extractor
+        self.words = None if self.extractor is None else run.concept_words(self.extractor.words)
+
+    def caption(self, names: Sequence[str], images: Sequence[Image.Image]) -> list[Row]:
+        settings = self.run.settings
+        with torch.inference_mode():
+            found = find(
+                self.captioner, self.pictures(names, images), self.width, settings.maximum_words
+            )
+        return [
+            Row(name, sentence(self.run.vocabulary, best), best.log_probability)
+            for name, best in zip(names, found, strict=True)
+        ]
+
+    def pictures(self, names: Sequence[str], images: Sequence[Image.Image]) -> Pictures:
+        # Rounded to half precision, as the store's rows that the captioner learnt from.
+        matrices = list(self.grid.rows(images).half())
+        scores = None
+        if self.extractor is not None:
+            scores = list(concept_scores(self.extractor, matrices))
+        return collate(
+            names,
+            matrices,
+            scores=scores,
+            concept_words=self.words,
+            rows=self.run.settings.rows,
+            concepts=self.run.settings.concepts,
+        )
+
+
+def load(run: str | os.PathLike[str], **options: Any) -> Pipeline:
+    """Load a run folder for captioning: ``load("runs/mine").caption("photo.jpg")``.
+
+    Raises RunError at once where the folder is no run or lacks something.
+    """
+    runs.load(run if isinstance(run, str) else Path(run))
+    return Pipeline(run, **options)
+
+
+def _image(name: str, photo: Photo) -> Image.Image:
+    if isinstance(photo, Image.Image):
+        return photo.convert("RGB")
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return decode(bytes(photo), name)
+    try:
+        data = Path(photo).read_bytes()
+    except FileNotFoundError:
+        raise PictureError(f"{name}: there is no such photo.") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise PictureError(f"{name}: cannot be read ({error}).") from None
+    return decode(data, name)
+
+
+def _id(photo: Photo, place: int) -> str:
+    return os.fspath(photo) if isinstance(photo, str | os.PathLike) else str(place)

@@ -1,0 +1,62 @@
+"""Captions of many pictures: batches in, rows out."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from miacap.decoding import Found, beam, greedy
+from miacap.pictures import Pictures
+from miacap.text import Vocabulary, detokenize
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture's caption, as `miacap caption --format jsonl` prints it.
+
+    ``log_probability`` is the sum over the caption's words and its end. A picture that
+    could not be captioned has an error and no caption.
+    """
+
+    id: str
+    caption: str | None = None
+    log_probability: float | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give ``{"id", "caption", "log_probability"}`` or ``{"id", "error"}``."""
+        if self.error is not None:
+            return {"id": self.id, "error": self.error}
+        return {"id": self.id, "caption": self.caption, "log_probability": self.log_probability}
+
+
+def search(
+    captioner: nn.Module,
+    batches: Iterable[Pictures],
+    vocabulary: Vocabulary,
+    *,
+    width: int,
+    maximum: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[Row]:
+    """Caption pictures with a beam of ``width`` (1 is greedy), in float32, in their order."""
+    captioner.eval()
+    for pictures in batches:
+        with torch.inference_mode():
+            found = find(captioner, pictures.to(device), width, maximum)
+        for name, best in zip(pictures.names, found, strict=True):
+            yield Row(name, sentence(vocabulary, best), best.log_probability)
+
+
+def find(captioner: nn.Module, pictures: Pictures, width: int, maximum: int) -> list[Found]:
+    """Give the best caption of each picture as word ids."""
+    if width == 1:
+        return greedy(captioner, pictures, maximum=maximum)
+    return [best[0] for best in beam(captioner, pictures, width=width, maximum=maximum)]
+
+
+def sentence(vocabulary: Vocabulary, found: Found) -> str:
+    """Turn word ids into a sentence for people."""
+    return detokenize(vocabulary.decode(list(found.words)))

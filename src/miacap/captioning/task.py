@@ -1,0 +1,88 @@
+"""Cross-entropy training of a captioner, as a task that `training.fit` can run.
+
+    L = - sum_t log p(y_t | y_<t, picture)    [eq:cross-entropy]
+
+over real target words, EOS included, BOS and padding left out (models.md 6).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from miacap.data.batches import Batch, Batches
+from miacap.text import PAD
+
+
+@dataclass
+class CaptionTask:
+    """A captioner, its batches, its loss and its evaluation.
+
+    Args:
+        module: a captioner; called as ``module(pictures, words)``.
+        train: shuffled batches of the training split with captions.
+        evaluation: gives dev scores of the module as it stands.
+        label_smoothing: share of the target that goes to the other words.
+        watched: the score that decides which weights are best; higher is better.
+    """
+
+    module: nn.Module
+    train: Batches
+    evaluation: Callable[[nn.Module], Mapping[str, float]]
+    label_smoothing: float = 0.0
+    watched: str = "CIDEr-D"
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Number of batches of one epoch."""
+        return len(self.train)
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
+        """Batches of one epoch in its own order, from the ``skip``-th on."""
+        return self.train.epoch(epoch, skip=skip)
+
+    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Give the summed loss of a batch and its number of target words."""
+        logits = module(batch.pictures, batch.words)
+        return summed_loss(logits, batch.targets, self.label_smoothing)
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Give the dev scores."""
+        return self.evaluation(self.module)
+
+
+def summed_loss(
+    logits: Float[Tensor, "B C T W"], targets: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Sum -log p of the target words, in float32, and count them. [eq:cross-entropy]
+
+    Args:
+        logits: B x C x T x W.
+        targets: B x C x T word ids, PAD where nothing is to be predicted.
+        label_smoothing: eps of q = (1 - eps) on the target, eps / (W - 1) elsewhere.
+    """
+    real = targets != PAD
+    chosen = logits[real].float()  # rows without a target never enter the softmax
+    wanted = targets[real]
+    words = logits.shape[-1]
+    # torch spreads eps over all W words, the target included; rescaled, it is models.md 6's form.
+    smoothing = label_smoothing * words / (words - 1)
+    loss = cross_entropy(chosen, wanted, reduction="sum", label_smoothing=smoothing)
+    return loss, real.sum()
+
+
+def negative_log_likelihood(
+    module: nn.Module, batches: Iterator[Batch], device: torch.device
+) -> float:
+    """Mean -log p of the real target words of the reference captions, unsmoothed, in nats."""
+    total, count = 0.0, 0
+    module.eval()
+    with torch.inference_mode():
+        for batch in batches:
+            logits = module(batch.pictures.to(device), batch.words.to(device))
+            loss, weight = summed_loss(logits, batch.targets.to(device))
+            total, count = total + float(loss), count + int(weight)
+    return total / max(count, 1)

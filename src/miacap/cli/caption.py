@@ -1,0 +1,70 @@
+"""`miacap caption`: photos in, sentences out."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap.cli.options import Quiet
+
+_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+
+
+class Form(StrEnum):
+    """How captions are printed."""
+
+    text = "text"
+    jsonl = "jsonl"
+
+
+def caption(
+    photo: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.")],
+    run: Annotated[Path, typer.Option("--run", help="A trained run folder.")],
+    form: Annotated[Form, typer.Option("--format", help="text for people, jsonl for programs.")] = (
+        Form.text
+    ),
+    beam: Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
+    quiet: Quiet = False,
+) -> None:
+    """Caption photos with a trained run.
+
+    jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each
+    photo, in the order given. Exit code 1 if nothing was captioned.
+
+    Example: miacap caption photo.jpg --run runs/combined
+    """
+    from miacap import captioning
+    from miacap.progress import Progress
+
+    photos = [path for argument in photo for path in _expand(argument)]
+    pipeline = captioning.load(run, beam=beam, batch_size=batch_size)
+    captioned = 0
+    # One photo needs no progress; a folder does.
+    with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:
+        for row in pipeline.rows(photos):
+            progress.advance()
+            captioned += row.caption is not None
+            if form is Form.jsonl:
+                typer.echo(json.dumps(row.to_json(), ensure_ascii=False))
+            elif row.error is not None:
+                print(f"miacap: {row.error}", file=sys.stderr)
+            else:
+                typer.echo(row.caption if len(photos) == 1 else f"{row.id}\t{row.caption}")
+    if not captioned:
+        raise typer.Exit(1)
+
+
+def _expand(argument: str) -> list[str]:
+    from miacap.errors import DataError
+
+    folder = Path(argument)
+    if not folder.is_dir():
+        return [argument]
+    found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise DataError(f"{argument}: no photos in this folder ({', '.join(_SUFFIXES)}).")
+    return found

@@ -1,0 +1,31 @@
+"""`miacap demo`: the main job once, on drawn scenes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap.cli.options import Quiet, Seed
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for everything.")] = Path(
+        "demo"
+    ),
+    pictures: Annotated[int, typer.Option(help="Scenes to draw.", min=20)] = 1200,
+    epochs: Annotated[int, typer.Option(help="Epochs of each captioner.", min=1)] = 6,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Draw scenes, train a captioner plain and combined, score and show both.
+
+    Needs no data and no network; takes a few minutes on two cores. A second run
+    uses what is there. Then open OUTPUT/index.html.
+    """
+    from miacap.experiments import Demo
+    from miacap.experiments import demo as walk
+
+    text = walk(output, Demo(pictures=pictures, epochs=epochs, seed=seed), quiet=quiet)
+    typer.echo(text)
+    typer.echo(f"page: {output / 'index.html'}")
+    typer.echo(f"try: miacap caption PHOTO --run {output / 'runs' / 'combined'}")

@@ -1,0 +1,86 @@
+"""`miacap evaluate`: captions and scores of a run on a split."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from miacap.cli.options import Data, Features, Photos, Quiet
+
+if TYPE_CHECKING:
+    from miacap.captioning import Evaluation
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A trained run folder.")],
+    data: Data,
+    features: Features,
+    split: Annotated[str, typer.Option(help="Which pictures.")] = "dev",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the captions here (JSON Lines).")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores here, signature included.")
+    ] = None,
+    beam: Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.")] = None,
+    photos: Photos = None,
+    quiet: Quiet = False,
+) -> None:
+    """Caption a split with RUN and score it where it has captions.
+
+    Beside the scores stands whether the run beats a constant caption and its own
+    captions shuffled over the pictures. A split without captions is only captioned.
+
+    Example: miacap evaluate runs/combined flickr8k --features features --split dev
+    """
+    from miacap import captioning, runs
+    from miacap.captioning.evaluation import write_rows
+    from miacap.data import FeatureStore, read
+
+    dataset = read(data, photos=photos)
+    store = FeatureStore.open(features)
+    result = captioning.evaluate(runs.load(run), dataset, split, store, beam=beam, quiet=quiet)
+    if output is not None:
+        write_rows(output, result.rows)
+    _print(result, split)
+    if json_file is not None:
+        _write_json(json_file, result)
+
+
+def _print(result: "Evaluation", split: str) -> None:
+    count = len(result.rows)
+    typer.echo(f"{count} photos of {split}: {result.distinct} distinct captions")
+    typer.echo(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
+    if result.scores is None:
+        typer.echo("no captions in this split: nothing to score")
+        return
+    for name, value in result.scores.items():
+        typer.echo(f"{name:<8} {value:.4f}")
+    for other, interval in result.controls.items():
+        typer.echo(
+            f"CIDEr-D above {other}: {interval.difference:+.4f} "
+            f"[{interval.low:+.4f}, {interval.high:+.4f}]"
+        )
+    typer.echo(f"signature: {result.scores.signature}")
+
+
+def _write_json(path: Path, result: "Evaluation") -> None:
+    from miacap.files import write_json
+
+    controls = {
+        name: {"difference": i.difference, "low": i.low, "high": i.high}
+        for name, i in result.controls.items()
+    }
+    scores = result.scores
+    write_json(
+        path,
+        {
+            **({} if scores is None else {name: float(value) for name, value in scores.items()}),
+            "signature": None if scores is None else scores.signature,
+            "photos": len(result.rows),
+            "distinct": result.distinct,
+            "seconds": result.seconds,
+            "captions_per_second": result.rate,
+            "CIDEr-D above": controls,
+        },
+    )

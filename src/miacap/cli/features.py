@@ -1,0 +1,34 @@
+"""`miacap features`: region features of every photo of a dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap.cli.options import Data, Photos, Quiet
+
+
+def features(
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the features.")],
+    backbone: Annotated[
+        str, typer.Option(help="Network: efficientnet-lite0, -lite1, -lite2, timm:NAME, ...")
+    ] = "efficientnet-lite2",
+    batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
+    photos: Photos = None,
+    quiet: Quiet = False,
+) -> None:
+    """Extract region features of every photo of DATA into a folder.
+
+    Interrupted, the same command goes on; broken photos are set aside and listed.
+
+    Example: miacap features flickr8k -o features
+    """
+    from miacap import visual
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import read
+
+    dataset = read(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    store = visual.extract(dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet)
+    typer.echo(f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}")

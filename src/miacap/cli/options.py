@@ -1,0 +1,30 @@
+"""Arguments that several verbs share, worded once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Photos with captions: a Flickr8k or Flickr30k folder, a folder with "
+        "metadata.jsonl, a CSV or a JSON Lines file."
+    ),
+]
+Photos = Annotated[
+    Path | None,
+    typer.Option("--photos", help="Folder or tar files with the photos, if not beside DATA."),
+]
+Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]
+Concepts = Annotated[
+    Path | None, typer.Option("--concepts", help="Folder that `miacap concepts train` filled.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that chance decides.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Change any setting, e.g. --set training.epochs=5."
+    ),
+]

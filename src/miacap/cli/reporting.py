@@ -1,0 +1,34 @@
+"""Lines that several verbs print."""
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_LISTED = 10
+
+
+def report_set_aside(set_aside: Sequence[Any]) -> None:
+    """Say on standard error what was set aside: how many, and the first few with reasons."""
+    if not set_aside:
+        return
+    print(f"set aside: {len(set_aside)}", file=sys.stderr)
+    for item in set_aside[:_LISTED]:
+        print(f"  {item.where}: {item.reason}", file=sys.stderr)
+    if len(set_aside) > _LISTED:
+        print(f"  and {len(set_aside) - _LISTED} more", file=sys.stderr)
+
+
+def table(rows: Iterable[Mapping[str, str]]) -> str:
+    """Lay rows out in columns, numbers to the right; plain text that survives a pipe."""
+    rows = list(rows)
+    if not rows:
+        return ""
+    names = list(rows[0])
+    widths = {n: max(len(n), *(len(row[n]) for row in rows)) for n in names}
+    first = names[0]
+
+    def line(row: Mapping[str, str]) -> str:
+        cells = [row[n].ljust(widths[n]) if n == first else row[n].rjust(widths[n]) for n in names]
+        return "  ".join(cells).rstrip()
+
+    return "\n".join([line({n: n for n in names}), *(line(row) for row in rows)])

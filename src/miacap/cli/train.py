@@ -1,0 +1,56 @@
+"""`miacap train`: a captioner, from features to a run folder."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets
+
+
+def train(
+    data: Data,
+    features: Features,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to make.")],
+    captioner: Annotated[
+        str, typer.Option(help="nic, spatial-attention, up-down, ... (miacap train lists them)")
+    ] = "spatial-attention",
+    source: Annotated[
+        str, typer.Option(help="What it is fed: plain, regions, concepts or combined.")
+    ] = "combined",
+    concepts: Concepts = None,
+    photos: Photos = None,
+    seed: Seed = 0,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a captioner; the best epoch by CIDEr-D on the dev split is kept.
+
+    Interrupted, the same command goes on and ends with the same weights.
+
+    Example: miacap train flickr8k --features features --concepts concepts \\
+        --captioner spatial-attention --source combined -o runs/combined
+    """
+    from miacap import captioning
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import FeatureStore, read
+    from miacap.runs import RunSettings
+    from miacap.settings import override
+
+    settings = RunSettings(captioner=captioner, source=source)
+    settings = replace(settings, training=replace(settings.training, seed=seed))
+    settings = override(settings, sets or [])
+    dataset = read(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    result = captioning.train(
+        dataset,
+        FeatureStore.open(features),
+        output,
+        settings,
+        concepts=captioning.ConceptFolder.open(concepts) if concepts else None,
+        quiet=quiet,
+    )
+    scores = captioning.best_scores(result)
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    typer.echo(f"{output}: best on dev: {numbers}")

@@ -1,0 +1,99 @@
+"""The demo's page: scenes with their captions, one file, no network.
+
+Needs no extra: string.Template, and html.escape for everything that came from data.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from string import Template
+
+from miacap.captioning import Evaluation
+from miacap.data import Dataset
+from miacap.files import atomic
+from miacap.visual import decode
+
+_CARDS = 24
+_THUMBNAIL = 224
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>miacap demo</title>
+<style>
+:root { color-scheme: light dark; --line: #8884; --quiet: #667; }
+@media (prefers-color-scheme: dark) { :root { --quiet: #aab; } }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1.5rem; }
+h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
+p.lead { color: var(--quiet); margin: 0 0 1.5rem; max-width: 46rem; }
+table { border-collapse: collapse; margin: 0 0 2rem; }
+th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child { text-align: left; }
+.cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
+article { border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
+article img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+dl { margin: 0; padding: .8rem 1rem 1rem; }
+dt { color: var(--quiet); font-size: .8rem; }
+dd { margin: 0 0 .5rem; }
+</style>
+</head>
+<body>
+<h1>miacap demo</h1>
+<p class="lead">Scenes drawn by the program, captioned twice by the same captioner: fed the
+plain regions, and fed regions and concepts that refined each other (combined).
+A short training: an example of the way, no evidence for either.</p>
+$table
+<div class="cards">
+$cards
+</div>
+</body>
+</html>
+""")
+
+_CARD = Template("""<article>
+<img src="data:image/jpeg;base64,$image" alt="$alt" width="224" height="224">
+<dl>
+$captions
+<dt>a reference</dt><dd>$reference</dd>
+</dl>
+</article>""")
+
+
+def write_page(path: Path, dataset: Dataset, results: Mapping[str, Evaluation], table: str) -> None:
+    """Write the page: the table, then a card for each of the first test scenes."""
+    captions = dataset.captions
+    rows = {arm: {row.id: row.caption or "" for row in r.rows} for arm, r in results.items()}
+    names = [row.id for row in next(iter(results.values())).rows][:_CARDS]
+    cards = [
+        _card(dataset.photos.read(name), captions[name][0], {arm: rows[arm][name] for arm in rows})
+        for name in names
+    ]
+    with atomic(path, "w") as file:
+        file.write(_PAGE.substitute(table=_table(table), cards="\n".join(cards)))
+
+
+def _card(photo: bytes, reference: str, captions: Mapping[str, str]) -> str:
+    image = decode(photo)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    lines = [f"<dt>{escape(arm)}</dt><dd>{escape(text)}</dd>" for arm, text in captions.items()]
+    return _CARD.substitute(
+        image=base64.b64encode(buffer.getvalue()).decode("ascii"),
+        alt=escape(reference),
+        captions="\n".join(lines),
+        reference=escape(reference),
+    )
+
+
+def _table(markdown: str) -> str:
+    rows = [line.strip("|").split("|") for line in markdown.splitlines() if line.startswith("|")]
+    head, _, *body = rows
+    lines = ["<tr>" + "".join(f"<th>{escape(c.strip())}</th>" for c in head) + "</tr>"]
+    for row in body:
+        lines.append("<tr>" + "".join(f"<td>{escape(c.strip())}</td>" for c in row) + "</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"

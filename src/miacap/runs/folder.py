@@ -1,0 +1,202 @@
+"""A run folder on disk: create, load, list."""
+
+import platform
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from miacap import captioners
+from miacap.concepts import Extractor
+from miacap.data import Source
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import read_json, write_json
+from miacap.runs.settings import FORMAT, RunSettings
+from miacap.settings import from_json, to_json
+from miacap.text import Vocabulary
+from miacap.version import __version__
+from miacap.visual import Preprocessing
+
+EXTRACTOR_FILES = ("extractor.safetensors", "concepts.json")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read. Parts that need torch's weights are built when asked for.
+
+    Raises RunError, everywhere, where the folder lacks something or disagrees with itself.
+    """
+
+    folder: Path
+    settings: RunSettings
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+
+    @cached_property
+    def extractor(self) -> Extractor | None:
+        """The concept extractor, or None for a run that reads no concepts."""
+        if not (self.folder / "concepts.json").exists():
+            return None
+        return Extractor.load(self.folder)
+
+    def concept_words(self, words: Sequence[str]) -> Tensor:
+        """Map concept words to caption-word ids (A), -1 where there is none."""
+        return concept_words(self.vocabulary, words)
+
+    def captioner(self, weights: bool = True) -> nn.Module:
+        """Build the captioner, in eval mode, with the best weights unless told otherwise."""
+        module: nn.Module = build(self.settings, len(self.vocabulary))
+        if weights:
+            _fill(module, self.folder / "weights.safetensors")
+        return module.eval()
+
+
+def concept_words(vocabulary: Vocabulary, words: Sequence[str]) -> Tensor:
+    """Map concept words to caption-word ids (A), -1 where there is none."""
+    return torch.tensor([vocabulary.id(w) if w in vocabulary else -1 for w in words])
+
+
+def build(settings: RunSettings, words: int) -> nn.Module:
+    """Build a run's captioner for a vocabulary of ``words`` ids, untrained."""
+    return captioners.build(
+        settings.captioner,
+        source=settings.source,
+        words=words,
+        region_width=settings.region_width,
+        **settings.sizes,
+    )
+
+
+def create(
+    folder: Path,
+    settings: RunSettings,
+    vocabulary: Vocabulary,
+    preprocessing: Preprocessing,
+    sources: Sequence[Source],
+    concepts: Path | None = None,
+) -> Run:
+    """Lay a run folder, or find the same one again to go on with it.
+
+    Args:
+        folder: where; may exist if it holds a run of the same settings, words and pictures.
+        settings: everything that makes the run.
+        vocabulary: of the training captions.
+        preprocessing: how the pictures behind the features were prepared.
+        sources: files that were read, with hashes and terms, for data.json.
+        concepts: a folder with extractor.safetensors and concepts.json to copy.
+
+    Raises:
+        RunError: the folder holds something else.
+    """
+    if (folder / "settings.json").exists():
+        run = _same(load(folder), settings, vocabulary, preprocessing)
+        _copy_extractor(concepts, folder)
+        return run
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f"{folder}: not empty and no run folder; choose another place.")
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary.save(folder / "vocabulary.json")
+    write_json(folder / "preprocessing.json", to_json(preprocessing))
+    _copy_extractor(concepts, folder)
+    rows = [
+        {"name": s.name, "sha256": s.sha256, "bytes": s.bytes, "terms": s.terms} for s in sources
+    ]
+    write_json(folder / "data.json", {"sources": rows})
+    write_json(folder / "environment.json", environment())
+    write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
+    return Run(folder, settings, vocabulary, preprocessing)
+
+
+def _copy_extractor(concepts: Path | None, folder: Path) -> None:
+    if concepts is not None:
+        for name in EXTRACTOR_FILES:
+            shutil.copyfile(concepts / name, folder / name)
+
+
+def environment() -> dict[str, Any]:
+    """Say on what a run was made."""
+    return {
+        "miacap": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def load(folder: str | Path) -> Run:
+    """Read a run folder. Raises RunError that says what is missing or wrong in it."""
+    folder = Path(folder)
+    if not (folder / "settings.json").is_file():
+        raise RunError(f"{folder}: no run folder (it has no settings.json). List runs: miacap runs")
+    try:
+        tree = read_json(folder / "settings.json")
+        _check_format(folder, tree)
+        settings = from_json(RunSettings, tree, str(folder / "settings.json"))
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        preprocessing = from_json(
+            Preprocessing,
+            read_json(folder / "preprocessing.json"),
+            str(folder / "preprocessing.json"),
+        )
+    except (DataError, SettingsError) as error:
+        raise RunError(str(error)) from None
+    return Run(folder, settings, vocabulary, preprocessing)
+
+
+def listing(root: Path) -> list[Path]:
+    """Give the run folders at or below ``root``, by name."""
+    found = [
+        p.parent for p in root.rglob("settings.json") if (p.parent / "vocabulary.json").exists()
+    ]
+    return sorted(found)
+
+
+def _check_format(folder: Path, tree: Any) -> None:
+    number = tree.get("format", FORMAT) if isinstance(tree, dict) else None
+    if not isinstance(number, int) or number > FORMAT:
+        raise RunError(
+            f"{folder}: run format {number!r}, but this miacap {__version__} reads up to {FORMAT}; "
+            "install a newer miacap."
+        )
+
+
+def _same(
+    run: Run, settings: RunSettings, vocabulary: Vocabulary, preprocessing: Preprocessing
+) -> Run:
+    old, new = to_json(run.settings), to_json(settings)
+    old.pop("training"), new.pop("training")  # training.fit compares its own
+    for name in new:
+        if old[name] != new[name]:
+            raise RunError(
+                f"{run.folder}: holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
+                "choose another folder, or the same settings to go on with it."
+            )
+    if run.vocabulary.words != vocabulary.words:
+        raise RunError(f"{run.folder}: made from other training captions; choose another folder.")
+    if run.preprocessing != preprocessing:
+        raise RunError(
+            f"{run.folder}: made for {run.preprocessing.backbone} at {run.preprocessing.size} px, "
+            f"but these features are of {preprocessing.backbone} at {preprocessing.size} px."
+        )
+    if run.settings != settings:
+        write_json(run.folder / "settings.json", to_json(settings))
+    return Run(run.folder, settings, vocabulary, preprocessing)
+
+
+def _fill(module: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise RunError(f"{path.parent}: no weights yet; train it to the end of one epoch first.")
+    try:
+        tensors = load_file(path)
+        module.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise RunError(f"{path}: these weights do not fit the run's settings ({error}).") from None

@@ -1,0 +1,62 @@
+"""The settings of one run, written whole into its folder."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from miacap.training import TrainingSettings
+
+FORMAT = 1
+"""Newest layout of a run folder that this version reads and the one that it writes."""
+
+
+def captioner_training() -> TrainingSettings:
+    """Training settings that suit a captioner on two cores (models.md 7.1's prototype)."""
+    return TrainingSettings(
+        epochs=12,
+        learning_rate=1e-3,
+        optimiser="adamw",
+        warmup_steps=200,
+        schedule="cosine",
+        clip_norm=5.0,
+        patience=3,
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What makes a run: captioner, source, words, decoding, training.
+
+    ``sizes`` are the captioner's own (width, dropout, iterations, ...); a name that it
+    does not know is refused when it is built.
+    """
+
+    captioner: str = "spatial-attention"
+    source: str = "combined"
+    sizes: dict[str, Any] = field(default_factory=dict)
+    region_width: int = 1280
+    concepts: int | None = None
+    """Concepts per picture under sizes.rows = aligned; match takes as many as regions."""
+    minimum_count: int = 5
+    """A word must occur this often in the training captions to be in the vocabulary."""
+    maximum_words: int = 20
+    """Longest caption, in training and in search."""
+    beam: int = 3
+    """Hypotheses of the search; 1 is greedy."""
+    pictures_per_batch: int = 16
+    label_smoothing: float = 0.0
+    training: TrainingSettings = field(default_factory=captioner_training)
+    format: int = FORMAT
+
+    @property
+    def rows(self) -> Literal["match", "aligned"]:
+        """How many concepts a picture gets: the captioner's own size ``rows``."""
+        return "aligned" if self.sizes.get("rows") == "aligned" else "match"
+
+    def __post_init__(self) -> None:
+        for name in ("region_width", "minimum_count", "maximum_words", "beam"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+        if self.pictures_per_batch < 1:
+            raise ValueError(f"pictures_per_batch is at least 1, not {self.pictures_per_batch}.")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}.")
