@@ -20,6 +20,7 @@ Worked example: candidate "a cat sat", reference "a cat sat down". 3 of 3 words 
 BLEU-1 = BLEU-2 = 0.7165.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -63,10 +64,14 @@ def aggregate(sums: Floats) -> Floats:
     correct, guess = sums[:, :orders], sums[:, orders : 2 * orders]
     words, nearest = sums[:, -2], sums[:, -1]
     product = np.cumprod((correct + _TINY) / (guess + _SMALL), axis=1)
-    score = product ** (1.0 / np.arange(1, orders + 1))
     ratio = (words + _TINY) / (nearest + _SMALL)
-    penalty = np.exp(np.minimum(1.0 - 1.0 / ratio, 0.0))
-    result: Floats = score * penalty[:, None]
+    # Python's power and exponential give the official program's bits, so that equal scores tie.
+    penalty = np.array([math.exp(1 - 1 / r) if r < 1 else 1.0 for r in ratio.tolist()])
+    columns = [
+        [value ** (1.0 / order) for value in column]
+        for order, column in enumerate(product.T.tolist(), 1)
+    ]
+    result: Floats = np.array(columns).T * penalty[:, None]
     return result
 
 

@@ -7,12 +7,14 @@ their own packages and may be missing.
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from miacap.errors import MissingExtra
 from miacap.metrics import bleu, cider, rouge, signatures
-from miacap.metrics.corpus import intern, intern_at_blanks
+from miacap.metrics.corpus import Floats, intern, intern_at_blanks
 from miacap.metrics.counting import overlaps
 from miacap.metrics.frequencies import DocumentFrequencies
-from miacap.metrics.statistics import Statistics
+from miacap.metrics.statistics import Statistics, of_means
 
 
 @dataclass
@@ -24,12 +26,14 @@ class Found:
         signature: family -> its part of the signature, beside what is fixed.
         skipped: metric -> which extra to install.
         categories: SPICE's sub-scores.
+        quiet: show no progress.
     """
 
     statistics: list[Statistics] = field(default_factory=list)
     signature: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     categories: dict[str, float] = field(default_factory=dict)
+    quiet: bool = False
 
 
 def compute(
@@ -38,6 +42,7 @@ def compute(
     wanted: Collection[str],
     frequencies: DocumentFrequencies | None = None,
     optional: bool = False,
+    quiet: bool = False,
 ) -> Found:
     """Compute the wanted metrics of tokenised sentences.
 
@@ -47,11 +52,12 @@ def compute(
         wanted: names of metrics.
         frequencies: fixed document frequencies for CIDEr-D.
         optional: note a missing extra instead of raising.
+        quiet: show no progress.
 
     Raises:
         MissingExtra: METEOR or SPICE is wanted, not installed and not optional.
     """
-    found = Found()
+    found = Found(quiet=quiet)
     _count_words(references, candidates, wanted, frequencies, found)
     for name, family in (("METEOR", _meteor), ("SPICE", _spice)):
         if name in wanted:
@@ -102,8 +108,32 @@ def _try(
 
 
 def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
-    raise MissingExtra("meteor", "METEOR")
+    from miacap.metrics import meteor
+    from miacap.metrics.meteor.statistics import score as meteor_of_sums
+    from miacap.metrics.meteor.statistics import summands
+
+    scores = meteor.Meteor(quiet=found.quiet).score(references, candidates)
+
+    def aggregate(sums: Floats) -> Floats:
+        return np.array([[meteor_of_sums(row)] for row in sums.tolist()])
+
+    found.statistics.append(
+        Statistics(
+            ("METEOR",),
+            summands(scores.statistics).astype(np.float64),
+            aggregate,
+            np.array(scores.per_picture, dtype=np.float64)[:, None],
+            (scores.corpus,),
+        )
+    )
 
 
 def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
-    raise MissingExtra("spice", "SPICE")
+    from miacap.metrics import spice
+
+    scores = spice.Spice().score(references, candidates)
+    found.statistics.append(of_means("SPICE", np.array(scores.values, dtype=np.float64)))
+    found.signature["SPICE"] = f"parser:{scores.parser}"
+    found.categories.update(
+        {name: value for name, value in scores.categories.items() if name != "All"}
+    )

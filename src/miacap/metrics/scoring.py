@@ -61,6 +61,7 @@ def score(
     tokenized: bool = False,
     frequencies: DocumentFrequencies | None = None,
     allow_missing: bool = False,
+    quiet: bool = True,
 ) -> Scores:
     """Score captions as the COCO caption evaluation does.
 
@@ -72,6 +73,7 @@ def score(
         tokenized: the captions are tokenised already (words joined by blanks); don't do it again.
         frequencies: fixed document frequencies for CIDEr-D; None counts the given references.
         allow_missing: leave out pictures that only one side has, instead of refusing.
+        quiet: show no progress (METEOR builds an index once).
 
     Raises:
         DataError: ids that don't fit together, a wrong type, nothing to score.
@@ -85,7 +87,9 @@ def score(
     else:
         sentences = tokenised(pairs.candidates)
         lists = [tokenised(some) for some in pairs.references]
-    found = families.compute(lists, sentences, wanted, frequencies, optional=metrics is None)
+    found = families.compute(
+        lists, sentences, wanted, frequencies, optional=metrics is None, quiet=quiet
+    )
     warned = checks.warnings(
         pairs.references,
         pairs.candidates,
