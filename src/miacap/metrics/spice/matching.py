@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from miacap.metrics.spice.categories import CATEGORIES, categories_of
 from miacap.metrics.spice.graph import Proposition, SceneGraph
 
-_ROW = {name: row for row, name in enumerate(CATEGORIES)}
+_LISTED = ("Cardinality", "Color", "Size")
+_ROW_OF_LENGTH = [CATEGORIES.index(name) for name in ("All", "Object", "Attribute", "Relation")]
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,31 @@ def match(candidate: SceneGraph, references: SceneGraph) -> Matching:
 
 
 def counts(matching: Matching) -> NDArray[np.int64]:
-    """7 x 3: a row for each of `CATEGORIES` of true positives, candidate's and references' size."""
+    """7 x 3: a row for each of `CATEGORIES` of true positives, candidate's and references' size.
+
+    A category is matched within itself: a color of the candidate that agrees with an attribute
+    outside the list of colors ("red" with "red/crimson") is matched in All and Attribute alone.
+    """
+    said = _by_category([proposition for proposition, _ in matching.candidate])
+    wanted = _by_category([proposition for proposition, _ in matching.references])
     table = np.zeros((len(CATEGORIES), 3), dtype=np.int64)
+    for row, category in enumerate(CATEGORIES):
+        ours, theirs = said.get(category, []), wanted.get(category, [])
+        table[row] = 0, len(ours), len(theirs)
+        if category in _LISTED:
+            table[row, 0] = sum(any(_agree(one, other) for other in theirs) for one in ours)
     for proposition, hit in matching.candidate:
-        for category in categories_of(proposition):
-            table[_ROW[category], 0] += hit
-            table[_ROW[category], 1] += 1
-    for proposition, _ in matching.references:
-        for category in categories_of(proposition):
-            table[_ROW[category], 2] += 1
+        table[0, 0] += hit
+        table[_ROW_OF_LENGTH[len(proposition)], 0] += hit
     return table
+
+
+def _by_category(propositions: list[Proposition]) -> dict[str, list[Proposition]]:
+    found: dict[str, list[Proposition]] = {}
+    for proposition in propositions:
+        for category in categories_of(proposition):
+            found.setdefault(category, []).append(proposition)
+    return found
 
 
 def _agree(first: Proposition, second: Proposition) -> bool:
