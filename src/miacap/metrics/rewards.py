@@ -93,6 +93,8 @@ class CiderReward:
         unknown = [name for name in names if name not in self._place]
         if unknown:
             raise DataError(f"{len(unknown)} pictures have no references: {few(unknown)}.")
+        if not len(names) or not words.shape[1]:
+            return np.zeros(words.shape[:2])
         picture = np.array([self._place[name] for name in names], dtype=np.int64)
         batch = self._batch(words.reshape(-1, words.shape[2]), np.repeat(picture, words.shape[1]))
         return self._score(batch).reshape(words.shape[:2])
@@ -245,7 +247,8 @@ class Weighed:
     def _numbers(self, batch: Batch, prefix: Integers) -> Integers:
         left = np.repeat(batch.starts + batch.lengths, batch.lengths) - np.arange(len(batch.words))
         last = np.full(len(prefix), -1, dtype=np.int64)
-        last[: len(prefix) - self.order + 1] = batch.words[self.order - 1 :]
+        following = batch.words[self.order - 1 :]
+        last[: len(following)] = following
         known = (left >= self.order) & (prefix >= 0) & (last < self.width)
         wanted = np.where(known, prefix * self.width + last, -1)
         place = np.minimum(np.searchsorted(self.key, wanted), max(len(self.key) - 1, 0))
