@@ -105,7 +105,7 @@ def _guess(path: Path) -> str:
     if not text:
         raise DataError(f"{path}: the file is empty.")
     first = text.split("\n", 1)[0]
-    if flickr.looks_right(first):
+    if flickr.named_so(path) or flickr.looks_right(first):
         return "flickr"
     if text[0] not in "{[":
         return "csv"

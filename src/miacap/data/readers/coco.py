@@ -35,8 +35,8 @@ def read_karpathy(files: list[Path]) -> Reading:
     reading = Reading()
     for path in files:
         reading.sources.append(source(path))
-        for number, image in enumerate(_images(path), start=1):
-            where = f"{path}, image {number}"
+        for number, image in enumerate(_value(path)["images"], start=1):
+            where = f"{path.name}, image {number}"
             name = checked_name(_text(image, "filename", where), where)
             folder = image.get("filepath")
             file = checked_name(f"{folder}/{name}", where) if isinstance(folder, str) else name
@@ -58,15 +58,16 @@ def read_coco(files: list[Path]) -> Reading:
     reading = Reading()
     for path in files:
         reading.sources.append(source(path))
-        for number, image in enumerate(_images(path), start=1):
-            where = f"{path}, image {number}"
+        value = _value(path)
+        for number, image in enumerate(value["images"], start=1):
+            where = f"{path.name}, image {number}"
             file = checked_name(_text(image, "file_name", where), where)
             reading.mention(_id(image, "id", where), where, file, image.get("split"))
-        annotations = parse_json(read_text(path), str(path)).get("annotations")
+        annotations = value.get("annotations")
         if not isinstance(annotations, list):
             raise DataError(f'{path}: expected a list "annotations".')
         for number, annotation in enumerate(annotations, start=1):
-            where = f"{path}, annotation {number}"
+            where = f"{path.name}, annotation {number}"
             id = _id(annotation, "image_id", where)
             if id in reading.records:
                 reading.caption(id, where, annotation.get("caption"))
@@ -75,12 +76,12 @@ def read_coco(files: list[Path]) -> Reading:
     return reading
 
 
-def _images(path: Path) -> list[dict[str, Any]]:
+def _value(path: Path) -> dict[str, Any]:
     value = parse_json(read_text(path), str(path))
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise DataError(f'{path}: expected an object with a list of objects "images".')
-    return images
+    return dict(value)
 
 
 def _text(image: dict[str, Any], key: str, where: str) -> str:

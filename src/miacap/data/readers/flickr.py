@@ -28,10 +28,14 @@ def token_files(folder: Path) -> list[Path]:
     """Find the token files of a folder; lemmatised ones and packed twins are left out."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        plain = path.name.removesuffix(".gz")
-        if _FILE.fullmatch(plain.removesuffix(".txt")) and "lemma" not in plain and path.is_file():
-            found.setdefault(plain, path)
+        if named_so(path) and "lemma" not in path.name and path.is_file():
+            found.setdefault(path.name.removesuffix(".gz"), path)
     return list(found.values())
+
+
+def named_so(path: Path) -> bool:
+    """Whether a file is called as token files are."""
+    return _FILE.fullmatch(path.name.removesuffix(".gz").removesuffix(".txt")) is not None
 
 
 def looks_right(line: str) -> bool:

@@ -53,10 +53,12 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     text = read_text(path)
     if text.lstrip().startswith("["):
         entries = parse_json(text, str(path))
-        rows = [(f"{path}, entry {number}", row) for number, row in enumerate(entries, start=1)]
+        rows = [
+            (f"{path.name}, entry {number}", row) for number, row in enumerate(entries, start=1)
+        ]
     else:
         rows = [
-            (f"{path}, line {number}", parse_json(line, str(path), number))
+            (f"{path.name}, line {number}", parse_json(line, str(path), number))
             for number, line in numbered_lines(path)
         ]
     for where, row in rows:
@@ -101,9 +103,9 @@ def read_csv(files: list[Path]) -> Reading:
         columns: _Columns | None = None
         for number, cells in _rows(path, text, separator):
             if columns is None:
-                columns = _columns(cells, f"{path}, line {number}")
+                columns = _columns(cells, f"{path.name}, line {number}")
             else:
-                _add(reading, columns, cells, f"{path}, line {number}", separator)
+                _add(reading, columns, cells, f"{path.name}, line {number}", separator)
         if columns is None:
             raise DataError(f"{path}: the file is empty.")
     return reading

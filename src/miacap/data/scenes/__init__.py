@@ -114,9 +114,7 @@ def _there(folder: Path, seed: int, size: int) -> int:
     if not folder.exists() or not any(folder.iterdir()):
         return 0
     if not (folder / _NOTE).is_file():
-        raise DataError(
-            f"{folder}: holds other files; scenes are drawn into a folder of their own."
-        )
+        raise DataError(f"{folder}: holds other files; draw scenes into a folder of their own.")
     note = read_json(folder / _NOTE)
     if note != {"format": FORMAT, "seed": seed, "size": size}:
         raise DataError(
