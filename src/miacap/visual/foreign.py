@@ -3,8 +3,9 @@
 Both may fetch weights from their hubs at first use, as they do for anybody who names one.
 """
 
+import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,7 +39,13 @@ class Foreign:
         network.requires_grad_(False).eval().to(self.device)
         self._features = features
         # 224 is the one size that fixed-size transformers take as well.
-        self.width = int(self.map(torch.zeros(1, 3, 224, 224)).shape[1])
+        try:
+            self.width = int(self.map(torch.zeros(1, 3, 224, 224)).shape[1])
+        except RuntimeError as error:
+            raise RunError(
+                f"The backbone {name} gives no map of cells for a photo of 224 x 224 "
+                f"({str(error)[:120]}); choose another."
+            ) from None
 
     @torch.inference_mode()
     def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
@@ -71,8 +78,7 @@ def _import(library: str, name: str) -> Any:
 
 
 def _timm(timm: Any, name: str, device: str | torch.device) -> Backbone:
-    if name not in timm.list_models():
-        raise UnknownName("backbone in timm", name, timm.list_models())
+    _require_known("timm", name, timm.list_models())
     full = f"timm:{name}"
     network = _fetched(full, lambda: timm.create_model(name, pretrained=True))
     data: Mapping[str, Any] = timm.data.resolve_model_data_config(network)
@@ -88,8 +94,7 @@ def _timm(timm: Any, name: str, device: str | torch.device) -> Backbone:
 
 def _torchvision(torchvision: Any, name: str, device: str | torch.device) -> Backbone:
     models = torchvision.models
-    if name not in models.list_models(module=models):
-        raise UnknownName("backbone in torchvision", name, models.list_models(module=models))
+    _require_known("torchvision", name, models.list_models(module=models))
     full = f"torchvision:{name}"
     weights = models.get_model_weights(name).DEFAULT
     network = _fetched(full, lambda: models.get_model(name, weights=weights))
@@ -105,15 +110,20 @@ def _torchvision(torchvision: Any, name: str, device: str | torch.device) -> Bac
 
 
 def _trunk(network: nn.Module) -> nn.Module:
-    """Give what comes before the pooling: ``features``, or the children in order."""
-    if isinstance(network.__dict__["_modules"].get("features"), nn.Module):
-        return nn.Sequential(network.get_submodule("features"))
+    """Give what comes before the pooling: the children in order, without training's side heads."""
     before = []
-    for child_name, child in network.named_children():
-        if child_name in ("avgpool", "fc", "classifier", "head", "heads"):
+    for name, child in network.named_children():
+        if name in ("avgpool", "fc", "classifier", "head", "heads"):
             break
-        before.append(child)
+        if not name.lower().startswith("aux"):
+            before.append(child)
     return nn.Sequential(*before)
+
+
+def _require_known(library: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:  # they know hundreds: only the likeliest are named
+        likely = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
+        raise UnknownName(f"backbone in {library}", name, likely or known[:5])
 
 
 def _fetched(name: str, make: Callable[[], nn.Module]) -> nn.Module:
