@@ -149,25 +149,34 @@ def test_unknown_splits_and_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("x.csv", b"image,caption\na.jpg,caf\xe9\n", r"x\.csv, line 2: byte 10 of the line \(0xe9\)"),
+        ("x.csv", b"image,caption\na.jpg,caf\xe9\n",
+         r"x\.csv, line 2: byte 10 of the line \(0xe9\)"),
         ("x.csv", "image,caption\n".encode("utf-16"), r"this is UTF-16 text; save it as UTF-8"),
         ("x.csv", "", r"the file is empty"),
-        ("x.csv", "image,captoin\na.jpg,x\n", r"no column names the caption.*Did you mean 'caption'"),
-        ("x.csv", "a,caption\na.jpg,x\n", r"x\.csv, line 1: no column names the photo's file; call"),
+        ("x.csv", "image,captoin\na.jpg,x\n",
+         r"no column names the caption.*Did you mean 'caption'"),
+        ("x.csv", "a,caption\na.jpg,x\n",
+         r"x\.csv, line 1: no column names the photo's file; call"),
         ("x.csv", 'image,caption\na.jpg,"open\nb.jpg,x\n', r"x\.csv, line 2: not CSV .*doubled"),
-        ("x.csv", "image,caption\na.jpg,\n", r"no captions at all in x\.csv; 1 pictures.*blank cap"),
-        ("x.csv", "image,caption,split\na.jpg,x,dev\na.jpg,y,train\n", r"line 3: a\.jpg is in the sp"),
+        ("x.csv", "image,caption\na.jpg,\n",
+         r"no captions at all in x\.csv; 1 pictures.*blank cap"),
+        ("x.csv", "image,caption,split\na.jpg,x,dev\na.jpg,y,train\n",
+         r"line 3: a\.jpg is in the sp"),
         ("x.csv", "image,caption\n../a.jpg,x\n", r"line 2: '\.\./a\.jpg' leads out of the folder"),
         ("x.csv", "image,caption\n/etc/a.jpg,x\n", r"'/etc/a\.jpg' leads out of the folder"),
         ("x.csv", "image,caption\nC:\\a.jpg,x\n", r"leads out of the folder"),
         ("x.csv", "image,caption\n ,x\n", r"line 2: ' ' names no photo"),
-        ("x.jsonl", '{"image": "a.jpg", "caption": "x"}\n{"image"\n', r"x\.jsonl, line 2, column 9: not J"),
-        ("x.jsonl", '{"caption": "x"}\n', r"line 1: no file name; write \"file_name\" \(found 'caption'\)"),
+        ("x.jsonl", '{"image": "a.jpg", "caption": "x"}\n{"image"\n',
+         r"x\.jsonl, line 2, column 9: not J"),
+        ("x.jsonl", '{"caption": "x"}\n',
+         r"line 1: no file name; write \"file_name\" \(found 'caption'\)"),
         ("x.jsonl", '{"image": "a.jpg"}\n[1]\n', r"line 2: expected a JSON object, found list"),
         ("x.jsonl", '{"image": "a.jpg"}\n' + "[" * 99999, r"line 2: JSON that is too much"),
-        ("x.jsonl", '{"image": "a.jpg"}\n{"a": ' + "9" * 9999 + "}", r"line 2: JSON that is too much"),
+        ("x.jsonl", '{"image": "a.jpg"}\n{"a": ' + "9" * 9999 + "}",
+         r"line 2: JSON that is too much"),
         ("x.jsonl", '{"image": "a\\u0000b"}\n{"image": "b.jpg"}', r"names no photo"),
-        ("x.jsonl", '{"image": "\\ud800.jpg"}\n{"image": "b.jpg"}', r"not text that a file can be named"),
+        ("x.jsonl", '{"image": "\\ud800.jpg"}\n{"image": "b.jpg"}',
+         r"not text that a file can be named"),
     ],
 )  # fmt: skip
 def test_wrong_files(tmp_path: Path, name: str, text: str | bytes, message: str) -> None:
@@ -243,7 +252,8 @@ def test_what_is_written_is_read(rows: list[tuple[str, str]]) -> None:
 
 
 PIECES = st.sampled_from(
-    ["file_name", "caption", ",", "\t", "\n", "\r\n", '"', "a.jpg", "#0", "{", "}", "[", "]", ":", "|",
+    ["file_name", "caption", ",", "\t", "\n", "\r\n", '"', "a.jpg",
+     "#0", "{", "}", "[", "]", ":", "|",
      "images", "annotations", "null", "1e999", "\ufeff", "\0", "..", "/", "x ", "sentences"]
 )  # fmt: skip
 
