@@ -6,6 +6,7 @@ their own packages and may be missing.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from miacap.metrics.corpus import Floats, intern, intern_at_blanks
 from miacap.metrics.counting import overlaps
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.statistics import Statistics, of_means
+
+if TYPE_CHECKING:
+    from miacap.metrics.spice import TupleFile
 
 
 @dataclass
@@ -26,6 +30,7 @@ class Found:
         signature: family -> its part of the signature, beside what is fixed.
         skipped: metric -> which extra to install.
         categories: SPICE's sub-scores.
+        tuples: what SPICE scores instead of parsing.
         quiet: show no progress.
     """
 
@@ -33,6 +38,7 @@ class Found:
     signature: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     categories: dict[str, float] = field(default_factory=dict)
+    tuples: "TupleFile | None" = None
     quiet: bool = False
 
 
@@ -42,6 +48,7 @@ def compute(
     wanted: Collection[str],
     frequencies: DocumentFrequencies | None = None,
     optional: bool = False,
+    tuples: "TupleFile | None" = None,
     quiet: bool = False,
 ) -> Found:
     """Compute the wanted metrics of tokenised sentences.
@@ -52,12 +59,13 @@ def compute(
         wanted: names of metrics.
         frequencies: fixed document frequencies for CIDEr-D.
         optional: note a missing extra instead of raising.
+        tuples: another parser's tuples of these pictures, in their order, for SPICE.
         quiet: show no progress.
 
     Raises:
         MissingExtra: METEOR or SPICE is wanted, not installed and not optional.
     """
-    found = Found(quiet=quiet)
+    found = Found(tuples=tuples, quiet=quiet)
     _count_words(references, candidates, wanted, frequencies, found)
     for name, family in (("METEOR", _meteor), ("SPICE", _spice)):
         if name in wanted:
@@ -131,7 +139,10 @@ def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], foun
 def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
     from miacap.metrics import spice
 
-    scores = spice.Spice().score(references, candidates)
+    if found.tuples is None:
+        scores = spice.Spice(quiet=found.quiet).score(references, candidates)
+    else:
+        scores = found.tuples.score()
     found.statistics.append(of_means("SPICE", np.array(scores.values, dtype=np.float64)))
     found.signature["SPICE"] = f"parser:{scores.parser}"
     found.categories.update(

@@ -24,7 +24,7 @@ from pathlib import Path
 from miacap.errors import DataError
 from miacap.metrics.matching import few, text_id
 
-ID_NAMES = ("id", "image_id", "cocoid", "file_name", "filename", "image", "picture", "name")
+ID_NAMES = ("image_id", "cocoid", "id", "file_name", "filename", "image", "picture", "name")
 CAPTION_NAMES = (
     "caption",
     "captions",
@@ -42,11 +42,19 @@ CAPTION_NAMES = (
 
 @dataclass(frozen=True)
 class Row:
-    """Captions of one picture, as one place of a file gives them."""
+    """Captions of one picture, as one place of a file gives them.
+
+    Attributes:
+        id: the picture.
+        captions: none (an error was reported), one or more.
+        where: file and place, for messages.
+        key: the caption's own id where the file has one (``1.jpg#0``).
+    """
 
     id: str
     captions: tuple[str, ...]
     where: str
+    key: str = ""
 
 
 def read_references(path: str | os.PathLike[str]) -> dict[str, list[str]]:
@@ -232,7 +240,7 @@ def _flickr(text: str, path: str) -> Iterator[Row]:
         name, sign, _ = key.rpartition("#")
         if not tab or not sign or not name:
             raise DataError(f"{where}: expected NAME.jpg#0<TAB>caption, got {line!r:.60}.")
-        yield Row(name, (caption,), where)
+        yield Row(name, (caption,), where, key)
 
 
 def _delimited(text: str, delimiter: str, path: str) -> Iterator[Row]:

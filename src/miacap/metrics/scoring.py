@@ -1,14 +1,18 @@
 """Score candidates against references: one call, every metric, with a signature."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from miacap.errors import UnknownName
+from miacap.errors import DataError, UnknownName
 from miacap.metrics import checks, families, signatures
 from miacap.metrics.frequencies import DocumentFrequencies
-from miacap.metrics.matching import Candidates, Pairs, References, match
+from miacap.metrics.matching import Candidates, Pairs, References, few, match
 from miacap.metrics.statistics import Statistics
 from miacap.metrics.tokens import tokenised
+
+if TYPE_CHECKING:
+    from miacap.metrics.spice import TupleFile
 
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
 
@@ -60,6 +64,7 @@ def score(
     *,
     tokenized: bool = False,
     frequencies: DocumentFrequencies | None = None,
+    tuples: "TupleFile | None" = None,
     allow_missing: bool = False,
     quiet: bool = True,
 ) -> Scores:
@@ -72,6 +77,7 @@ def score(
             and says in ``Scores.skipped`` what is missing.
         tokenized: the captions are tokenised already (words joined by blanks); don't do it again.
         frequencies: fixed document frequencies for CIDEr-D; None counts the given references.
+        tuples: another parser's tuples for SPICE, with the same ids (`spice.read_tuples`).
         allow_missing: leave out pictures that only one side has, instead of refusing.
         quiet: show no progress (METEOR builds an index once).
 
@@ -88,7 +94,13 @@ def score(
         sentences = tokenised(pairs.candidates)
         lists = [tokenised(some) for some in pairs.references]
     found = families.compute(
-        lists, sentences, wanted, frequencies, optional=metrics is None, quiet=quiet
+        lists,
+        sentences,
+        wanted,
+        frequencies,
+        optional=metrics is None,
+        tuples=None if tuples is None else _in_order(tuples, pairs.ids),
+        quiet=quiet,
     )
     warned = checks.warnings(
         pairs.references,
@@ -97,6 +109,20 @@ def score(
         own_frequencies=frequencies is None and "CIDEr-D" in wanted,
     )
     return _assemble(wanted, pairs, found, tokenized, (*pairs.notes, *warned))
+
+
+def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
+    place = {str(name): row for row, name in enumerate(tuples.ids)}
+    missing = [name for name in ids if name not in place]
+    if missing:
+        raise DataError(f"{len(missing)} pictures have no tuples for SPICE: {few(missing)}.")
+    rows = [place[name] for name in ids]
+    return replace(
+        tuples,
+        ids=[tuples.ids[row] for row in rows],
+        references=[tuples.references[row] for row in rows],
+        candidates=[tuples.candidates[row] for row in rows],
+    )
 
 
 def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:

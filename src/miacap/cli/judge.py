@@ -1,0 +1,69 @@
+"""`miacap judge`: how well metrics follow human ratings."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap.cli.options import Quiet
+
+_LISTED = 5
+
+
+def judge(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Ratings: Flickr8k's expert or crowd file, or a table (CSV, JSON)."),
+    ],
+    references: Annotated[
+        Path, typer.Option("--references", help="The pictures' captions, e.g. Flickr8k.token.txt.")
+    ],
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="flat, flat-all, mean, mean-all or crowd; by default what fits FILE."),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", help="Only this metric; may be repeated."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the taus here.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Correlate every metric with human ratings: Kendall's tau-b and tau-c, times 100.
+
+    A table has a picture, a caption and ratings. Under the default protocol each rating
+    counts alone and pairs with one of the picture's own captions are dropped.
+
+    Example: miacap judge ExpertAnnotations.txt --references Flickr8k.token.txt
+    """
+    from miacap.files import write_json
+    from miacap.metrics import judgement_files, judgements
+
+    read = judgement_files.read_judgements(file, references)
+    if read.set_aside:
+        print(f"set aside: {len(read.set_aside)} rows", file=sys.stderr)
+        for reason in read.set_aside[:_LISTED]:
+            print(f"  {reason}", file=sys.stderr)
+    chosen = protocol or ("crowd" if read.crowd else "flat")
+    found = judgements.judge(read.judgements, read.references, metrics, chosen, quiet=quiet)
+    typer.echo(f"{'metric':<12}{'tau-b':>9}{'tau-c':>9}")
+    for name, pair in found.taus.items():
+        typer.echo(f"{name:<12}{pair.tau_b:>9.2f}{pair.tau_c:>9.2f}")
+    for name, reason in found.scores.skipped.items():
+        typer.echo(f"{name:<12}{'-':>9}{'-':>9}  {reason}")
+    typer.echo(
+        f"protocol: {chosen}; {found.pairs} pairs ({found.dropped} of a picture's own captions "
+        f"dropped), {found.observations} observations; times 100"
+    )
+    typer.echo(f"signature: {found.scores.signature}")
+    if json_file is not None:
+        taus = {
+            n: {"tau_b": _plain(t.tau_b), "tau_c": _plain(t.tau_c)} for n, t in found.taus.items()
+        }
+        write_json(json_file, taus)
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
