@@ -57,7 +57,7 @@ def test_a_scene_is_the_same_in_every_set(tmp_path: Path) -> None:
 
 PINNED = (
     "sunset",
-    "One gray dog stands close to a little tree in a field at sunset.",
+    "One gray dog stands beside a little tree in a field at sunset.",
     {"kind": "dog", "colour": "gray", "size": "medium", "box": [0.2419, 0.6322, 0.5141, 0.8499]},
 )
 

@@ -190,11 +190,12 @@ def _relation(first: Group, second: Group) -> str:
         if max(t.box[3] for t in first) < min(t.box[3] for t in second) - 0.03:
             return "behind"
     beside = abs(a[3] - b[3]) < 0.12
-    if 0 <= gap < 0.14 and beside and len(first) <= 2 and len(second) <= 2:
+    if -0.06 < gap < 0.14 and beside and len(first) <= 2 and len(second) <= 2:
         return "next"
-    if a[2] <= b[0] + 0.02:
+    # Less than half of the narrowest thing, so that middles stay in order.
+    if a[2] <= b[0] + 0.04:
         return "left"
-    if b[2] <= a[0] + 0.02:
+    if b[2] <= a[0] + 0.04:
         return "right"
     distance = abs((a[0] + a[2]) - (b[0] + b[2])) / 2 + abs((a[1] + a[3]) - (b[1] + b[3])) / 2
     return "near" if distance < 0.5 else "far"
