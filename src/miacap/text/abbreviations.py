@@ -9,6 +9,8 @@ DAYS = "mon|tues?|wed|thu|thurs|fri"
 STATES = (
     "ala|ariz|calif|colo|conn|ct|dak|fla|ga|ind|kans?|ky|md|mich|minn|mo|mont|neb|nev|okla|penn"
     "|tenn|va|vt|wisc?|wyo"
+    # Words of their own in lower case: these need their capital.
+    "|[A]rk|[A]z|[D]el|[I]ll|[L]a|[M]ass|[M]iss|[O]re|[P]a|[T]ex|[W]ash"
 )
 COMPANIES = "inc|cos?|corp|pp?t[ye]s?|ltd|plc|bhd|bros|assn|assoc|univ|intl|sys|invt"
 OTHERS = "rt|rd|sq|tel|est|ext|etc|seq|al|esq|jr|sr|bldg|blvd"
@@ -31,4 +33,10 @@ OPENERS = (
     "a|about|according|after|an|as|at|but|earlier|he|her|here|however|if|in|it|last|many|more|now"
     "|once|one|other|our|she|since|so|some|such|that|the|their|then|there|these|they|this|we|what"
     "|when|while|yet|you"
+)
+
+# Endings of file names.
+FILES = (
+    "bat|bmp|c|class|cgi|cpp|css|dll|doc|docx|exe|gif|gz|h|htm|html|jar|java|jpeg|jpg|mov|mp3|pdf"
+    "|php|pl|png|ppt|ps|py|sql|tar|txt|wav|x|xml|zip"
 )

@@ -1,173 +1,195 @@
-"""The rules of the Penn Treebank tokenizer, in order.
+"""The rules of the official Penn Treebank tokenizer, in order.
 
-A rule is a regular expression whose group 1 is the token and whose whole match, context after
-the token included, decides: the longest match wins, among equally long ones the first rule.
+A rule is a regular expression. Its group 1 is the token; what follows the group is context that
+must be there and is read again. The longest match, context included, wins; among equally long
+ones the first rule of the table.
 """
 
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
 from miacap.text import abbreviations as known
-from miacap.text.characters import DIGITS, LETTERS, MARKS, SYMBOLS, UPPER
+from miacap.text import patterns as p
+from miacap.text.characters import DIGITS, LETTERS, MARKS, SYMBOLS
+from miacap.text.rewrites import (
+    Rewrite,
+    fixed,
+    latex_quotes,
+    named_brackets,
+    one_token,
+    plain_ampersand,
+    plain_apostrophe,
+    without_soft_hyphens,
+)
 
-Rewrite = Callable[[str], str]
+ANY = r"\s\S"
+LETTER_START = rf"{LETTERS}{MARKS}\u00ad&"
+PLAIN_START = f"{LETTERS}{DIGITS}"
+QUOTES = r"`\u0091-\u0094\u2018-\u201f\u2039\u203a\u00ab\u00bb"
+APOSTROPHE_START = rf"{p.APOSTROPHES}&"
 
 
 class Rule(NamedTuple):
-    """One rule; ``back`` characters of the token are read again for the next token."""
+    """One rule.
 
-    name: str
+    Attributes:
+        pattern: what is matched; group 1 is the token.
+        starts: inside of a character class: the characters that a match can begin with.
+        rewrite: how the token is written, None for as it stands.
+        period_again: the token's last period is read once more as a token of its own.
+        needs: the rule is tried only in lines that hold this string.
+    """
+
     pattern: re.Pattern[str]
+    starts: str
     rewrite: Rewrite | None = None
-    back: int = 0
+    period_again: bool = False
     needs: str = ""
 
 
-def _rule(name: str, pattern: str, rewrite: Rewrite | None = None, back: int = 0, needs: str = "") -> Rule:
-    return Rule(name, re.compile(pattern), rewrite, back, needs)
+def _rule(
+    starts: str,
+    pattern: str,
+    rewrite: Rewrite | None = None,
+    period_again: bool = False,
+    needs: str = "",
+) -> Rule:
+    return Rule(re.compile(pattern), starts, rewrite, period_again, needs)
 
 
-def _any_case(pattern: str) -> str:
-    # ASCII only: under Unicode rules k would match the Kelvin sign, s the long s.
-    return f"(?ai:{pattern})"
+def _any(pattern: str) -> str:
+    return p.any_case(pattern)
 
 
-def _fold(match: re.Match[str]) -> str:
-    letter = match[0]
-    return letter if letter[0] == "[" else f"[{letter}{letter.upper()}]"
+_ENDING = rf"(?:{p.words(known.ENDING)}\.|{p.words('ph|ed')}\.[dD]\.)"
+_OPENER = rf"{p.BLANK}+(?=[A-Z]){p.words(known.OPENERS)}{p.BLANK}"
 
-
-def _words(alternatives: str) -> str:
-    """Alternatives in any case, but classes in brackets as written; longest first."""
-    parts = sorted(alternatives.split("|"), key=len, reverse=True)
-    folded = [re.sub(r"\[[^]]*\]|[a-z]", _fold, part) for part in parts]
-    return "(?:" + "|".join(folded) + ")"
-
-
-def _no_soft_hyphen(token: str) -> str:
-    return token.replace("\u00ad", "") or "-"
-
-
-def _fixed(token: str) -> Rewrite:
-    return lambda _: token
-
-
-BLANK = r"[ \t\u00a0\u2000-\u200a\u3000]"
-APOS = r"(?:['\u0092\u2019]|(?ai:&apos;))"
-LETTER = rf"(?:[{LETTERS}{MARKS}\u00ad]|&[aeiouAEIOU](?ai:acute|grave|uml);)"
-DIGIT = rf"[{DIGITS}]"
-ALNUM = rf"[{LETTERS}{DIGITS}]"
-WORD = rf"{LETTER}(?:{LETTER}|{DIGIT})*(?:[.!?]{LETTER}(?:{LETTER}|{DIGIT})*)*"
-NUM = rf"(?:{DIGIT}*(?:[.:,\u00ad\u066b\u066c]{DIGIT}+)+|{DIGIT}+)"
-FRACTION = rf"(?:{DIGIT}{{1,4}}[- \u00a0])?{DIGIT}{{1,4}}(?:\\?/|\u2044){DIGIT}{{1,4}}"
-REDAUX = rf"{APOS}(?:[msdMSD]|(?ai:re|ve|ll))"
-THING = rf"(?:[dDoO]{APOS}(?={ALNUM}{{2}}))?{ALNUM}+(?:[-_](?:[dDoO]{APOS}(?={ALNUM}))?{ALNUM}+)*"
-THING3 = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z0-9]+){0,2}){1,2}"
-ACRONYM = r"[A-Za-z](?:\.[A-Za-z])+"
-DOT_ACRONYM = rf"{ACRONYM}\."
-TAG_NAME = r"[A-Za-z][A-Za-z0-9_:.-]*"
-TAG = (
-    rf"<(?:[!?][A-Za-z-][^>\r\n]*|/{TAG_NAME}|{TAG_NAME}"
-    rf"(?: +(?:{TAG_NAME} *= *(?:'[^'\r\n]*'|\"[^\"\r\n]*\")|{TAG_NAME}))* *?/?) *>"
+_WORDS = (
+    # Words that are two: the first half with the second as context.
+    _rule("cC", f"({_any('can')}){_any('not')}"),
+    _rule("gGwW", f"({_any('gon|wan')}){_any('na')}"),
+    _rule("gG", f"({_any('got')}){_any('ta')}"),
+    _rule("lLgG", f"({_any('lem|gim')}){_any('me')}"),
+    _rule("mM", f"({_any('more')})'[nN]"),
+    _rule("'", f"('[tT]){_any('is|was')}"),
+    _rule("<", f"({p.TAG})", one_token, needs=">"),
+    _rule("&", f"(&{_any('md|mdash|ndash')};)", fixed("--")),
+    _rule("&", f"(&{_any('amp')};)", fixed("&")),
+    _rule("&", f"(&(?:{_any('ht|tl|ur|lr|qc|ql|qr|odq|cdq')}|#[0-9]+);)"),
+    # n't and the other clitics.
+    _rule("A-Za-z", rf"([A-Za-z]*[A-MO-Za-mo-z])[nN]{p.ANY_APOSTROPHE}[tT]"),
+    _rule("nN", rf"([nN]{p.ANY_APOSTROPHE}[tT])", plain_apostrophe),
+    _rule(LETTER_START, f"({p.WORD}){p.CLITIC}", without_soft_hyphens),
+    _rule(APOSTROPHE_START, f"({p.CLITIC})[^A-Za-z]", plain_apostrophe),
+    _rule(APOSTROPHE_START, f"({p.APOSTROPHE}[msdMSD])", plain_apostrophe),
+    _rule(LETTER_START, f"({p.WORD})", without_soft_hyphens),
 )
-SENTENCE_END = rf"{BLANK}(?:{BLANK}|[{UPPER}])"
-ENDING = rf"{_words(known.ENDING)}\."
-TITLE = rf"(?:{_words(known.TITLES)})\."
-OPENER = rf"{BLANK}+(?=[A-Z]){_words(known.OPENERS)}{BLANK}"
 
-RULES = (
-    _rule("cannot", r"((?ai:can))(?ai:not)"),
-    _rule("gonna", r"((?ai:gon|wan))(?ai:na)"),
-    _rule("gotta", r"((?ai:got))(?ai:ta)"),
-    _rule("lemme", r"((?ai:lem|gim))(?ai:me)"),
-    _rule("more'n", rf"((?ai:more))(?ai:'n)"),
-    _rule("tis", rf"({APOS}(?ai:t))(?ai:is|was)"),
-    _rule("tag", f"({TAG})", lambda t: t.replace(" ", "\u00a0"), needs=">"),
-    _rule("dash", r"((?ai:&(?:md|mdash|ndash);)|[\u0096\u0097\u2013-\u2015])", _fixed("--")),
-    _rule("ampersand", r"((?ai:&amp;))", _fixed("&")),
-    _rule("entity", r"(&(?:(?ai:ht|tl|ur|lr|qc|ql|qr|odq|cdq)|#[0-9]+);)"),
-    _rule("not", rf"({LETTER}*[{LETTERS}])(?ai:n{APOS}t)"),
-    _rule("nt", rf"((?ai:n{APOS}t))"),
-    _rule("clitic word", rf"({WORD}){REDAUX}", _no_soft_hyphen),
-    _rule("clitic", rf"({REDAUX})[^A-Za-z]"),
-    _rule("clitic last", rf"({APOS}[msdMSD])"),
-    _rule("word", rf"({WORD})", _no_soft_hyphen),
-    _rule("url", r"((?ai:https?)://[^ \t\n\f\r\"<>|()]+[^ \t\n\f\r\"<>|.!?(){},-])", needs="://"),
+_ADDRESSES = (
+    _rule("hH", f"({p.FULL_URL})", needs="://"),
+    _rule("wW", f"({p.WWW})", needs="."),
+    _rule(ANY, f"({p.DOMAIN})", needs="."),
+    _rule("&<A-Za-z0-9", f"({p.EMAIL})", needs="@"),
+    _rule("@", "(@[A-Za-z_][A-Za-z_0-9]*)"),
+    _rule("#", f"(#{p.LETTER}+)"),
+)
+
+_NUMBERS = (
+    _rule(rf"-+.:,\u00ad\u066b\u066c{DIGITS}", f"({p.SIGNED}|{p.FRACTION}){p.CLITIC}", without_soft_hyphens),
+    _rule(DIGITS, f"({p.DATE})"),
+    _rule(rf"-+.:,\u00ad\u066b\u066c{DIGITS}", f"({p.SIGNED})", without_soft_hyphens),
+    _rule(ANY, f"({p.SUPERSCRIPT})"),
+    _rule(DIGITS, f"({p.FRACTION})", one_token),
+    _rule("\u00bc", "(\u00bc)", fixed("1/4")),
+    _rule("\u00bd", "(\u00bd)", fixed("1/2")),
+    _rule("\u00be", "(\u00be)", fixed("3/4")),
+    _rule("\u2153", "(\u2153)", fixed("1/3")),
+    _rule("\u2154", "(\u2154)", fixed("2/3")),
+)
+
+_ELIDED = (
     _rule(
-        "www",
-        r"((?ai:www)\.(?:[^ \t\n\f\r\"<>|.!?(){},]+\.)+[a-zA-Z]{2,4}"
-        r"(?:/[^ \t\n\f\r\"<>|()]+[^ \t\n\f\r\"<>|.!?(){},-])?)",
-        needs=".",
+        APOSTROPHE_START,
+        rf"({p.APOSTROPHE}(?:[nN]{p.APOSTROPHE}?|{_any('em|till?|cause')}|[2-9]0[sS]))",
     ),
-    _rule("domain", r"((?:[^ \t\n\f\r\"`'<>|.!?(){},\-_$/]+\.)+(?ai:com|net|org|edu))", needs="."),
+    _rule("lLdDjJ", rf"([lLdDjJ]{p.APOSTROPHE})"),
+    _rule("dDsSoO", rf"({_any('dunkin|somethin|ol')}{p.APOSTROPHE})"),
+    _rule("oOcCdDnNeE", rf"({_any('o')}{p.APOSTROPHE}{_any('clock')})"),
+    _rule("cC", rf"([cC]{p.APOSTROPHE}{_any('mon')}|{_any('cap')}{p.APOSTROPHE}[nN]|{_any('cont')}{p.APOSTROPHE}[dD]\.)"),
+    _rule("dD", rf"([dD]{p.APOSTROPHE}{_any('ye')})"),
+    _rule("nNeE", rf"([nN]?[eE]{p.APOSTROPHE}{_any('er')})"),
+    _rule("nN", rf"({_any('nat')}{p.APOSTROPHE}[lL])"),
+    _rule("A-HJ-XZn", rf"([A-HJ-XZn]{p.APOSTROPHE}[{LETTERS}]{{2,}})"),
+    _rule(LETTERS, rf"([{LETTERS}]+[aeiouyAEIOUY]{p.APOSTROPHE}[aeiouA-Z][{LETTERS}]*)"),
+    _rule("yY", rf"([yY]{p.APOSTROPHE})"),
+    _rule(APOSTROPHE_START, rf"({p.APOSTROPHE}[0-9][0-9])[^0-9a-zA-Z]"),
+)
+
+_ABBREVIATIONS = (
+    _rule("A-Za-z", f"({_ENDING}){p.SENTENCE_END}", period_again=True),
+    _rule("A-Za-z", rf"({_ENDING})[\s\S][\s\S]"),
+    _rule("A-Za-z", f"({_ENDING})", period_again=True),
+    _rule("A-Za-z", rf"({p.words(known.TITLES)}\.)"),
+    _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.BLANK}*{p.DIGIT}"),
+    _rule("A-Za-z", rf"([A-Za-z])\.{_OPENER}"),
+    _rule("A-Za-z", rf"({p.INITIALS}\.){_OPENER}", period_again=True),
+    _rule("A-Za-z", rf"({p.INITIALS}\.|[A-Za-z]\.)"),
+    _rule(LETTER_START, rf"({p.WORD}\.)[,;:\u3001]"),
+)
+
+_SIGNS = (
+    _rule(r"(+0-9", f"({p.PHONE})", one_token),
+    _rule('"&', f'("|&{_any("quot")};)[A-Za-z0-9$]', fixed("``")),
+    _rule('"&', f'("|&{_any("quot")};)', fixed("''")),
+    _rule("'", r"(')[A-Za-z][^ \t\n\r\u00a0]", fixed("`")),
+    _rule(APOSTROPHE_START, f"({p.APOSTROPHE})", fixed("'")),
+    _rule(rf"'{QUOTES}", f"(''|[{QUOTES}]{{1,2}})", latex_quotes),
+    _rule("(", r"(\()", fixed("-lrb-")),
+    _rule(")", r"(\))", fixed("-rrb-")),
+    _rule(r"\[", r"(\[)", fixed("-lsb-")),
+    _rule(r"\]", r"(\])", fixed("-rsb-")),
+    _rule("{", r"(\{)", fixed("-lcb-")),
+    _rule("}", r"(\})", fixed("-rcb-")),
+    _rule("&", f"(&{_any('lt')};)", fixed("<")),
+    _rule("&", f"(&{_any('gt')};)", fixed(">")),
+    _rule(r"\-", "(-{2,4})", fixed("--")),
+    _rule(r"\-", "(-{5,})"),
+    _rule(r"\-", f"({_any('-[lr][rcs]b-')})"),
+    _rule("\u0096\u0097\u2013-\u2015", "([\u0096\u0097\u2013-\u2015])", fixed("--")),
+    _rule(".\u0085\u2026", r"(\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u0085\u2026])", fixed("...")),
+    _rule(r"<>:;=", r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])[^a-zA-Z0-9]", named_brackets),
     _rule(
-        "email",
-        r"((?:&lt;|<)?[a-zA-Z0-9][^ \t\n\f\r\"<>|()\u00a0]*@(?:[^ \t\n\f\r\"<>|().\u00a0]+\.)*"
-        r"[^ \t\n\f\r\"<>|().,;:\u00a0]+(?:&gt;|>)?)",
-        needs="@",
+        r"\^x=~<>\-'(",
+        r"([\^x=~<>]\.[\^x=~<>]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)"
+        r"|\([\^x=~<>']-[\^x=~<>'`]\))",
+        named_brackets,
     ),
-    _rule("mention", r"([@#][A-Za-z_]+)"),
-    _rule("clitic number", rf"([-+]?{NUM}|{FRACTION}){REDAUX}"),
-    _rule("date", rf"({DIGIT}{{1,2}}[-/]{DIGIT}{{1,2}}[-/]{DIGIT}{{2,4}})"),
-    _rule("number", rf"([-+]?{NUM})", _no_soft_hyphen),
-    _rule("superscript", r"([\u207a\u207b\u208a\u208b]?(?:[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+|[\u2080-\u2089]+))"),
-    _rule("fraction", rf"({FRACTION})", lambda t: t.replace(" ", "\u00a0")),
-    _rule("quarter", r"(\u00bc)", _fixed("1/4")),
-    _rule("half", r"(\u00bd)", _fixed("1/2")),
-    _rule("three quarters", r"(\u00be)", _fixed("3/4")),
-    _rule("third", r"(\u2153)", _fixed("1/3")),
-    _rule("two thirds", r"(\u2154)", _fixed("2/3")),
-    _rule("apos word", rf"({APOS}[nN](?:{APOS})?|[lLdDjJ]{APOS}|(?ai:dunkin|somethin|ol){APOS}|{APOS}(?ai:em|till?|cause)|(?ai:o{APOS}clock|c{APOS}mon|d{APOS}ye|cap{APOS}n|cont{APOS}d\.)|[A-HJ-XZn]{APOS}[{LETTERS}]{{2,}}|{APOS}[2-9]0[sS]|[{LETTERS}]+[aeiouyAEIOUY]{APOS}[aeiouA-Z][{LETTERS}]*)"),
-    _rule("apos word 2", rf"([yY]{APOS})"),
-    _rule("year", rf"({APOS}[0-9][0-9])[^0-9a-zA-Z]"),
-    _rule("ending end", rf"({ENDING}){SENTENCE_END}", back=1),
-    _rule("ending inside", rf"({ENDING})[\s\S][\s\S]"),
-    _rule("ending last", rf"({ENDING})", back=1),
-    _rule("title", rf"({TITLE})"),
-    _rule("numbered", rf"({_words(known.NUMBERED)}\.){BLANK}*{DIGIT}"),
-    _rule("letter end", rf"([A-Za-z])\.{OPENER}"),
-    _rule("acronym end", rf"({DOT_ACRONYM}){OPENER}", back=1),
-    _rule("acronym", rf"({DOT_ACRONYM}|[A-Za-z]\.)"),
-    _rule("phd", r"((?ai:ph\.d\.))"),
-    _rule("inner period", rf"({WORD}\.)[,;:\u3001]"),
-    _rule("phone", r"((?:\([0-9]{2,3}\)[ \u00a0]?|(?:\+\+?)?(?:[0-9]{2,4}[- \u00a0])?[0-9]{2,4}[- \u00a0])[0-9]{3,4}[- \u00a0]?[0-9]{3,5})", lambda t: t.replace(" ", "\u00a0").replace("(", "-lrb-").replace(")", "-rrb-")),
-    _rule("quote open", r'(")[A-Za-z0-9$]', _fixed("``")),
-    _rule("quote close", r'("|(?ai:&quot;))', _fixed("''")),
-    _rule("single open", rf"(')[A-Za-z][^ \t\n\r\u00a0]", _fixed("`")),
-    _rule("single", rf"({APOS}|\u203a)", _fixed("'")),
-    _rule("left single", r"([\u0091\u2018\u201b\u2039])", _fixed("`")),
-    _rule("left double", r"([\u0093\u00ab\u201c])", _fixed("``")),
-    _rule("right double", r"([\u0094\u00bb\u201d])", _fixed("''")),
-    _rule("quotes", r"(``|''|['`\u2018-\u201f]{1,2})"),
-    _rule("round open", r"(\()", _fixed("-lrb-")),
-    _rule("round close", r"(\))", _fixed("-rrb-")),
-    _rule("square open", r"(\[)", _fixed("-lsb-")),
-    _rule("square close", r"(\])", _fixed("-rsb-")),
-    _rule("curly open", r"(\{)", _fixed("-lcb-")),
-    _rule("curly close", r"(\})", _fixed("-rcb-")),
-    _rule("less", r"((?ai:&lt;))", _fixed("<")),
-    _rule("greater", r"((?ai:&gt;))", _fixed(">")),
-    _rule("hyphens", r"(-{2,4})", _fixed("--")),
-    _rule("long hyphens", r"(-{5,})"),
-    _rule("bracket", r"((?ai:-[lr][rcs]b-))"),
-    _rule("guillemets", r"(<<|>>)"),
-    _rule("ellipsis", r"(\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u0085\u2026])", _fixed("...")),
-    _rule("smiley", r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])[^a-zA-Z0-9]", lambda t: t.replace("(", "-lrb-").replace(")", "-rrb-")),
-    _rule("eastern smiley", r"([\^x=~<>]\.[\^x=~<>]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)|\([\^x=~<>']-[\^x=~<>'`]\))", lambda t: t.replace("(", "-lrb-").replace(")", "-rrb-")),
-    _rule("marks", r"([?!]+)"),
-    _rule("stars", r"(\*+|\\\*)"),
-    _rule("dollar", r"([A-Z]*\$)"),
-    _rule("euro", r"([\u0080\u00a4\u20a0\u20ac])", _fixed("$")),
-    _rule("pound", r"(\u00a3)", _fixed("#")),
-    _rule("cent", r"(\u00a2)", _fixed("cents")),
-    _rule("programming", r"((?ai:c\+\+|[cf]#|\.net))"),
-    _rule("thing", rf"({THING})"),
-    _rule("clitic thing", rf"({THING}|{THING3}|{ACRONYM}\.?){REDAUX}"),
-    _rule("thing3", rf"({THING3})"),
-    _rule("and thing", r"([A-Z]+(?:(?:[+&]|(?ai:&amp;))[A-Z]+)+)"),
-    _rule("file", rf"((?:[{LETTERS}{DIGITS}])+(?:\.[{LETTERS}{DIGITS}]+)*\.(?ai:bat|bmp|c|class|cgi|cpp|dll|doc|docx|exe|gif|gz|h|htm|html|jar|java|jpeg|jpg|mov|mp3|pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|x|xml|zip|3gp|wm[va]|avi|flv|mov|mp[34g]|css))", needs="."),
-    _rule("underscores", r"(__+)"),
-    _rule("punctuation", r"([.,;:%&#@/_=<>+\\^|~\-\u00ad$`!?*])"),
-    _rule("symbol", rf"([{SYMBOLS}])"),
+    _rule("?!", "([?!]+)"),
+    _rule(r"*\\", r"(\*+|\\\*)"),
+    _rule("A-Z$", r"([A-Z]*\$)"),
+    _rule("\u0080\u00a4\u20a0\u20ac", "([\u0080\u00a4\u20a0\u20ac])", fixed("$")),
+    _rule("\u00a3", "(\u00a3)", fixed("#")),
+    _rule("\u00a2", "(\u00a2)", fixed("cents")),
+    _rule("#", "(#+)"),
+    _rule("<>", "(<<|>>)"),
+    _rule("_", "(__+)"),
+)
+
+_COMPOUNDS = (
+    _rule("cCfF.", rf"([cC]\+\+|[cCfF]#)"),
+    _rule(PLAIN_START, f"({p.HYPHENATED})"),
+    _rule(PLAIN_START, rf"({p.SLASHED}|{p.INITIALS}\.?|{p.HYPHENATED}){p.CLITIC}"),
+    _rule("A-Za-z0-9", f"({p.SLASHED})", needs="/"),
+    _rule("A-Z", f"({p.CAPITALS_JOINED})", plain_ampersand),
+    _rule(PLAIN_START, rf"([{PLAIN_START}]+(?:\.[{PLAIN_START}]+)*\.{p.words(known.FILES)})", needs="."),
+)
+
+_SINGLE = (
+    _rule(r".,;:%&#@/_=<>+\\^|~\-\u00ad$`!?*'", r"([.,;:%&#@/_=<>+\\^|~\-$`!?*'])"),
+    _rule("\u00ad", "(\u00ad)", fixed("-")),
+    _rule(SYMBOLS, f"([{SYMBOLS}])"),
+)
+
+RULES: tuple[Rule, ...] = (
+    *_WORDS, *_ADDRESSES, *_NUMBERS, *_ELIDED, *_ABBREVIATIONS, *_SIGNS, *_COMPOUNDS, *_SINGLE
 )

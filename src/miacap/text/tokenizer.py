@@ -6,9 +6,7 @@ from miacap.text.lexer import scan
 
 # The official list, typed in upper case there, holds the brackets too; as they come out in lower
 # case they never match, so -lrb- and its like stay words (and stay them here).
-PUNCTUATION = frozenset(
-    ("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";")
-)
+PUNCTUATION = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"))
 
 # Whatever breaks a line inside a caption is a blank: one caption is one line.
 _BLANKS = str.maketrans(dict.fromkeys("\n\r\v\f\u2028\u2029", " "))
