@@ -134,6 +134,17 @@ def test_variety(scenes: list[Scene]) -> None:
     assert overlapping > SCENES // 10
 
 
+def test_nothing_hides_behind_another(scenes: list[Scene]) -> None:
+    """Two things share at most three tenths of the smaller one's box."""
+    for scene in scenes:
+        for n, a in enumerate(scene.things):
+            for b in scene.things[n + 1 :]:
+                wide = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
+                high = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
+                areas = [(t.box[2] - t.box[0]) * (t.box[3] - t.box[1]) for t in (a, b)]
+                assert max(wide, 0) * max(high, 0) <= 0.3001 * min(areas)
+
+
 def test_sizes_can_be_told_apart(scenes: list[Scene]) -> None:
     for kind in KINDS:
         by_size: dict[str, list[float]] = {}

@@ -352,3 +352,13 @@ def test_a_writer_keeps_no_reference_to_what_it_was_given(tmp_path: Path) -> Non
         writer.add("p", matrix)
         matrix.zero_()
     assert torch.equal(FeatureStore.open(tmp_path / "s").rows("p"), torch.ones(1, 5).half())
+
+
+def test_a_shard_lost_in_the_middle_is_made_again(filled: Path) -> None:
+    for path in filled.glob("shard-00001.*"):
+        path.unlink()
+    assert "p4.jpg" not in FeatureStore.open(filled)
+    fill(filled, 11)
+    store = FeatureStore.open(filled)
+    assert len(store) == 9 and store.set_aside.keys() == {"p3.jpg", "p7.jpg"}
+    assert torch.equal(store.rows("p4.jpg"), rows(4).half())
