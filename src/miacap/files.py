@@ -52,7 +52,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
-    except (OSError, RecursionError) as error:
+    except (OSError, RecursionError, ValueError) as error:  # ValueError: a number too long
         raise DataError(f"{path}: cannot be read ({error}).") from None
 
 

@@ -76,3 +76,9 @@ def test_a_lock_that_is_held_says_what_to_do(tmp_path: Path) -> None:
         lock(tmp_path / "lock", timeout=0.1),
     ):
         pass
+
+
+def test_an_endless_number_is_an_answer_too(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("1" * 5000)
+    with pytest.raises(DataError, match=r"a\.json: cannot be read"):
+        read_json(tmp_path / "a.json")

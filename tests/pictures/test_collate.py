@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from miacap.errors import DataError, SettingsError
 from miacap.pictures import Pictures, collate, count_unmapped
-from miacap.text import PAD
+from miacap.text.vocabulary import PAD
 
 
 def matrices(*counts: int, width: int = 3) -> list[torch.Tensor]:

@@ -210,15 +210,17 @@ def test_a_killed_process_loses_no_finished_shard(tmp_path: Path) -> None:
     store, kills = tmp_path / "parts", 0
     for goal in (1, 4, 8):
         process = subprocess.Popen([*command, str(store)])
-        while process.poll() is None and len(list(store.glob("shard-*.safetensors"))) < goal:
+        while process.poll() is None and len(list(store.glob("shard-*.json"))) < goal:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills >= 2
-    before = {p.name: p.stat().st_mtime_ns for p in store.glob("shard-*.safetensors")}
+    # A shard is finished when its index is there.
+    finished = [p.with_suffix(".safetensors") for p in store.glob("shard-*.json")]
+    before = {p.name: p.stat().st_mtime_ns for p in finished}
     subprocess.run([*command, str(store)], check=True)
     after = {p.name: p.stat().st_mtime_ns for p in store.glob("shard-*.safetensors")}
-    assert before.items() <= after.items() and len(after) == 15
+    assert 7 <= len(before) < 15 == len(after) and before.items() <= after.items()
     assert contents(store) == contents(tmp_path / "whole")
 
 

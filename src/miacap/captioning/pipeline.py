@@ -61,7 +61,7 @@ class Pipeline:
         return row.caption
 
     def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
-        """Caption many photos in order, a few at a time; a broken one becomes a row with an error."""
+        """Caption many photos in order, a few at a time; a broken one gives a row with an error."""
         batch: list[tuple[str, Photo]] = []
         for place, photo in enumerate(photos):
             batch.append((ids[place] if ids is not None else _id(photo, place), photo))

@@ -69,9 +69,8 @@ def test_numbers_and_sizes_have_their_own_categories(few_synonyms: Any) -> None:
     facts = [["dog", "two"], ["dog", "tiny"], ["dog", "wet"]]
     row = _score(few_synonyms, facts, facts).per_picture[0]
     counts = {name: row[name]["tp"] for name in CATEGORIES}
-    assert counts == {
-        "All": 4, "Object": 1, "Attribute": 3, "Relation": 0, "Cardinality": 1, "Size": 1, "Color": 0
-    }  # fmt: skip
+    assert (counts.pop("All"), counts.pop("Object"), counts.pop("Attribute")) == (4, 1, 3)
+    assert counts == {"Relation": 0, "Cardinality": 1, "Size": 1, "Color": 0}
 
 
 def test_nothing_said_and_nothing_wanted(few_synonyms: Any) -> None:

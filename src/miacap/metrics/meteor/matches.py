@@ -56,14 +56,12 @@ class Options:
         entries: in the order in which the search tries them.
         once, twice: candidate words covered at least once, at least twice, as bits.
         reach_once, reach_twice: the same for reference words, counted from the position.
-        points_from: for each entry, the most points of it and those after it; made on demand.
     """
 
-    __slots__ = ("entries", "once", "points_from", "reach_once", "reach_twice", "twice")
+    __slots__ = ("entries", "once", "reach_once", "reach_twice", "twice")
 
     def __init__(self, entries: Sequence[Option]) -> None:
         self.entries = entries
-        self.points_from: list[int] | None = None
         self.once = self.twice = self.reach_once = self.reach_twice = 0
         for entry in entries:
             self.twice |= self.once & entry.mask

@@ -15,19 +15,11 @@ Source: Denkowski & Lavie 2014, section 2 (alignment); details by comparison wit
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
 
+from miacap.metrics.meteor import wide
 from miacap.metrics.meteor.matches import Option, Options
+from miacap.metrics.meteor.paths import BEAM, CHUNK, POINT, Path, leave_out
 
-BEAM = 40
-
-# One whole number sorts as the triple (-points, chunks, distance): no caption fills a field.
-_CHUNK = 1 << 64
-_POINT = 1 << 96
-
-# A path: key, candidate word that would continue the open chunk (-1: none is open), first
-# reference position beyond its matches, candidate words taken (bits), chain of matches.
-_Path = tuple[int, int, int, int, Any]
 _KEY = itemgetter(0)
 
 Match = tuple[int, int, int, int, int]
@@ -44,7 +36,7 @@ def align(options: Sequence[Options]) -> tuple[list[Match], int]:
         The matches by reference position, and the number of chunks.
     """
     certain = _certain(options)
-    paths: list[_Path] = [(0, -1, 0, 0, None)]
+    paths: list[Path] = [(0, -1, 0, 0, None)]
     for position, here in enumerate(options):
         if len(paths) > 1:
             paths.sort(key=_KEY)
@@ -55,7 +47,7 @@ def align(options: Sequence[Options]) -> tuple[list[Match], int]:
         elif here.entries:
             paths = _extend(paths, here, position)
         else:
-            paths = [_leave_out(path, position) for path in paths]
+            paths = [leave_out(path, position) for path in paths]
     return _best(paths)
 
 
@@ -79,112 +71,48 @@ def _certain(options: Sequence[Options]) -> set[int]:
     }
 
 
-def _follow(path: _Path, entry: Option, position: int) -> _Path:
+def _follow(path: Path, entry: Option, position: int) -> Path:
     """Take a certain match; its distance burdens the path itself."""
     key, following, _, taken, chain = path
     start = entry.start
-    key += abs(start - position) - entry.points * _POINT
+    key += abs(start - position) - entry.points * POINT
     if following not in (-1, start):
-        key += _CHUNK
+        key += CHUNK
     return (key, start + entry.length, position + entry.reach, taken, ((position, entry), chain))
 
 
-def _leave_out(path: _Path, position: int) -> _Path:
-    key, following, beyond, taken, chain = path
-    if following < 0 or position < beyond:
-        return path
-    return (key + _CHUNK, -1, beyond, taken, chain)
-
-
-def _extend(paths: Sequence[_Path], here: Options, position: int) -> list[_Path]:
+def _extend(paths: Sequence[Path], here: Options, position: int) -> list[Path]:
     """Extend each path, best first, by what it can take at the position."""
-    most = max(entry.points for entry in here.entries) * _POINT
-    extended: list[_Path] = []
-    worst = None
+    if len(here.entries) > BEAM:
+        return wide.extend(paths, here, position)
+    extended: list[Path] = []
     for path in paths:
-        if worst is not None and path[0] - most >= worst:
-            break  # sorted paths: nothing that follows can enter the beam
-        if position < path[2]:
+        key, following, beyond, taken, chain = path
+        if position < beyond:
             extended.append(path)
-        elif len(here.entries) <= BEAM:
-            _copies(path, here, position, extended)
-        else:
-            _best_copies(path, here, position, extended)
-        if len(extended) > 8 * BEAM:
-            extended.sort(key=_KEY)
-            del extended[BEAM:]
-            worst = extended[-1][0]
-    return extended
-
-
-def _copies(path: _Path, here: Options, position: int, extended: list[_Path]) -> None:
-    key, following, beyond, taken, chain = path
-    for entry in here.entries:
-        start, length, reach, _, mask, points = entry
-        if not taken & mask:
-            chunk = _CHUNK if following not in (-1, start) else 0
-            extended.append(
-                (
-                    key + chunk - points * _POINT,
-                    start + length,
-                    position + reach,
-                    taken | mask,
-                    ((position, entry), chain),
-                )
-            )
-            key += abs(start - position)
-    extended.append(_leave_out((key, following, beyond, taken, chain), position))
-
-
-def _best_copies(path: _Path, here: Options, position: int, extended: list[_Path]) -> None:
-    """Do as `_copies`, without the copies that 40 better ones of the same path keep out.
-
-    Later copies carry more distance and the path that leaves the position out carries most, so
-    one that has no more points and does not continue a chunk loses to every earlier one.
-    """
-    key, following, beyond, taken, chain = path
-    rest = _points_from(here)
-    continuing = sum(entry.start == following for entry in here.entries)
-    made: dict[int, int] = {}
-    for place, entry in enumerate(here.entries):
-        start, length, reach, _, mask, points = entry
-        better = sum(count for other, count in made.items() if other >= rest[place])
-        if better >= BEAM and not continuing:
-            return
-        continues = start == following
-        continuing -= continues
-        if not taken & mask:
-            if better < BEAM or continues:
-                chunk = 0 if continues or following < 0 else _CHUNK
+            continue
+        for entry in here.entries:
+            start, length, reach, _, mask, points = entry
+            if not taken & mask:
+                chunk = CHUNK if following not in (-1, start) else 0
                 extended.append(
                     (
-                        key + chunk - points * _POINT,
+                        key + chunk - points * POINT,
                         start + length,
                         position + reach,
                         taken | mask,
                         ((position, entry), chain),
                     )
                 )
-            made[points] = made.get(points, 0) + 1
-            key += abs(start - position)
-    extended.append(_leave_out((key, following, beyond, taken, chain), position))
+                key += abs(start - position)
+        extended.append(leave_out((key, following, beyond, taken, chain), position))
+    return extended
 
 
-def _points_from(here: Options) -> list[int]:
-    """Give, for each entry, the most points of it and those after it."""
-    if here.points_from is None:
-        most, points = 0, []
-        for entry in reversed(here.entries):
-            most = max(most, entry.points)
-            points.append(most)
-        here.points_from = points[::-1]
-    return here.points_from
-
-
-def _best(paths: list[_Path]) -> tuple[list[Match], int]:
+def _best(paths: list[Path]) -> tuple[list[Match], int]:
     paths.sort(key=_KEY)
     closed = [
-        (key + _CHUNK if following >= 0 else key, chain)
+        (key + CHUNK if following >= 0 else key, chain)
         for key, following, _, _, chain in paths[:BEAM]
     ]
     key, chain = min(closed, key=_KEY)
@@ -192,4 +120,4 @@ def _best(paths: list[_Path]) -> tuple[list[Match], int]:
     while chain is not None:
         (position, entry), chain = chain
         matches.append((entry.start, entry.length, position, entry.reach, entry.module))
-    return matches[::-1], key % _POINT // _CHUNK
+    return matches[::-1], key % POINT // CHUNK
