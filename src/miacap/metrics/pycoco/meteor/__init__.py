@@ -1,0 +1,1 @@
+"""pycocoevalcap's package of this name."""
