@@ -1,0 +1,223 @@
+"""What a captioner is fed: regions and concepts, plain, refined, or as a control.
+
+    I_0 = ReLU(W_a F + b)              [eq:project-regions]   F: rows of the backbone
+    T_0 = E[concepts]                  [eq:embed-concepts]    E: the captioner's own word table
+    I*, T*, M = MIA(I_0, T_0)          miacap.refiner
+    mean(X) = sum_i m_i x_i / sum_i m_i  [eq:mean]            over valid rows
+
+    source        visual slot   textual slot
+    plain         I_0           T_0             the paper's Baseline
+    regions       I*            T_0             w/ I*
+    concepts      I_0           T*              w/ T*
+    combined      M             M               w/ MIA
+    both          I*            T*              control: no sum; side by side in a single slot
+    concatenated  [I_0 ; T_0]   -               control: no refiner; in a single slot
+    normed        LN(I_0)       T_0             control: one LayerNorm, nothing else
+
+Where e differs from d_h, one linear map follows E. Both modalities always enter the refiner;
+a captioner sees its own slots alone (models.md 4).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from miacap.captioners.contract import Over
+from miacap.captioners.records import MemoryRecord
+from miacap.captioners.sizes import FedSizes, check_source
+from miacap.errors import DataError
+from miacap.pictures import Pictures
+from miacap.refiner import (
+    CONCEPTS_FIRST,
+    REGIONS_FIRST,
+    SELF_ATTENTION,
+    MutualIterativeAttention,
+    StepTrace,
+)
+
+__all__ = ["Fed", "Feed", "Slot", "mean_rows"]
+
+_REFINED = ("regions", "concepts", "combined", "both")
+
+
+@dataclass(frozen=True)
+class Slot(MemoryRecord):
+    """Rows that a captioner reads; padded ones are masked."""
+
+    rows: Float[Tensor, "B R D"]
+    mask: Bool[Tensor, "B R"]
+
+
+@dataclass(frozen=True)
+class Fed:
+    """What the slots of a captioner hold; a slot that it does not have is None."""
+
+    visual: Slot | None
+    textual: Slot | None
+    trace: tuple[StepTrace, ...] = ()
+
+    @property
+    def regions(self) -> Slot:
+        """The visual slot of a captioner that has one."""
+        assert self.visual is not None
+        return self.visual
+
+    @property
+    def concepts(self) -> Slot:
+        """The textual slot of a captioner that has one."""
+        assert self.textual is not None
+        return self.textual
+
+
+def mean_rows(slot: Slot) -> Float[Tensor, "B D"]:
+    """Average the valid rows ([eq:mean]); the pooled vector of every source."""
+    valid = slot.mask.unsqueeze(-1)
+    return slot.rows.masked_fill(~valid, 0.0).sum(dim=1) / valid.sum(dim=1)
+
+
+class Feed(nn.Module):
+    """Projects, embeds and, where the source says so, refines.
+
+    Args:
+        sizes: of the captioner.
+        reads: slots that the captioner has: "regions", "concepts" or both.
+        sources: what it can be fed.
+
+    Raises:
+        SettingsError: the source is none of ``sources``.
+        ValueError: the refiner's sizes do not fit.
+    """
+
+    def __init__(self, sizes: FedSizes, reads: tuple[str, ...], sources: tuple[str, ...]) -> None:
+        super().__init__()
+        check_source(sizes.name, sizes.source, sources)
+        self.source = sizes.source
+        self.reads = reads
+        everything = self.source in (*_REFINED, "concatenated")
+        self.uses_regions = everything or "regions" in reads
+        self.uses_concepts = everything or "concepts" in reads
+        self.dropout = nn.Dropout(sizes.dropout)
+        if self.uses_regions:
+            self.project = nn.Linear(sizes.region_width, sizes.width)
+        self.lift: nn.Linear | None = None
+        if self.uses_concepts and sizes.embedding_width != sizes.width:
+            self.lift = nn.Linear(sizes.embedding_width, sizes.width)
+        if self.source == "normed":
+            self.norm = nn.LayerNorm(sizes.width)
+        if self.source in _REFINED:
+            self.mutual = _refiner(sizes)
+            self._freeze_unused()
+
+    def over(self, slot: str) -> Over:
+        """Say what the rows of a slot ("regions" or "concepts") stand for."""
+        if self.source == "combined":
+            return "pairs"
+        if self.source in ("both", "concatenated") and len(self.reads) == 1:
+            return "both"
+        return "regions" if slot == "regions" else "concepts"
+
+    def forward(self, pictures: Pictures, table: Float[Tensor, "W E"], trace: bool = False) -> Fed:
+        """Fill the slots.
+
+        Args:
+            pictures: the batch.
+            table: E, the captioner's word table.
+            trace: whether to return the refiner's attention.
+
+        Raises:
+            DataError: the source reads concepts and the pictures have none, or the regions
+                are not as wide as the captioner was built for.
+            ValueError: unequal rows where the refiner was built for equal ones.
+        """
+        regions = self._regions(pictures) if self.uses_regions else None
+        concepts = self._concepts(pictures, table) if self.uses_concepts else None
+        if self.source == "normed":
+            assert regions is not None
+            regions = Slot(self.norm(regions.rows), regions.mask)
+        steps: tuple[StepTrace, ...] = ()
+        if self.source in _REFINED:
+            assert regions is not None and concepts is not None
+            regions, concepts, steps = self._refined(regions, concepts, trace)
+        if self.source in ("both", "concatenated") and len(self.reads) == 1:
+            assert regions is not None and concepts is not None
+            regions = Slot(
+                torch.cat([regions.rows, concepts.rows], dim=1),
+                torch.cat([regions.mask, concepts.mask], dim=1),
+            )
+        return Fed(
+            visual=regions if "regions" in self.reads else None,
+            textual=concepts if "concepts" in self.reads else None,
+            trace=steps,
+        )
+
+    def _regions(self, pictures: Pictures) -> Slot:
+        width = pictures.regions.shape[-1]
+        if width != self.project.in_features:
+            raise DataError(
+                f"Regions are {width} wide, but the captioner was built for "
+                f"region_width={self.project.in_features}; use the backbone it was trained with."
+            )
+        # What padding holds must not matter, so it is cleared before the projection.
+        rows = pictures.regions.masked_fill(~pictures.region_mask.unsqueeze(-1), 0.0)
+        rows = self.dropout(rows.to(self.project.weight.dtype))
+        return Slot(torch.relu(self.project(rows)), pictures.region_mask)
+
+    def _concepts(self, pictures: Pictures, table: Tensor) -> Slot:
+        if pictures.concepts.shape[1] == 0:
+            raise DataError(
+                f"The source {self.source!r} reads concepts, but these pictures have none: "
+                "give concept scores, or feed the captioner 'plain' regions."
+            )
+        rows = nn.functional.embedding(pictures.concepts, table)
+        return Slot(rows if self.lift is None else self.lift(rows), pictures.concept_mask)
+
+    def _refined(
+        self, regions: Slot, concepts: Slot, trace: bool
+    ) -> tuple[Slot, Slot, tuple[StepTrace, ...]]:
+        streams = {"regions": regions.rows, "concepts": concepts.rows}
+        masks = {"regions": regions.mask, "concepts": concepts.mask}
+        if self.source == "combined":
+            refined = self.mutual(*streams.values(), *masks.values(), trace=trace)
+            if refined.combined is None:
+                raise ValueError(
+                    "There is no sum of regions and concepts whose rows never met: "
+                    "refine at least once (mutually), or give rows that match."
+                )
+            pairs = Slot(refined.combined, refined.mask)
+            return pairs, pairs, refined.trace
+        wanted = self._wanted()
+        found = self.mutual.refiner(streams, masks, wanted=wanted, trace=trace)
+        slots = {"regions": regions, "concepts": concepts} | {
+            name: Slot(found.features[name], found.masks[name]) for name in wanted
+        }
+        return slots["regions"], slots["concepts"], found.trace
+
+    def _wanted(self) -> tuple[str, ...]:
+        return ("regions", "concepts") if self.source == "both" else (self.source,)
+
+    def _freeze_unused(self) -> None:
+        # Data-parallel wrappers wait for a gradient of whatever could have one; what no step
+        # on the way to this source reads keeps its place among the parameters, frozen.
+        if self.source == "combined":
+            idle = self.mutual.refiner.unused(("regions", "concepts"))
+        else:
+            idle = self.mutual.refiner.unused(self._wanted()) + list(self.mutual.norm.parameters())
+        for parameter in idle:
+            parameter.requires_grad_(False)
+
+
+def _refiner(sizes: FedSizes) -> MutualIterativeAttention:
+    steps = CONCEPTS_FIRST if sizes.order == "concepts-first" else REGIONS_FIRST
+    return MutualIterativeAttention(
+        sizes.width,
+        sizes.heads,
+        sizes.inner,
+        sizes.iterations,
+        sizes.preset,
+        steps=SELF_ATTENTION if sizes.attention == "self" else steps,
+        dropout=sizes.refiner_dropout,
+        rows=sizes.rows,
+        residual=sizes.residual,
+    )

@@ -1,0 +1,156 @@
+"""One LSTM layer, a word at a time or whole captions at once.
+
+    i, f, o = sigmoid(W x + U h + b), g = tanh(W x + U h + b)   [eq:lstm-gates]
+    c' = f * c + i * g                                          [eq:lstm-cell]
+    h' = o * tanh(c')                                           [eq:lstm-hidden]
+
+Names: W is ``inputs``, U is ``hidden``, b is ``bias``; their rows come as i, f, o, g.
+W x + b of all words is one product ("drive" below), so only U h is left to the loop over time;
+its derivative is written out by hand, so that U's gradient is one product over all words too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from miacap.captioners.records import StateRecord
+
+__all__ = ["LstmState", "Recurrence", "over_words", "word_table"]
+
+
+@dataclass(frozen=True)
+class LstmState(StateRecord):
+    """h and c of every hypothesis."""
+
+    hidden: Float[Tensor, "B K D"]
+    cell: Float[Tensor, "B K D"]
+
+
+class Recurrence(nn.Module):
+    """An LSTM layer; zero state before the first input.
+
+    Args:
+        parts: widths of what the input x is put together from, e.g. word and picture.
+        width: width of h and c.
+        forget_bias: added to the forget gate's initial bias.
+    """
+
+    def __init__(self, parts: Sequence[int], width: int, forget_bias: float = 0.0) -> None:
+        super().__init__()
+        self.width = width
+        self.parts = tuple(parts)
+        self.inputs = nn.Parameter(torch.empty(4 * width, sum(parts)))
+        self.hidden = nn.Parameter(torch.empty(4 * width, width))
+        self.bias = nn.Parameter(torch.empty(4 * width))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -(width**-0.5), width**-0.5)
+        with torch.no_grad():
+            self.bias[width : 2 * width] += forget_bias
+
+    def drive(self, x: Float[Tensor, "*L E"], part: int = 0) -> Float[Tensor, "*L G"]:
+        """W x of one part of the input; the first part brings b along."""
+        first = sum(self.parts[:part])
+        columns = self.inputs[:, first : first + self.parts[part]]
+        return nn.functional.linear(x, columns, self.bias if part == 0 else None)
+
+    def zeros(self, pictures: int) -> LstmState:
+        """Give the state before the first input, one hypothesis a picture."""
+        zeros = self.hidden.new_zeros(pictures, 1, self.width)
+        return LstmState(zeros, zeros)
+
+    def step(self, drive: Float[Tensor, "B K G"], state: LstmState) -> LstmState:
+        """Read one input a hypothesis; ``drive`` is the sum over all parts."""
+        gates = drive + nn.functional.linear(state.hidden, self.hidden)
+        i, f, o = gates[..., : 3 * self.width].sigmoid().chunk(3, dim=-1)
+        cell = f * state.cell + i * gates[..., 3 * self.width :].tanh()
+        return LstmState(o * cell.tanh(), cell)
+
+    def run(
+        self, drive: Float[Tensor, "B C T G"], state: LstmState
+    ) -> tuple[Float[Tensor, "B C T D"], Float[Tensor, "B C T D"]]:
+        """Read whole captions from one state a picture; give every h and every c."""
+        shape = drive.shape[:2]
+        wide = state.fan_out(shape[1])
+        hidden, cells = _Run.apply(  # type: ignore[no-untyped-call]
+            drive.flatten(0, 1), self.hidden, wide.hidden.flatten(0, 1), wide.cell.flatten(0, 1)
+        )
+        return hidden.view(*shape, *hidden.shape[1:]), cells.view(*shape, *cells.shape[1:])
+
+
+class _Run(torch.autograd.Function):
+    """The loop over time of R captions: drive R x T x 4D, U 4D x D, state R x D."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, drive: Tensor, hidden_weight: Tensor, hidden: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        half = drive.dtype in (torch.float16, torch.bfloat16)
+        # Products in the drive's precision, sums over time in single precision at least.
+        gates = drive.float() if half else drive.clone()
+        weight = hidden_weight.to(drive.dtype)
+        width = hidden_weight.shape[1]
+        first = (hidden.to(gates.dtype), cell.to(gates.dtype))
+        every_hidden = gates.new_empty(*gates.shape[:2], width)
+        every_cell = torch.empty_like(every_hidden)
+        with torch.autocast(drive.device.type, enabled=False):
+            hidden, cell = first
+            for time in range(gates.shape[1]):
+                now = gates[:, time]
+                now += hidden.to(weight.dtype) @ weight.T
+                i, f, o = now[:, : 3 * width].sigmoid_().chunk(3, dim=1)
+                cell = torch.addcmul(f * cell, i, now[:, 3 * width :].tanh_())
+                hidden = o * cell.tanh()
+                every_cell[:, time], every_hidden[:, time] = cell, hidden
+        ctx.save_for_backward(gates, weight, every_hidden, every_cell, *first)
+        ctx.dtypes = (drive.dtype, hidden_weight.dtype)
+        ctx.set_materialize_grads(False)
+        return every_hidden, every_cell
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, to_hidden: Tensor | None, to_cell: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        gates, weight, every_hidden, every_cell, first_hidden, first_cell = ctx.saved_tensors
+        width, times = weight.shape[1], gates.shape[1]
+        to_gates = torch.empty_like(gates)
+        hidden, cell = torch.zeros_like(first_hidden), torch.zeros_like(first_cell)
+        for time in range(times - 1, -1, -1):
+            i, f, o, g = gates[:, time].chunk(4, dim=1)
+            bent = every_cell[:, time].tanh()
+            if to_hidden is not None:
+                hidden = hidden + to_hidden[:, time]
+            if to_cell is not None:
+                cell = cell + to_cell[:, time]
+            before = every_cell[:, time - 1] if time else first_cell
+            cell = cell + hidden * o * (1 - bent * bent)
+            now = to_gates[:, time]
+            torch.mul(cell * g, i * (1 - i), out=now[:, :width])
+            torch.mul(cell * before, f * (1 - f), out=now[:, width : 2 * width])
+            torch.mul(hidden * bent, o * (1 - o), out=now[:, 2 * width : 3 * width])
+            torch.mul(cell * i, 1 - g * g, out=now[:, 3 * width :])
+            hidden = (now.to(weight.dtype) @ weight).to(gates.dtype)
+            cell = cell * f
+        read = torch.cat([first_hidden.unsqueeze(1), every_hidden[:, :-1]], dim=1)
+        flat = to_gates.flatten(0, 1).to(weight.dtype)
+        to_weight = flat.T @ read.flatten(0, 1).to(weight.dtype)
+        return to_gates.to(ctx.dtypes[0]), to_weight.to(ctx.dtypes[1]), hidden, cell
+
+
+def word_table(words: int, width: int) -> nn.Embedding:
+    """Make a word table E, uniform within 0.1 of 0."""
+    table = nn.Embedding(words, width)
+    nn.init.uniform_(table.weight, -0.1, 0.1)
+    return table
+
+
+def over_words(
+    constant: Float[Tensor, "B D"], words: Float[Tensor, "B *L D"]
+) -> Float[Tensor, "B *L D"]:
+    """View a picture's constant so that it can be added to each of its words' vectors."""
+    return constant.view(constant.shape[0], *(1,) * (words.ndim - 2), constant.shape[1])

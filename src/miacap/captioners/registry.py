@@ -1,0 +1,105 @@
+"""Which captioners there are, and building one by name.
+
+A captioner from outside registers by code (``register``) or by an entry point in the group
+"miacap.captioners"; both give a factory (contract.py). Listing names imports no torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from miacap.errors import SettingsError, UnknownName
+from miacap.settings import from_json
+
+if TYPE_CHECKING:
+    from miacap.captioners.contract import Factory
+
+__all__ = ["build", "names", "register", "sources"]
+
+_OURS = {
+    "nic": "nic:Nic",
+    "spatial-attention": "spatial:Spatial",
+}
+_GROUP = "miacap.captioners"
+_registered: "dict[str, Factory]" = {}
+
+
+def names() -> tuple[str, ...]:
+    """List every captioner that ``build`` knows: ours, registered ones, entry points."""
+    found = dict.fromkeys([*_OURS, *_registered, *_entry_points()])
+    return tuple(found)
+
+
+def sources(name: str) -> tuple[str, ...]:
+    """List what a captioner can be fed; raises UnknownName."""
+    return tuple(_factory(name).sources)
+
+
+def register(name: str, factory: "Factory") -> None:
+    """Add a captioner from outside.
+
+    Args:
+        name: a new name.
+        factory: usually its class: called with one ``Sizes``, it gives an ``nn.Module`` that
+            fulfils the contract; ``sizes_type`` and ``sources`` are its attributes.
+
+    Raises:
+        SettingsError: the name is taken.
+    """
+    if name in names():
+        raise SettingsError(
+            f"A captioner named {name!r} is already registered; choose another name."
+        )
+    _registered[name] = factory
+
+
+def build(
+    name: str, source: str = "combined", *, words: int, region_width: int = 1280, **sizes: Any
+) -> Any:
+    """Build a captioner.
+
+    ``build(**settings.to_json(captioner.sizes))`` builds the same one again.
+
+    Args:
+        name: a registered name.
+        source: what it is fed; one of ``sources(name)``.
+        words: W, size of the vocabulary with its four special ids.
+        region_width: V, width of a region's features.
+        sizes: fields of the captioner's ``sizes_type``, e.g. width, dropout, iterations.
+
+    Returns:
+        An ``nn.Module`` that fulfils the contract, with ``.sizes``.
+
+    Raises:
+        UnknownName: no such captioner.
+        SettingsError: a source that it cannot take, or an unknown or wrong size.
+    """
+    from miacap.captioners.sizes import check_source
+
+    factory = _factory(name)
+    check_source(name, source, tuple(factory.sources))
+    values = {"name": name, "source": source, "words": words, "region_width": region_width}
+    where = f"Captioner {name!r}"
+    settings = from_json(factory.sizes_type, values | sizes, where)
+    try:
+        return factory(settings)
+    except ValueError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def _factory(name: str) -> "Factory":
+    if name in _registered:
+        return _registered[name]
+    if name in _OURS:
+        module, _, attribute = _OURS[name].partition(":")
+        factory: Factory = getattr(import_module(f"miacap.captioners.{module}"), attribute)
+        return factory
+    points = _entry_points()
+    if name in points:
+        found: Factory = points[name].load()
+        return found
+    raise UnknownName("captioner", name, names())
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=_GROUP)}

@@ -1,0 +1,96 @@
+"""Sizes: all that building a captioner needs, as frozen settings that JSON can hold."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from miacap.errors import SettingsError, nearest
+
+__all__ = ["FedSizes", "Sizes", "check_source"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What every captioner has; a family adds its own."""
+
+    name: str
+    """The registered name."""
+    words: int
+    """W: size of the vocabulary, the four special ids included."""
+    source: str = "combined"
+    """What the captioner is fed (models.md 4)."""
+    region_width: int = 1280
+    """V: width of a region's features."""
+
+    def __post_init__(self) -> None:
+        if self.words < 5:
+            raise ValueError(
+                f"words counts the four special ids and at least one word, not {self.words}."
+            )
+        _at_least_one(region_width=self.region_width)
+
+
+@dataclass(frozen=True)
+class FedSizes(Sizes):
+    """Sizes of a captioner that is fed projected, perhaps refined rows."""
+
+    width: int = 512
+    """d_h: width of rows, of hidden states and of the refiner."""
+    word_width: int | None = None
+    """e: width of word vectors; None: as wide as the rows."""
+    dropout: float = 0.5
+    """On region features, pooled rows, input words and the output; the refiner has its own."""
+    forget_bias: float = 0.0
+    """Added to the forget gate's initial bias; 1 helps long memories early in training."""
+    iterations: int = 2
+    """N; 0 gives the control LayerNorm(I_0 + T_0) under ``combined``."""
+    heads: int = 8
+    """Attention heads of the refiner; divide ``width``."""
+    inner: int = 2048
+    """Width of the refiner's feed-forward layers."""
+    preset: Literal["paper", "released"] = "paper"
+    """"released": as the authors' code, whose visual step has one more residual."""
+    order: Literal["concepts-first", "regions-first"] = "concepts-first"
+    """Who queries first; "regions-first" is appendix A.1."""
+    attention: Literal["mutual", "self"] = "mutual"
+    """"self": each stream guides itself, the control of section 3.5."""
+    rows: Literal["match", "aligned"] = "match"
+    """"aligned" lets a picture have more or fewer concepts than regions (models.md 2.3)."""
+    residual: Literal["value", "query", "none"] = "value"
+    """The refiner's first residual; "query" and "none" are ablations."""
+    refiner_dropout: float = 0.1
+    """On the refiner's attention weights and sub-layer outputs."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least_one(width=self.width, heads=self.heads, inner=self.inner)
+        if self.word_width is not None:
+            _at_least_one(word_width=self.word_width)
+        _share(dropout=self.dropout, refiner_dropout=self.refiner_dropout)
+        if self.iterations < 0:
+            raise ValueError(f"iterations is 0 or more, not {self.iterations}.")
+
+    @property
+    def embedding_width(self) -> int:
+        """e, resolved."""
+        return self.width if self.word_width is None else self.word_width
+
+
+def _at_least_one(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is at least 1, not {size}.")
+
+
+def _share(**shares: float) -> None:
+    for name, share in shares.items():
+        if not 0.0 <= share < 1.0:
+            raise ValueError(f"{name} is from 0 to below 1, not {share}.")
+
+
+def check_source(name: str, source: str, sources: tuple[str, ...]) -> None:
+    """Refuse what a captioner cannot be fed; raises SettingsError that lists what it can."""
+    if source not in sources:
+        raise SettingsError(
+            f"Captioner {name!r} cannot be fed {source!r}.{nearest(source, sources)} "
+            f"It takes: {', '.join(sources)}."
+        )
