@@ -10,7 +10,7 @@ Identical sentences match exactly and in no other way.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +56,14 @@ class Options:
         entries: in the order in which the search tries them.
         once, twice: candidate words covered at least once, at least twice, as bits.
         reach_once, reach_twice: the same for reference words, counted from the position.
+        order: what `wide` works out about many entries, kept for the next position like this.
     """
 
-    __slots__ = ("entries", "once", "reach_once", "reach_twice", "twice")
+    __slots__ = ("entries", "once", "order", "reach_once", "reach_twice", "twice")
 
     def __init__(self, entries: Sequence[Option]) -> None:
         self.entries = entries
+        self.order: Any = None
         self.once = self.twice = self.reach_once = self.reach_twice = 0
         for entry in entries:
             self.twice |= self.once & entry.mask
