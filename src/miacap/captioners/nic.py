@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from miacap.captioners.contract import Forwarded, Trace
 from miacap.captioners.feeding import Feed, mean_rows
 from miacap.captioners.records import MemoryRecord
-from miacap.captioners.recurrence import LstmState, Recurrence, word_table
+from miacap.captioners.recurrence import LstmState, Recurrence, picture_input, word_table
 from miacap.captioners.sizes import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
@@ -53,7 +53,7 @@ class Nic(nn.Module):
         self.sizes = sizes
         self.embedding = word_table(sizes.words, sizes.embedding_width)
         self.feed = Feed(sizes, ("regions",), self.sources)
-        self.image = nn.Linear(sizes.width, sizes.embedding_width)
+        self.image = picture_input(sizes.width, sizes.embedding_width)
         self.recurrence = Recurrence((sizes.embedding_width,), sizes.width, sizes.forget_bias)
         self.output = nn.Linear(sizes.width, sizes.words)
         self.dropout = nn.Dropout(sizes.dropout)
