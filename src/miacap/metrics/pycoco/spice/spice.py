@@ -31,7 +31,7 @@ class Spice:
         Raises:
             MissingExtra: the extra [spice] is not installed.
         """
-        names: list[Any] = sorted(gts)  # type: ignore[type-var]
+        names: list[Any] = sorted(gts)
         candidates, references = sides({n: gts[n] for n in names}, {n: res[n] for n in names})
         scores = self._scorer.score(references, candidates)
         return np.float64(scores.corpus), scores.per_picture

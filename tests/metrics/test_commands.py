@@ -1,0 +1,167 @@
+"""`miacap score` and `miacap judge`, from arguments to files."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from miacap.cli.judge import judge
+from miacap.cli.score import score
+from miacap.errors import DataError
+
+app = typer.Typer()
+app.command()(score)
+app.command()(judge)
+
+REFERENCES = {
+    "a": ["A dog runs on grass.", "The dog is running."],
+    "b": ["Two men ride horses.", "Men on horses."],
+    "c": ["A red bus.", "The bus is red."],
+}
+WORSE = {"a": "a dog", "b": "horses in a", "c": "a cat"}
+BETTER = {"a": "a dog runs on the grass", "b": "two men on horses", "c": "a red bus"}
+
+
+def run(*arguments: object) -> Any:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> dict[str, Path]:
+    found = {}
+    for name, content in (("references", REFERENCES), ("worse", WORSE), ("better", BETTER)):
+        found[name] = tmp_path / f"{name}.json"
+        found[name].write_text(json.dumps(content), encoding="utf-8")
+    return found
+
+
+def lexical(*arguments: object) -> Any:
+    few = [x for name in ("BLEU-1", "ROUGE-L", "CIDEr-D") for x in ("-m", name)]
+    return run("score", *arguments, *few)
+
+
+def test_a_table_with_intervals_scale_and_signature(paths: dict[str, Path]) -> None:
+    result = lexical(paths["references"], paths["better"])
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["metric", "score", "95", "%", "interval"]
+    assert [line.split()[0] for line in lines[1:4]] == ["BLEU-1", "ROUGE-L", "CIDEr-D"]
+    assert "[" in lines[1]
+    assert lines[4] == "scale: 0 to 1; CIDEr-D 0 to 10"
+    assert lines[5].startswith("signature: BLEU[") and "pictures:3|refs:2" in lines[5]
+    assert "warning: CIDEr-D's word frequencies come from 3 pictures only" in result.stderr
+    assert "warning" not in result.stdout
+    quiet = lexical(paths["references"], paths["better"], "--quiet", "--resamples", 0)
+    assert quiet.stderr == "" and "interval" not in quiet.stdout
+
+
+def test_percent_is_said(paths: dict[str, Path]) -> None:
+    plain = lexical(paths["references"], paths["better"]).stdout.splitlines()
+    percent = lexical(paths["references"], paths["better"], "--percent").stdout.splitlines()
+    assert "scale: times 100" in percent
+    value, hundredfold = float(plain[2].split()[1]), float(percent[2].split()[1])
+    assert hundredfold == pytest.approx(100 * value, abs=0.06)
+
+
+def test_files_hold_the_official_scale(paths: dict[str, Path], tmp_path: Path) -> None:
+    out = {name: tmp_path / name for name in ("s.json", "s.csv", "p.jsonl")}
+    lexical(
+        *(paths["references"], paths["better"], "--percent", "--json", out["s.json"]),
+        *("--csv", out["s.csv"], "--per-picture", out["p.jsonl"]),
+    )
+    scores = json.loads(out["s.json"].read_text())
+    assert 0 < scores["ROUGE-L"] <= 1 and "tok:ptb" in scores["signature"]
+    rows = [json.loads(line) for line in out["p.jsonl"].read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
+    assert set(rows[0]) == {"id", "BLEU-1", "ROUGE-L", "CIDEr-D"}
+    assert sum(row["CIDEr-D"] for row in rows) / 3 == pytest.approx(scores["CIDEr-D"])
+    table = list(csv.DictReader(out["s.csv"].open()))
+    assert float(table[1]["score"]) == scores["ROUGE-L"]
+    assert table[1]["signature"].startswith("ROUGE-L[")
+
+
+def test_two_systems(paths: dict[str, Path]) -> None:
+    result = lexical(paths["references"], paths["better"], "--against", paths["worse"])
+    row = next(
+        line for line in result.stdout.splitlines() if line.startswith("BLEU-1 ") and "+" in line
+    )
+    assert float(row.split()[1]) > 0
+
+
+def test_captions_described(paths: dict[str, Path]) -> None:
+    out = lexical(paths["references"], paths["worse"], "--training", paths["better"]).stdout
+    rows = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}
+    assert rows["bad endings"] == "0.3333" and rows["novel"] == "1.0000"
+    assert rows["captions"] == "3"
+
+
+def test_one_picture_is_rescued_by_frequencies(paths: dict[str, Path], tmp_path: Path) -> None:
+    df = tmp_path / "df.json"
+    everything = tmp_path / "all.json"
+    lexical(paths["references"], paths["better"], "--write-df", df, "--json", everything)
+    alone = {name: tmp_path / f"{name}1.json" for name in ("references", "candidates")}
+    alone["references"].write_text(json.dumps({"b": REFERENCES["b"]}))
+    alone["candidates"].write_text(json.dumps({"b": BETTER["b"]}))
+    bare = lexical(*alone.values())
+    assert "one picture: CIDEr-D" in bare.stderr and "--df FILE" in bare.stderr
+    out = tmp_path / "one.json"
+    lexical(*alone.values(), "--df", df, "--json", out)
+    scores = json.loads(out.read_text())
+    assert scores["CIDEr-D"] > 0
+    assert "df:references.json" in scores["signature"]
+
+
+def test_ids_that_do_not_fit(paths: dict[str, Path], tmp_path: Path) -> None:
+    less = tmp_path / "less.json"
+    less.write_text(json.dumps({"a": "a dog", "z": "x"}))
+    with pytest.raises(DataError, match="2 pictures without a candidate: b, c; 1 picture with a"):
+        lexical(paths["references"], less)
+    result = lexical(paths["references"], less, "--allow-missing")
+    assert result.exit_code == 0
+    assert "warning: left out: 2 pictures without a candidate: b, c" in result.stderr
+
+
+def test_tuples_of_another_parser(paths: dict[str, Path], tmp_path: Path) -> None:
+    dog = [["dog"], ["dog", "brown"]]
+    images = [{"image_id": n, "test": dog, "refs": [[["dog"]], dog]} for n in "cab"]
+    tuples = tmp_path / "tuples.json"
+    tuples.write_text(json.dumps({"parser": "by-hand", "images": images}))
+    out = tmp_path / "s.json"
+    run(
+        *("score", paths["references"], paths["better"], "-m", "SPICE"),
+        *("--spice-tuples", tuples, "--json", out),
+    )
+    scores = json.loads(out.read_text())
+    assert scores["SPICE"] == 1 and "parser:by-hand" in scores["signature"]
+    assert scores["SPICE categories"]["Relation"] is None
+    tuples.write_text(json.dumps(images[:1]))
+    with pytest.raises(DataError, match=r"2 pictures have no tuples for SPICE: a, b\."):
+        run("score", paths["references"], paths["better"], "-m", "SPICE", "--spice-tuples", tuples)
+
+
+def test_judge(paths: dict[str, Path], tmp_path: Path) -> None:
+    table = tmp_path / "judged.csv"
+    table.write_text(
+        "picture,caption,ratings\na,a dog runs,4 4 3\na,a red bus,1 1 1\n"
+        "b,men on horses,3 4 4\nb,A red bus.,1 2 1\nc,The bus is red.,4 4 4\n"
+    )
+    out = tmp_path / "taus.json"
+    result = run(
+        *("judge", table, "--references", paths["references"], "--json", out),
+        *("-m", "ROUGE-L", "-m", "CIDEr-D"),
+    )
+    assert result.exit_code == 0
+    assert "protocol: flat; 4 pairs (1 of a picture's own captions dropped), 12 observations" in (
+        result.stdout
+    )
+    taus = json.loads(out.read_text())
+    assert set(taus) == {"ROUGE-L", "CIDEr-D"}
+    assert set(taus["ROUGE-L"]) == {"tau_b", "tau_c"}
+    assert 50 < taus["ROUGE-L"]["tau_b"] <= 100

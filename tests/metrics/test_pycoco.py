@@ -1,0 +1,274 @@
+"""The drop-in: pycocoevalcap's own example and a public harness' shape, imports changed alone."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from miacap.errors import DataError, MissingExtra
+from miacap.metrics.adapters import CaptionEvaluation, CaptionScore
+from miacap.metrics.pycoco.bleu.bleu_scorer import BleuScorer
+from miacap.metrics.pycoco.cider.cider_scorer import CiderScorer
+from miacap.metrics.pycoco.coco import COCO
+from miacap.metrics.pycoco.eval import (
+    Bleu,
+    Cider,
+    COCOEvalCap,
+    Meteor,
+    PTBTokenizer,
+    Rouge,
+    Spice,
+)
+
+MODULES = {
+    "eval": "COCOEvalCap",
+    "tokenizer.ptbtokenizer": "PTBTokenizer",
+    "bleu.bleu": "Bleu",
+    "bleu.bleu_scorer": "BleuScorer",
+    "cider.cider": "Cider",
+    "cider.cider_scorer": "CiderScorer",
+    "meteor.meteor": "Meteor",
+    "rouge.rouge": "Rouge",
+    "spice.spice": "Spice",
+}
+
+# The first pictures only: METEOR and SPICE are what takes time.
+FEW = 12
+
+
+@pytest.fixture(scope="module")
+def files(fakecap: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[int]]:
+    """COCO annotations and results of some pictures, as files."""
+    folder = tmp_path_factory.mktemp("coco")
+    images = fakecap.content["images"][:FEW]
+    annotations = {
+        "images": [{"id": i["id"]} for i in images],
+        "annotations": [
+            {"id": 100 * place + n, "image_id": i["id"], "caption": caption}
+            for place, i in enumerate(images)
+            for n, caption in enumerate(i["references"])
+        ],
+    }
+    results = [{"image_id": i["id"], "caption": i["candidate"]} for i in images]
+    (folder / "annotations.json").write_text(json.dumps(annotations))
+    (folder / "results.json").write_text(json.dumps(results))
+    return folder / "annotations.json", folder / "results.json", [i["id"] for i in images]
+
+
+@pytest.mark.parametrize(("module", "name"), MODULES.items())
+def test_the_same_module_names(module: str, name: str) -> None:
+    ours = getattr(importlib.import_module(f"miacap.metrics.pycoco.{module}"), name)
+    assert ours.__name__ == name
+    if name not in ("COCOEvalCap", "PTBTokenizer", "BleuScorer", "CiderScorer"):
+        assert callable(ours.compute_score) and callable(ours.method)
+
+
+def test_the_example_script(
+    files: tuple[Path, Path, list[int]], fakecap: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pycocoevalcap's example, line for line, but for the imports and paths."""
+    annotation_file, results_file, ids = files
+    coco = COCO(annotation_file)
+    coco_result = coco.loadRes(results_file)
+    coco_eval = COCOEvalCap(coco, coco_result)
+    coco_eval.params["image_id"] = coco_result.getImgIds()
+    coco_eval.evaluate()
+    printed = capsys.readouterr().out
+    assert "tokenization...\nsetting up scorers...\ncomputing Bleu score...\n" in printed
+    assert "{'testlen': " in printed and "ratio: " in printed and "METEOR: 0." in printed
+    names = ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr", "SPICE"]
+    assert list(coco_eval.eval) == names
+    assert coco_eval.parser
+    assert [row["image_id"] for row in coco_eval.evalImgs] == ids
+    official = fakecap.content["per_image"]
+    for place, row in enumerate(coco_eval.evalImgs):
+        for ours, theirs in (("Bleu_4", "BLEU-4"), ("METEOR", "METEOR"), ("ROUGE_L", "ROUGE_L")):
+            assert row[ours] == pytest.approx(official[theirs][place], abs=1e-12)
+        assert set(row["SPICE"]["All"]) == {"pr", "re", "f", "fn", "numImages", "fp", "tp"}
+    mean = np.mean([row["SPICE"]["All"]["f"] for row in coco_eval.evalImgs])
+    assert coco_eval.eval["SPICE"] == pytest.approx(mean)
+
+
+def harness_score(metric: str, rows: list[dict[str, Any]]) -> float:
+    """An evaluation in the shape of lmms-eval's COCO task: it scores one metric a call."""
+    dataset: dict[str, Any] = {"annotations": [], "images": []}
+    stored, number = [], 0
+    for row in rows:
+        stored.append({"image_id": row["id"], "caption": row["candidate"]})
+        for caption in row["references"]:
+            dataset["annotations"].append({"image_id": row["id"], "caption": caption, "id": number})
+            number += 1
+        dataset["images"].append({"id": row["id"]})
+    coco = COCO()
+    coco.dataset = dataset
+    coco.createIndex()
+    result = coco.loadRes(stored)
+    evaluation = COCOEvalCap(coco, result)
+    names = evaluation.params["image_id"]
+    gts: Any = {name: evaluation.coco.imgToAnns[name] for name in names}
+    res: Any = {name: evaluation.cocoRes.imgToAnns[name] for name in names}
+    tokenizer = PTBTokenizer()
+    gts, res = tokenizer.tokenize(gts), tokenizer.tokenize(res)
+    scorers = [
+        (Bleu(4), "Bleu_1"),
+        (Bleu(4), "Bleu_4"),
+        (Meteor(), "METEOR"),
+        (Rouge(), "ROUGE_L"),
+        (Cider(), "CIDEr"),
+    ]
+    places = {name: scorer for scorer, name in scorers}
+    score, _ = places[metric].compute_score(gts, res)
+    if type(score) is list:
+        score = score[int(metric.split("_")[-1]) - 1]
+    return float(score)
+
+
+@pytest.mark.parametrize("metric", ["Bleu_1", "Bleu_4", "ROUGE_L", "CIDEr"])
+def test_a_harness_in_the_shape_of_lmms_eval(metric: str, fakecap: Any) -> None:
+    expected = fakecap.content["corpus"][metric.replace("Bleu_", "BLEU-")]
+    assert harness_score(metric, fakecap.content["images"]) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_meteor_in_the_harness(fakecap: Any) -> None:
+    expected = fakecap.content["corpus"]["METEOR"]
+    assert harness_score("METEOR", fakecap.content["images"]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_types_and_orders_are_the_originals(edge: Any) -> None:
+    """Side by side with the original on its own tokens; SPICE and METEOR need Java there."""
+    original = pytest.importorskip("pycocoevalcap.bleu.bleu")
+    cider = importlib.import_module("pycocoevalcap.cider.cider")
+    rouge = importlib.import_module("pycocoevalcap.rouge.rouge")
+    gts = dict(enumerate(edge.tokenized_references))
+    res = {n: [c] for n, c in enumerate(edge.tokenized_candidates)}
+    for ours, theirs in (
+        (Bleu(4), original.Bleu(4)),
+        (Bleu(2), original.Bleu(2)),
+        (Cider(), cider.Cider()),
+        (Cider(n=3, sigma=2.0), cider.Cider(n=3, sigma=2.0)),
+        (Rouge(), rouge.Rouge()),
+    ):
+        found, expected = ours.compute_score(gts, res), theirs.compute_score(gts, res)
+        assert type(found) is tuple
+        for ours_part, theirs_part in zip(found, expected, strict=True):
+            assert type(ours_part) is type(theirs_part)
+            assert np.shape(ours_part) == np.shape(theirs_part)
+            assert np.abs(np.array(ours_part) - np.array(theirs_part)).max() <= 1e-12
+        assert ours.method() == theirs.method()
+
+
+@pytest.mark.parametrize("option", ["closest", "shortest", "average", None])
+def test_bleu_scorers_options(option: str | None) -> None:
+    original = pytest.importorskip("pycocoevalcap.bleu.bleu_scorer")
+    pairs = [("a cat sat", ["a cat", "the cat sat down here"]), ("a dog", ["dogs run"])]
+    for some in (pairs, pairs[:1]):
+        found = []
+        for kind in (BleuScorer, original.BleuScorer):
+            scorer = kind(n=4)
+            for pair in some:
+                scorer += pair
+            found.append(scorer.compute_score(option=option))
+        assert found[0][0] == pytest.approx(found[1][0], abs=1e-12)
+        assert np.allclose(found[0][1], found[1][1], atol=1e-12)
+    with pytest.raises(DataError, match="closest, shortest or average"):
+        BleuScorer("a", ["b"]).compute_score(option="longest")
+
+
+def test_scorers_add_up() -> None:
+    both, rest = CiderScorer("a b", ["a b"]), CiderScorer("c d", ["c d"])
+    both += rest
+    assert both.size() == 2
+    score, scores = both.compute_score()
+    assert score == pytest.approx(5) and scores.tolist() == pytest.approx([5, 5])
+    bleu = BleuScorer("a", ["a"])
+    bleu += BleuScorer("b", ["b"])
+    assert bleu.size() == 2
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(DataError, match="1 ids are only in gts or only in res: 2"):
+        Rouge().compute_score({1: ["a"], 2: ["b"]}, {1: ["a"]})
+    with pytest.raises(DataError, match=r"res\[1\] must be a list of one sentence"):
+        Cider().compute_score({1: ["a"]}, {1: ["a", "b"]})
+    with pytest.raises(DataError, match=r"gts\[1\] must be a list of sentences"):
+        Bleu().compute_score({1: []}, {1: ["a"]})
+
+
+def test_line_breaks_never_shift_another_caption() -> None:
+    found = PTBTokenizer().tokenize(
+        {
+            1: [{"caption": "A\nred\r\ndog."}],
+            2: [{"caption": "Cats"}, {"caption": "x\u2028y"}],
+            3: [],
+        }
+    )
+    assert found == {1: ["a red dog"], 2: ["cats", "x y"]}
+
+
+def test_a_missing_extra_is_said_and_the_rest_is_scored(
+    files: tuple[Path, Path, list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def absent(*_: object) -> None:
+        raise MissingExtra("meteor", "METEOR")
+
+    monkeypatch.setattr(Meteor, "compute_score", absent)
+    monkeypatch.setattr(Spice, "compute_score", absent)
+    coco = COCO(files[0])
+    evaluation = COCOEvalCap(coco, coco.loadRes(files[1]))
+    evaluation.evaluate()
+    assert "METEOR: left out. METEOR needs the extra [meteor]" in capsys.readouterr().out
+    assert list(evaluation.eval) == ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"]
+
+
+def test_coco_by_hand(files: tuple[Path, Path, list[int]], tmp_path: Path) -> None:
+    coco = COCO(files[0])
+    first = files[2][0]
+    assert coco.getImgIds() == files[2]
+    numbers = coco.getAnnIds(imgIds=first)
+    assert [a["image_id"] for a in coco.loadAnns(numbers)] == [first] * len(numbers)
+    assert len(coco.getAnnIds()) == len(coco.anns)
+    with pytest.raises(DataError, match="1 results are for unknown pictures: -1"):
+        coco.loadRes([{"image_id": -1, "caption": "x"}])
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(DataError, match="COCO annotations are one object"):
+        COCO(tmp_path / "list.json")
+
+
+# ---- the two manners ----
+
+LEXICAL = ["BLEU-4", "ROUGE-L", "CIDEr-D"]
+
+
+def test_update_and_compute(edge: Any) -> None:
+    metric = CaptionScore(LEXICAL, tokenized=True)
+    candidates, references = edge.tokenized_candidates, edge.tokenized_references
+    alone = metric(candidates[:100], references[:100])
+    metric.update(candidates[100:-1], references[100:-1])
+    metric.update(candidates[-1], references[-1])
+    found = metric.compute()
+    assert found["CIDEr-D"] == pytest.approx(edge.content["corpus"]["CIDEr"], abs=1e-12)
+    assert alone["ROUGE-L"] != found["ROUGE-L"]
+    metric.reset()
+    metric.update("a dog", "a dog")
+    assert metric.compute()["ROUGE-L"] == 1
+    with pytest.raises(DataError, match="2 captions but references for 1 pictures"):
+        metric.update(["a", "b"], [["a"]])
+
+
+def test_predictions_and_references(edge: Any) -> None:
+    metric = CaptionEvaluation(LEXICAL, tokenized=True)
+    candidates, references = edge.tokenized_candidates, edge.tokenized_references
+    found = metric.compute(predictions=candidates, references=references)
+    assert found["BLEU-4"] == pytest.approx(edge.content["corpus"]["BLEU-4"], abs=1e-12)
+    assert "pictures:330" in str(found["signature"])
+    metric.add(prediction="a dog", references="a dog")
+    metric.add_batch(predictions=["a cat"], references=[["a cow"]])
+    assert metric.compute()["ROUGE-L"] == 0.75
+    with pytest.raises(DataError, match="both predictions and references, or neither"):
+        metric.compute(predictions=["a"])
