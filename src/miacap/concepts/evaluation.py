@@ -1,0 +1,69 @@
+"""How good concepts are, beside what their frequencies alone would give.
+
+    AP of a word    sum over its pictures of the precision at the picture's score, by their number;
+                    pictures of equal score count together             [eq:average-precision]
+    mAP             mean AP of the words that occur in the split
+    P@k, R@k        of each picture's k best words: the share that its captions name; the share
+                    of the named words among them. Means over pictures that name any.
+
+The base rate ranks every picture's words by their frequency in the training split: its mAP is
+the mean frequency of the words in the split.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def average_precision(
+    scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"]
+) -> Float[Tensor, " A"]:
+    """Average precision of each word over B pictures; NaN where no picture has the word."""
+    values, true = scores.numpy(), targets.numpy()
+    pictures, words = values.shape
+    found = np.full(words, np.nan)
+    ranks = np.arange(1, pictures + 1)
+    for word in np.flatnonzero(true.any(0)):  # column by column: sorting in place in the cache
+        order = np.argsort(-values[:, word], kind="stable")
+        sorted_values, hits = values[order, word], true[order, word]
+        # The place where each group of equal scores ends.
+        last = np.append(sorted_values[1:] != sorted_values[:-1], True)
+        ends = np.flatnonzero(last)[np.cumsum(last) - last]
+        precision = np.cumsum(hits)[ends] / ranks[ends]
+        found[word] = precision[hits].mean()
+    return torch.from_numpy(found).float()
+
+
+def at_k(scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: int) -> tuple[float, float]:
+    """Mean precision and recall of each picture's ``k`` best words; ties by concept index."""
+    some = targets.any(1)
+    if not bool(some.any()):
+        return 0.0, 0.0
+    kept, true = scores[some], targets[some]
+    best = kept.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    hits = true.gather(1, best).sum(1).double()
+    return float((hits / best.shape[1]).mean()), float((hits / true.sum(1)).mean())
+
+
+def measure(
+    scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: Sequence[int] = (10, 49)
+) -> dict[str, float]:
+    """Give mAP and P@k, R@k for each ``k`` (no more than there are words)."""
+    precisions = average_precision(scores, targets)
+    numbers = {"mAP": float(precisions[~precisions.isnan()].double().mean())}
+    if np.isnan(numbers["mAP"]):
+        numbers["mAP"] = 0.0
+    for number in sorted({min(one, scores.shape[1]) for one in k}):
+        precision, recall = at_k(scores, targets, number)
+        numbers |= {f"P@{number}": precision, f"R@{number}": recall}
+    return numbers
+
+
+def base_rate(
+    frequencies: Float[Tensor, " A"], targets: Bool[Tensor, "B A"], k: Sequence[int] = (10, 49)
+) -> dict[str, float]:
+    """Measure what every picture gets without being looked at."""
+    return measure(frequencies.expand(len(targets), -1), targets, k)

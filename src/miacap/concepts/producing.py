@@ -1,0 +1,304 @@
+"""Train extractors and give every picture its concepts, each training picture out of fold.
+
+The folder then holds ``scores/`` (a store of kind concepts), ``extractor.safetensors`` and
+``concepts.json`` (the extractor of the whole training split), ``settings.json`` and
+``report.json``, which is written last. While it is made, ``fits/`` holds one training folder per
+extractor; whatever is interrupted goes on with the same call.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from miacap.concepts import folds, report
+from miacap.concepts.extractor import Extractor
+from miacap.concepts.extractors import build
+from miacap.concepts.settings import ConceptSettings
+from miacap.concepts.task import ExtractorTask, Rows, Statistics, begin, probabilities
+from miacap.concepts.vocabulary import ConceptVocabulary, coverage
+from miacap.data import Dataset
+from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.errors import DataError, RunError
+from miacap.files import read_json, write_json
+from miacap.progress import Progress
+from miacap.settings import to_json
+from miacap.text import Vocabulary, tokenize_all
+from miacap.training import TrainingSettings, fit
+from miacap.version import __version__
+
+SCORES = "scores"
+_CHUNK = 512  # pictures scored before they are handed to the store
+
+
+def train(
+    regions: FeatureStore,
+    dataset: Dataset,
+    folder: str | Path,
+    settings: ConceptSettings | None = None,
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train the concept extractors of a dataset and store all pictures' concept scores.
+
+    An extractor of the whole training split is fitted first, its epoch chosen by mAP on dev
+    (where there is a dev split with captions); then one per fold, for as many epochs. Training
+    pictures are scored by the extractor of their own fold, which never saw their captions, all
+    other pictures of ``regions`` by the first.
+
+    Args:
+        regions: store of regions with (at least) the training pictures.
+        dataset: captions and splits; pictures without regions or captions are not learned from.
+        folder: where the results go; finished work in it is used again.
+        settings: see ``ConceptSettings``.
+        quiet: show no progress.
+
+    Returns:
+        The report: mAP, P@10, R@10, P@k, R@k (k = regions a picture) of every captioned split
+        beside the base rate; ``table`` sets it for reading.
+
+    Raises:
+        DataError: nothing to learn from.
+        RunError: the folder was begun with other settings or data.
+    """
+    settings = settings or ConceptSettings()
+    place = Path(folder)
+    data = _Data.of(regions, dataset, settings)
+    claim(place, settings, data)
+    if (place / "report.json").is_file():
+        found: dict[str, Any] = read_json(place / "report.json")
+        return found
+    whole, epochs = _fit_whole(data, place, settings, quiet)
+    modules = {folds.WHOLE: whole}
+    for fold in sorted(set(data.folds.values())):
+        modules[fold] = _fit_fold(data, place, settings, fold, epochs, quiet)
+    extractor = Extractor(
+        data.words, settings.extractor, regions.manifest.width, settings.hidden,
+        settings.dropout, whole,
+    ).save(place)  # fmt: skip
+    store = _score(data, modules, place / SCORES, extractor.checksum, quiet)
+    result = _report(data, store, settings, epochs)
+    write_json(place / "report.json", result)
+    shutil.rmtree(place / "fits", ignore_errors=True)
+    return result
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What there is to learn from, joined."""
+
+    regions: FeatureStore
+    words: ConceptVocabulary
+    targets: Mapping[str, Tensor]  # of every picture with captions and regions
+    splits: Mapping[str, tuple[str, ...]]  # those pictures by split
+    folds: Mapping[str, int]  # of the training pictures
+    covered: float
+    without_regions: int
+
+    @classmethod
+    def of(cls, regions: FeatureStore, dataset: Dataset, settings: ConceptSettings) -> "_Data":
+        splits: dict[str, list[str]] = {}
+        absent = 0
+        for entry in dataset.pictures:
+            if not entry.captions:
+                continue
+            if entry.id not in regions:
+                absent += 1
+                continue
+            splits.setdefault(entry.split, []).append(entry.id)
+        if not splits.get("train"):
+            raise DataError(
+                f"{dataset.name}: no training picture has both captions and regions "
+                f"({absent} captioned pictures are not in {regions.folder})."
+            )
+        names = [name for group in splits.values() for name in group]
+        tokens = _tokens(dataset, names)
+        flat = [one for name in splits["train"] for one in tokens[name]]
+        vocabulary = Vocabulary.from_captions(flat, minimum=settings.minimum_count)
+        if settings.words_file is not None:
+            words = ConceptVocabulary.from_file(settings.words_file, vocabulary)
+        else:
+            words = ConceptVocabulary.from_captions(flat, vocabulary, settings.words)
+        targets = words.targets([tokens[name] for name in names])
+        return cls(
+            regions,
+            words,
+            dict(zip(names, targets, strict=True)),
+            {split: tuple(group) for split, group in splits.items()},
+            folds.assign(splits["train"], dataset.photos, regions, settings.folds, settings.seed),
+            coverage(flat, words),
+            absent,
+        )
+
+    def stacked(self, names: tuple[str, ...] | list[str]) -> Tensor:
+        """Give the targets of some pictures, B x A."""
+        return torch.stack([self.targets[name] for name in names])
+
+    def fingerprint(self) -> str:
+        """Give a checksum of everything that is learned from, pictures aside."""
+        digest = hashlib.sha256(json.dumps(self.words.words).encode())
+        for split, names in self.splits.items():
+            for name in names:
+                digest.update(f"{split}\0{name}\0{self.folds.get(name)}\0".encode())
+                digest.update(self.targets[name].numpy().tobytes())
+        digest.update(json.dumps(to_json(self.regions.manifest), sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+def _tokens(dataset: Dataset, names: list[str]) -> dict[str, list[list[str]]]:
+    captions = dataset.captions
+    flat = iter(tokenize_all([caption for name in names for caption in captions[name]]))
+    return {name: [next(flat) for _ in captions[name]] for name in names}
+
+
+def claim(place: Path, settings: ConceptSettings, data: _Data) -> None:
+    """Begin a folder, or see that it was begun alike. Raises RunError."""
+    wanted = to_json(settings)
+    now = {"format": 1, "data_sha256": data.fingerprint(), "settings": wanted}
+    file = place / "settings.json"
+    if not file.is_file():
+        if place.is_dir() and any(place.iterdir()):
+            raise RunError(f"{place}: holds something else; choose an empty or new folder.")
+        write_json(file, now)
+        return
+    before = read_json(file)
+    if not isinstance(before, dict) or before.get("format") != 1:
+        raise RunError(f"{file}: not written by this version of miacap; choose a new folder.")
+    for name, value in wanted.items():
+        if before["settings"].get(name) != value:
+            raise RunError(
+                f"{place}: begun with {name}={before['settings'].get(name)!r}, now {value!r}; "
+                "choose another folder, or the same settings to go on."
+            )
+    if before["data_sha256"] != now["data_sha256"]:
+        raise RunError(
+            f"{place}: begun with other captions, splits or features; choose another folder."
+        )
+
+
+def _fit_whole(
+    data: _Data, place: Path, settings: ConceptSettings, quiet: bool
+) -> tuple[nn.Module, int]:
+    names = data.splits["train"]
+    dev = data.splits.get("dev")
+    pooled = settings.extractor == "pooled"
+    watch = (Rows(data.regions, dev, pooled), data.stacked(dev)) if dev else None
+    task = _task(data, names, settings, folds.WHOLE, watch)
+    chosen = replace(settings.training, seed=settings.seed)
+    result = fit(task, chosen, place / "fits" / "whole", quiet=quiet, label="concepts")
+    return task.module, result.best_epoch
+
+
+def _fit_fold(
+    data: _Data, place: Path, settings: ConceptSettings, fold: int, epochs: int, quiet: bool
+) -> nn.Module:
+    names = tuple(name for name in data.splits["train"] if data.folds[name] != fold)
+    task = _task(data, names, settings, fold, None)
+    chosen = _without_choice(settings, epochs)
+    label = f"concepts, fold {fold + 1} of {settings.folds}"
+    fit(task, chosen, place / "fits" / f"fold-{fold}", quiet=quiet, label=label)
+    return task.module
+
+
+def _without_choice(settings: ConceptSettings, epochs: int) -> TrainingSettings:
+    """Train exactly so many epochs of the schedule that the whole extractor had.
+
+    Were a fold's epoch chosen by its own pictures, their captions would reach their concepts.
+    """
+    training = settings.training
+    return replace(
+        training,
+        epochs=epochs,
+        schedule_epochs=training.schedule_epochs or training.epochs,
+        evaluate_every=epochs,
+        patience=0,
+        seed=settings.seed,
+    )
+
+
+def _task(
+    data: _Data,
+    names: tuple[str, ...],
+    settings: ConceptSettings,
+    fold: int,
+    dev: tuple[Rows, Tensor] | None,
+) -> ExtractorTask:
+    rows = Rows(data.regions, names, settings.extractor == "pooled")
+    targets = data.stacked(names)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed + 1 + fold)
+        module = build(
+            settings.extractor,
+            data.regions.manifest.width,
+            len(data.words),
+            settings.hidden,
+            settings.dropout,
+        )
+    statistics: Statistics = rows.statistics()
+    begin(module, statistics, targets, settings.extractor == "multiple-instance")
+    return ExtractorTask(
+        module, rows, targets, dev, batch_size=settings.batch_size, seed=settings.seed
+    )
+
+
+def _score(
+    data: _Data, modules: Mapping[int, nn.Module], folder: Path, checksum: str, quiet: bool
+) -> FeatureStore:
+    """Give every picture of the region store its scores, by the extractor that may see it."""
+    manifest = Manifest(
+        kind="concepts",
+        preprocessing=data.regions.manifest.preprocessing,
+        width=len(data.words),
+        words=data.words.words,
+        extractor=checksum,
+        made_by=f"miacap {__version__}",
+    )
+    with StoreWriter(folder, manifest, shard_size=_CHUNK) as writer:
+        names = [name for name in data.regions.names if name not in writer.done]
+        with Progress("scoring concepts", len(names), "pictures", quiet) as progress:
+            for start in range(0, len(names), _CHUNK):
+                chunk = names[start : start + _CHUNK]
+                scores = _scores(data, modules, chunk)
+                for name in chunk:
+                    writer.add(name, scores[name])
+                progress.advance(len(chunk))
+    return FeatureStore.open(folder)
+
+
+def _scores(data: _Data, modules: Mapping[int, nn.Module], names: list[str]) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for fold, module in modules.items():
+        mine = [name for name in names if data.folds.get(name, folds.WHOLE) == fold]
+        if mine:
+            found |= dict(zip(mine, probabilities(module, Rows(data.regions, mine)), strict=True))
+    return found
+
+
+def _report(
+    data: _Data, store: FeatureStore, settings: ConceptSettings, epochs: int
+) -> dict[str, Any]:
+    frequencies = data.stacked(data.splits["train"]).float().mean(0)
+    first = data.splits["train"][0]
+    k = min(len(data.regions.rows(first)), len(data.words))
+    splits = {}
+    for split, names in data.splits.items():
+        scores = torch.stack(store.rows_of(names))
+        splits[split] = report.split_report(scores, data.stacked(names), frequencies, k)
+    return {
+        "format": 1,
+        "extractor": settings.extractor,
+        "words": len(data.words),
+        "epochs": epochs,
+        "folds": settings.folds,
+        "pictures": len(store),
+        "captioned pictures without regions": data.without_regions,
+        "share of content words covered": round(data.covered, 6),
+        "train is scored": "out of fold",
+        "splits": splits,
+    }

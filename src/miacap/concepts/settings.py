@@ -1,0 +1,55 @@
+"""What can be chosen about concepts."""
+
+from dataclasses import dataclass, field
+
+from miacap.concepts.extractors import KINDS, Kind
+from miacap.errors import SettingsError
+from miacap.training import TrainingSettings
+
+
+def extractor_training() -> TrainingSettings:
+    """Training settings that suit an extractor on frozen features (chosen on Flickr8k's dev)."""
+    return TrainingSettings(
+        epochs=6,
+        learning_rate=1e-3,
+        optimiser="adamw",
+        weight_decay=0.0,
+        warmup_steps=50,
+        schedule="cosine",
+        clip_norm=0.0,
+        precision="bfloat16",
+        patience=2,
+    )
+
+
+@dataclass(frozen=True)
+class ConceptSettings:
+    """Settings of ``concepts.train``. Raises SettingsError where a value makes no sense."""
+
+    extractor: Kind = "multiple-instance"
+    words: int = 1000
+    """Concepts, at most: the most frequent content words of the training captions."""
+    words_file: str | None = None
+    """A file of words, one a line, to look for instead."""
+    minimum_count: int = 5
+    """A concept occurs at least this often in the training captions, as caption words do."""
+    hidden: int = 512
+    """Size of the extractor's hidden layer; 0 for none."""
+    dropout: float = 0.3
+    folds: int = 5
+    """Extractors that share the training split, so that none scores what it learned from."""
+    batch_size: int = 64
+    """Pictures a step."""
+    seed: int = 0
+    """Of folds, order, first weights and dropout; ``training.seed`` is not used."""
+    training: TrainingSettings = field(default_factory=extractor_training)
+
+    def __post_init__(self) -> None:
+        least = {"words": 1, "minimum_count": 1, "hidden": 0, "folds": 2, "batch_size": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise SettingsError(f"{name} is at least {value}, not {getattr(self, name)}.")
+        if not 0 <= self.dropout < 1:
+            raise SettingsError(f"dropout lies in [0, 1), not {self.dropout}.")
+        if self.extractor not in KINDS:
+            raise SettingsError(f"extractor is one of {', '.join(KINDS)}, not {self.extractor!r}.")

@@ -1,0 +1,154 @@
+"""Training an extractor, as a task that ``training.fit`` runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from miacap.concepts.evaluation import measure
+from miacap.concepts.extractors import Beliefs, Head, concept_loss
+from miacap.data.store import FeatureStore
+from miacap.pictures import collate
+
+
+class Rows:
+    """The region rows of some pictures, read from their store batch by batch.
+
+    Args:
+        store: of regions.
+        names: the pictures.
+        pooled: keep one mean row of each picture, in memory, in place of its rows.
+    """
+
+    def __init__(self, store: FeatureStore, names: Sequence[str], pooled: bool = False) -> None:
+        store.require(list(names))
+        self.names = tuple(names)
+        self._store = store
+        self._means: dict[str, Tensor] | None = None
+        if pooled:
+            self._means = {name: store.rows(name).float().mean(0)[None] for name in names}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, places: Sequence[int]) -> tuple[Float[Tensor, "B N V"], Bool[Tensor, "B N"]]:
+        """Give the rows of the pictures at these places, padded, with their mask."""
+        names = [self.names[place] for place in places]
+        if self._means is not None:
+            rows = torch.stack([self._means[name] for name in names])
+            return rows, torch.ones(rows.shape[:2], dtype=torch.bool)
+        pictures = collate(names, self._store.rows_of(names))
+        return pictures.regions, pictures.region_mask
+
+    def statistics(self) -> "Statistics":
+        """Give mean and deviation of each column over all rows, and the rows a picture has."""
+        total = torch.zeros(self._store.manifest.width, dtype=torch.float64)
+        squares, count = torch.zeros_like(total), 0
+        for name in self.names:
+            rows = (self._means[name] if self._means else self._store.rows(name)).float()
+            total += rows.sum(0)
+            squares += (rows * rows).sum(0)
+            count += len(rows)
+        mean = total / count
+        deviation = (squares / count - mean * mean).clamp(min=0).sqrt()
+        return Statistics(mean.float(), deviation.float(), count / len(self.names))
+
+
+class Statistics(NamedTuple):
+    """Columns of region rows at a glance."""
+
+    mean: Float[Tensor, " V"]
+    deviation: Float[Tensor, " V"]
+    rows: float
+    """Mean number of rows a picture."""
+
+
+class ConceptBatch(NamedTuple):
+    """Some pictures' rows and which words their captions name."""
+
+    rows: Float[Tensor, "B N V"]
+    mask: Bool[Tensor, "B N"]
+    targets: Bool[Tensor, "B A"]
+
+
+class ExtractorTask:
+    """Fit an extractor to the words of captions; mAP on a second split picks the weights.
+
+    Args:
+        module: an extractor of ``extractors.build``.
+        rows, targets: of the pictures to learn from.
+        dev: rows and targets to choose by; None trains for all epochs and keeps the last.
+        batch_size: pictures a step.
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        rows: Rows,
+        targets: Bool[Tensor, "B A"],
+        dev: tuple[Rows, Bool[Tensor, "D A"]] | None,
+        *,
+        batch_size: int = 64,
+        seed: int = 0,
+    ) -> None:
+        self.module = module
+        self.watched: str | None = "mAP" if dev is not None else None
+        self._rows, self._targets, self._dev = rows, targets, dev
+        self._batch_size, self._seed = batch_size, seed
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Steps an epoch."""
+        return -(-len(self._rows) // self._batch_size)
+
+    def batches(self, epoch: int, skip: int) -> Iterator[ConceptBatch]:
+        """Give the batches of an epoch from the ``skip``-th on, drawn by seed and epoch."""
+        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._rows)).tolist()
+        for start in range(skip * self._batch_size, len(order), self._batch_size):
+            places = order[start : start + self._batch_size]
+            yield ConceptBatch(*self._rows.read(places), self._targets[places])
+
+    def loss(self, module: nn.Module, batch: ConceptBatch) -> tuple[Tensor, int]:
+        """Give the summed loss and the number of pictures."""
+        beliefs = Beliefs(*module(batch.rows, batch.mask))
+        return concept_loss(beliefs, batch.targets), len(batch.targets)
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Give mAP, P@10 and R@10 on the second split; nothing where there is none."""
+        if self._dev is None:
+            return {}
+        rows, targets = self._dev
+        return measure(probabilities(self.module, rows), targets, k=(10,))
+
+
+def begin(
+    module: nn.Module, statistics: Statistics, targets: Bool[Tensor, "B A"], noisy_or: bool
+) -> None:
+    """Give an untrained extractor the columns' scale and the words' frequencies.
+
+    A frequency is counted with half a picture more on both sides, so that none is 0 or 1.
+    """
+    head = module.head
+    assert isinstance(head, Head)
+    head.standardise(statistics.mean, statistics.deviation)
+    frequencies = (targets.sum(0) + 0.5) / (len(targets) + 1.0)
+    head.begin_at(frequencies, statistics.rows if noisy_or else 1.0)
+
+
+@torch.no_grad()
+def probabilities(
+    module: nn.Module, rows: Rows, places: Sequence[int] | None = None, batch_size: int = 128
+) -> Float[Tensor, "B A"]:
+    """Give P of every word for the pictures at these places (all, unless told), in float32."""
+    module.eval()
+    device = next(module.parameters()).device
+    wanted = list(range(len(rows)) if places is None else places)
+    found = []
+    for start in range(0, len(wanted), batch_size):
+        matrix, mask = rows.read(wanted[start : start + batch_size])
+        found.append(module(matrix.to(device), mask.to(device))[0].exp().float().cpu())
+    return torch.cat(found)

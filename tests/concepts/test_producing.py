@@ -1,0 +1,288 @@
+"""The whole way on made-up pictures: no leak, the right extractor, resume, report."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from miacap.concepts import ConceptSettings, Extractor, extract, heat, producing, table, train
+from miacap.concepts.folds import assign, fold_of
+from miacap.data import Dataset, Entry
+from miacap.data.store import FeatureStore
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.settings import from_json, override, to_json
+from miacap.training import TrainingSettings
+
+World = tuple[FeatureStore, Dataset]
+QUICK = ConceptSettings(
+    minimum_count=1, hidden=16, dropout=0.1, folds=3, batch_size=16,
+    training=TrainingSettings(epochs=12, learning_rate=0.02, warmup_steps=4, patience=4),
+)  # fmt: skip
+
+
+def scores(folder: Path) -> dict[str, torch.Tensor]:
+    store = FeatureStore.open(folder / "scores")
+    return {name: store.rows(name).clone() for name in store.names}
+
+
+def test_the_whole_way(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    found = train(regions, dataset, tmp_path / "c", QUICK, quiet=True)
+    assert found == json.loads((tmp_path / "c" / "report.json").read_text())
+    for split in ("train", "dev"):
+        row = found["splits"][split]
+        # The words can be read off the rows, so they must be found, out of fold as on dev.
+        assert row["scores"]["mAP"] > 0.8 > 2 * row["base rate"]["mAP"]
+    assert "test" not in found["splits"]
+    store = FeatureStore.open(tmp_path / "c" / "scores")
+    assert store.names == regions.names  # also the pictures without captions
+    assert store.kind == "concepts" and store.rows("000.jpg").dtype == torch.float32
+    extractor = Extractor.load(tmp_path / "c")
+    assert store.manifest.words == extractor.words
+    assert store.manifest.extractor == extractor.checksum
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {
+        "scores", "extractor.safetensors", "concepts.json", "settings.json", "report.json",
+    }  # fmt: skip
+
+
+def test_pictures_outside_train_are_scored_by_the_extractor_that_is_kept(
+    world: World, tmp_path: Path
+) -> None:
+    regions, dataset = world
+    train(regions, dataset, tmp_path / "c", QUICK, quiet=True)
+    kept = Extractor.load(tmp_path / "c")
+    names = list(regions.names)
+    mine = extract(kept, regions.rows_of(names), batch_size=7)
+    stored = scores(tmp_path / "c")
+    training = {entry.id for entry in dataset.split("train").pictures}
+    for row, name in enumerate(names):
+        same = torch.allclose(mine[row], stored[name], atol=1e-5)
+        assert same == (name not in training)
+
+
+def test_no_training_picture_is_scored_by_what_learned_its_captions(
+    world: World, tmp_path: Path
+) -> None:
+    regions, dataset = world
+    victim = "001.jpg"
+    words = "dog ball grass water boy red running two"
+
+    def said(caption: str) -> Dataset:
+        entries = tuple(
+            Entry(e.id, (caption, words), e.split) if e.id == victim else e
+            for e in dataset.pictures
+        )
+        return replace(dataset, pictures=entries)
+
+    # Fixed epochs: dev's choice may follow the whole extractor, which does learn the victim.
+    fixed = replace(
+        QUICK, training=replace(QUICK.training, epochs=3, patience=0, schedule="constant")
+    )
+    without_dev = [replace(said(c), pictures=tuple(e for e in said(c).pictures if e.split != "dev"))
+                   for c in ("the dog", "no words of ours")]  # fmt: skip
+    file = tmp_path / "words.txt"
+    file.write_text(words.replace(" ", "\n"))
+    fixed = replace(fixed, words_file=str(file))
+    train(regions, without_dev[0], tmp_path / "a", fixed, quiet=True)
+    poisoned = replace(
+        without_dev[1],
+        pictures=tuple(
+            Entry(e.id, ("nothing",), e.split) if e.id == victim else e
+            for e in without_dev[1].pictures
+        ),
+    )
+    train(regions, poisoned, tmp_path / "b", fixed, quiet=True)
+    before, after = scores(tmp_path / "a"), scores(tmp_path / "b")
+    folds = assign([e.id for e in dataset.split("train").pictures], dataset.photos, regions, 3, 0)
+    for name, fold in folds.items():
+        # Its whole fold is scored without it; all others were learned with it.
+        assert torch.equal(before[name], after[name]) == (fold == folds[victim])
+    weights = [(tmp_path / x / "extractor.safetensors").read_bytes() for x in "ab"]
+    assert weights[0] != weights[1]
+
+
+def test_identical_photos_share_a_fold(world: World) -> None:
+    regions, dataset = world
+    names = [entry.id for entry in dataset.split("train").pictures]
+    photos = dataset.photos
+    content = photos.content  # type: ignore[attr-defined]
+    for copy in names[1:20:2]:
+        content[copy] = content[names[0]]
+    found = assign(names, photos, regions, 5, 0)
+    assert {found[name] for name in (names[0], *names[1:20:2])} == {found[names[0]]}
+    assert set(found.values()) == set(range(5))
+    # Without the photo its features stand for it; the seed draws other folds.
+    content.clear()
+    assert len(set(assign(names, photos, regions, 5, 0).values())) == 5
+    assert fold_of(b"photo", 5, 0) == 1  # folds never move between versions
+    assert {fold_of(b"photo", 5, seed) for seed in range(20)} == set(range(5))
+
+
+class Stop(Exception):
+    """Raised where a kill would strike."""
+
+
+@pytest.mark.parametrize("place", ["fit 1", "fit 3", "score", "save", "report"])
+def test_what_is_interrupted_goes_on(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    regions, dataset = world
+    expected = train(regions, dataset, tmp_path / "a", QUICK, quiet=True)
+    calls: list[int] = []
+
+    def deadly(inner: object, strike: int) -> object:
+        def call(*args: object, **kwargs: object) -> object:
+            calls.append(1)
+            if len(calls) == strike:
+                raise Stop
+            return inner(*args, **kwargs)  # type: ignore[operator]
+
+        return call
+
+    name, strike = {
+        "fit 1": ("fit", 1), "fit 3": ("fit", 3), "score": ("_scores", 2),
+        "save": ("Manifest", 1), "report": ("_report", 1),
+    }[place]  # fmt: skip
+    monkeypatch.setattr(producing, "_CHUNK", 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(producing, name, deadly(getattr(producing, name), strike))
+        with pytest.raises(Stop):
+            train(regions, dataset, tmp_path / "b", QUICK, quiet=True)
+    if place != "fit 1":
+        fits = []
+        inner = producing.fit
+
+        def counting(*args: object, **kwargs: object) -> object:
+            fits.append(inner(*args, **kwargs))  # type: ignore[arg-type]
+            return fits[-1]
+
+        monkeypatch.setattr(producing, "fit", counting)
+    assert train(regions, dataset, tmp_path / "b", QUICK, quiet=True) == expected
+    first, second = scores(tmp_path / "a"), scores(tmp_path / "b")
+    assert all(torch.equal(first[name], second[name]) for name in regions.names)
+    files = [(tmp_path / x / "extractor.safetensors").read_bytes() for x in "ab"]
+    assert files[0] == files[1]
+
+
+def test_finished_work_is_used_again_and_other_work_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions, dataset = world
+    first = train(regions, dataset, tmp_path / "c", QUICK, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(producing, "fit", None)
+        assert train(regions, dataset, tmp_path / "c", QUICK, quiet=True) == first
+    with pytest.raises(RunError, match=r"begun with hidden=16, now 8; choose another folder"):
+        train(regions, dataset, tmp_path / "c", replace(QUICK, hidden=8), quiet=True)
+    fewer = replace(dataset, pictures=dataset.pictures[:-2])
+    with pytest.raises(RunError, match="begun with other captions, splits or features"):
+        train(regions, fewer, tmp_path / "c", QUICK, quiet=True)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "diary.txt").write_text("dear diary")
+    with pytest.raises(RunError, match="holds something else; choose an empty or new folder"):
+        train(regions, dataset, tmp_path / "full", QUICK, quiet=True)
+
+
+@pytest.mark.parametrize("kind", ["multi-label", "pooled"])
+def test_other_extractors_by_name(world: World, tmp_path: Path, kind: str) -> None:
+    regions, dataset = world
+    settings = override(QUICK, [f"extractor={kind}"])
+    found = train(regions, dataset, tmp_path / "c", settings, quiet=True)
+    row = found["splits"]["dev"]
+    assert row["scores"]["mAP"] > 1.5 * row["base rate"]["mAP"]
+    kept = Extractor.load(tmp_path / "c")
+    stored = scores(tmp_path / "c")["000.jpg"]
+    torch.testing.assert_close(extract(kept, [regions.rows("000.jpg")])[0], stored)
+    with pytest.raises(RunError, match=rf"A {kind} extractor has no belief per region"):
+        heat(kept, regions.rows("000.jpg").float())
+
+
+def test_a_heat_map_multiplies_to_the_score(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    train(regions, dataset, tmp_path / "c", QUICK, quiet=True)
+    kept = Extractor.load(tmp_path / "c")
+    rows = regions.rows("000.jpg").float()
+    cells = heat(kept, rows)
+    assert cells.shape == (4, len(kept.words))
+    whole = extract(kept, [rows])[0]
+    for word in range(len(kept.words)):
+        product = math.prod(1 - float(cells[n, word]) for n in range(4))
+        assert float(whole[word]) == pytest.approx(1 - product, abs=1e-5)
+
+
+def test_live_rows_are_rounded_as_stored_ones_are(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    train(regions, dataset, tmp_path / "c", QUICK, quiet=True)
+    kept = Extractor.load(tmp_path / "c")
+    live = regions.rows("000.jpg").float() * (1 + 1e-5)
+    assert torch.equal(live.half(), regions.rows("000.jpg"))
+    assert torch.equal(extract(kept, [live]), extract(kept, [regions.rows("000.jpg")]))
+    assert extract(kept, []).shape == (0, len(kept.words))
+    with pytest.raises(DataError, match=r"width 5 for an extractor of width 12: .* backbone"):
+        extract(kept, [torch.zeros(2, 5)])
+
+
+def test_files_that_do_not_belong_together(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    place = tmp_path / "c"
+    with pytest.raises(RunError, match=r"no concept extractor here .* miacap concepts train"):
+        Extractor.load(place)
+    train(regions, dataset, place, QUICK, quiet=True)
+    said = json.loads((place / "concepts.json").read_text())
+    for change, message in [
+        ({"format": 2}, "format 2, this miacap reads 1; install a newer"),
+        ({"kind": "oracle"}, "an extractor of kind 'oracle' is unknown"),
+        ({"words": said["words"][1:]}, "these weights do not fit"),
+        ({"width": None}, "width is absent or of the wrong type"),
+        ({"weights_sha256": "0" * 64}, "damaged, or not the weights that concepts.json"),
+    ]:
+        (place / "concepts.json").write_text(json.dumps({**said, **change}))
+        with pytest.raises(RunError, match=message):
+            Extractor.load(place)
+    (place / "concepts.json").write_text("[]")
+    with pytest.raises(RunError, match="not the description of a concept extractor"):
+        Extractor.load(place)
+    (place / "concepts.json").write_text(json.dumps(said))
+    (place / "extractor.safetensors").unlink()
+    with pytest.raises(RunError, match=r"extractor\.safetensors: the weights .* are absent"):
+        Extractor.load(place)
+
+
+def test_nothing_to_learn_from(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    silent = replace(dataset, pictures=tuple(Entry(e.id, (), e.split) for e in dataset.pictures))
+    with pytest.raises(DataError, match="no training picture has both captions and regions"):
+        train(regions, silent, tmp_path / "c", QUICK, quiet=True)
+    one = replace(dataset, pictures=dataset.split("train").pictures[:1])
+    with pytest.raises(DataError, match=r"1 training pictures .* too few"):
+        train(regions, one, tmp_path / "d", QUICK, quiet=True)
+
+
+def test_pictures_without_regions_are_counted(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    extra = Entry("999.jpg", ("a dog",), "train")
+    more = replace(dataset, pictures=(*dataset.pictures, extra))
+    found = train(regions, more, tmp_path / "c", QUICK, quiet=True)
+    assert found["captioned pictures without regions"] == 1
+    assert found["pictures"] == len(regions)
+
+
+def test_the_table_shows_both_rows(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    lines = table(train(regions, dataset, tmp_path / "c", QUICK, quiet=True)).splitlines()
+    assert lines[0].startswith("8 concepts, multiple-instance extractor, ")
+    assert lines[1].split() == ["split", "pictures", "mAP", "P@4", "R@4", "P@8", "R@8"]
+    assert [line[:11].strip() for line in lines[2:]] == ["train", "base rate", "dev", "base rate"]
+
+
+def test_settings_make_sense_and_travel() -> None:
+    settings = ConceptSettings(seed=3, words_file="words.txt")
+    assert from_json(ConceptSettings, to_json(settings), "settings.json") == settings
+    assert override(settings, ["training.epochs=2"]).training.epochs == 2
+    with pytest.raises(SettingsError, match="folds is at least 2, not 1"):
+        ConceptSettings(folds=1)
+    with pytest.raises(SettingsError, match=r"Did you mean 'multi-label'\?"):
+        override(settings, ["extractor=multilabel"])
