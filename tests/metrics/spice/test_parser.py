@@ -39,6 +39,12 @@ def test_plain_captions(spice: Spice, caption: str, facts: set[tuple[str, ...]])
     assert facts <= set(spice.parser.parse([caption])[0])
 
 
+def test_the_worked_example_of_the_docstring_from_its_captions(spice: Spice) -> None:
+    references = ["a man on a bike", "a man riding a black bike"]
+    row = spice.score([references], ["a man rides a red motorcycle"]).per_picture[0]["All"]
+    assert (row["tp"], row["fp"], row["fn"]) == (3, 1, 2)
+
+
 def test_the_label_names_parser_and_rules(spice: Spice) -> None:
     scores = spice.score([["a dog"]], ["a dog"])
     assert scores.parser == spice.parser.label == "miacap-spacy-sm:3.8 rules:1"

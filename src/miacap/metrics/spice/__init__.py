@@ -17,9 +17,9 @@ What people do not expect:
 * The references are one graph, so more references mean more tuples and a lower recall.
 * The corpus score is the mean of the pictures' F.
 * Parsers differ. The official score comes from the Stanford parser of 2015, ours from spaCy's
-  small model and rules: means agree within .01 and pairs correlate at .97, single pictures
-  differ (docs/spice.md). Scores carry their parser's label; compare only equal labels. Given the
-  same tuples, counts and scores equal the official program's.
+  small model and rules: means agree within .01, pairs correlate at .94 to .97, single
+  pictures differ (docs/spice.md). Scores carry their parser's label; compare only equal labels.
+  Given the same tuples, counts and scores equal the official program's.
 * "Cardinality" is what papers call Count. A category without reference tuples has no score (NaN).
 """
 
