@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from miacap.decoding import Found, beam, greedy
 from miacap.pictures import Pictures
@@ -33,7 +32,7 @@ class Row:
 
 
 def search(
-    captioner: nn.Module,
+    captioner: Any,
     batches: Iterable[Pictures],
     vocabulary: Vocabulary,
     *,
@@ -50,8 +49,8 @@ def search(
             yield Row(name, sentence(vocabulary, best), best.log_probability)
 
 
-def find(captioner: nn.Module, pictures: Pictures, width: int, maximum: int) -> list[Found]:
-    """Give the best caption of each picture as word ids."""
+def find(captioner: Any, pictures: Pictures, width: int, maximum: int) -> list[Found]:
+    """Give the best caption of each picture as word ids; any captioner will do."""
     if width == 1:
         return greedy(captioner, pictures, maximum=maximum)
     return [best[0] for best in beam(captioner, pictures, width=width, maximum=maximum)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -139,7 +140,7 @@ def _try(
     concepts: ConceptFolder | None,
 ) -> None:
     """Encode one picture before anything is written: what cannot work says so at once."""
-    module = build(settings, len(vocabulary)).eval()
+    module: Any = build(settings, len(vocabulary)).eval()
     inputs = Inputs.of(regions, concepts.store if concepts else None, vocabulary)
     names = regions.names[:1] if concepts is None else concepts.store.names[:1]
     batch = next(inputs.batches(names, settings).ordered())

@@ -14,7 +14,7 @@ def train(
     features: Features,
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to make.")],
     captioner: Annotated[
-        str, typer.Option(help="nic, spatial-attention, up-down, ... (miacap train lists them)")
+        str, typer.Option(help="nic, spatial-attention, ...; an unknown name lists them all.")
     ] = "spatial-attention",
     source: Annotated[
         str, typer.Option(help="What it is fed: plain, regions, concepts or combined.")

@@ -65,13 +65,14 @@ def concept_words(vocabulary: Vocabulary, words: Sequence[str]) -> Tensor:
 
 def build(settings: RunSettings, words: int) -> nn.Module:
     """Build a run's captioner for a vocabulary of ``words`` ids, untrained."""
-    return captioners.build(
+    module: nn.Module = captioners.build(
         settings.captioner,
         source=settings.source,
         words=words,
         region_width=settings.region_width,
         **settings.sizes,
     )
+    return module
 
 
 def create(
