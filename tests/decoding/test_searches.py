@@ -100,7 +100,7 @@ def same(got: list[Found], expected: list[Found]) -> None:
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     words=st.integers(5, 12),
@@ -119,7 +119,7 @@ def test_beams_equal_plain_loops(
         same(got[place], expected)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), end=st.floats(-3, 3), maximum=st.integers(1, 12))
 def test_a_beam_of_one_is_greedy(seed: int, end: float, maximum: int) -> None:
     toy = Toy(9, seed, end=end)

@@ -15,7 +15,7 @@ Axis letters: B pictures, K hypotheses, C captions a picture, T words, W vocabul
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -64,6 +64,9 @@ Forwarded = Float[Tensor, "B C T W"] | tuple[Float[Tensor, "B C T W"], Trace]
 """Logits; with ``trace=True`` logits and their Trace."""
 
 
+R = TypeVar("R")
+
+
 @runtime_checkable
 class Memory(Protocol):
     """A batch of encoded pictures; every tensor starts with B."""
@@ -71,7 +74,7 @@ class Memory(Protocol):
     def __len__(self) -> int:
         """Number of pictures."""
 
-    def select(self, rows: Int[Tensor, " S"] | Sequence[int]) -> Self:
+    def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
         """Keep the pictures at these places, in this order; keeps gradients."""
 
 
@@ -79,10 +82,10 @@ class Memory(Protocol):
 class State(Protocol):
     """Where K hypotheses of each picture are; every tensor starts with B K."""
 
-    def select(self, rows: Int[Tensor, " S"] | Sequence[int]) -> Self:
+    def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
         """Keep the pictures at these places, in this order; keeps gradients."""
 
-    def reorder(self, parents: Int[Tensor, "B J"]) -> Self:
+    def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
         """Let hypothesis j of a picture continue its hypothesis ``parents[j]``; J may be new."""
 
 

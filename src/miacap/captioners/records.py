@@ -5,7 +5,7 @@ A field is a tensor, a tuple of tensors, another record, or None.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from jaxtyping import Int
@@ -13,6 +13,7 @@ from torch import Tensor
 
 __all__ = ["MemoryRecord", "StateRecord"]
 
+# Not typing.Self: the shape checker of the tests reads methods one by one.
 R = TypeVar("R")
 
 
@@ -23,7 +24,7 @@ class MemoryRecord:
     def __len__(self) -> int:
         return len(_first_tensor(self))
 
-    def select(self, rows: Int[Tensor, " S"] | Sequence[int]) -> Self:
+    def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
         """Keep the pictures at these places."""
         return _select(self, rows)
 
@@ -32,16 +33,16 @@ class MemoryRecord:
 class StateRecord:
     """Fulfils ``State`` for a dataclass whose tensors start with B K."""
 
-    def select(self, rows: Int[Tensor, " S"] | Sequence[int]) -> Self:
+    def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
         """Keep the pictures at these places."""
         return _select(self, rows)
 
-    def reorder(self, parents: Int[Tensor, "B J"]) -> Self:
+    def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
         """Let hypothesis j of a picture continue its hypothesis ``parents[j]``."""
         picture = torch.arange(len(parents), device=parents.device).unsqueeze(1)
         return _mapped(self, lambda tensor: tensor[picture, parents])
 
-    def fan_out(self, hypotheses: int) -> Self:
+    def fan_out(self: R, hypotheses: int) -> R:
         """Turn one hypothesis a picture into K equal ones, without a copy."""
         return _mapped(self, lambda t: t.expand(t.shape[0], hypotheses, *t.shape[2:]))
 

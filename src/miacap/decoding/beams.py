@@ -8,7 +8,6 @@ limit, live hypotheses count only where none has finished. No length normalisati
 """
 
 from dataclasses import dataclass, fields
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,8 +32,8 @@ class _Beams:
     done_scores: Float[Tensor, "B K"]
     done_words: Int[Tensor, "B K T"]
 
-    def select(self, rows: Int[Tensor, " S"]) -> Self:
-        return type(self)(*(getattr(self, part.name)[rows] for part in fields(self)))
+    def select(self, rows: Int[Tensor, " S"]) -> "_Beams":
+        return _Beams(*(getattr(self, part.name)[rows] for part in fields(self)))
 
     def settled(self) -> Bool[Tensor, " B"]:
         """Whether no live hypothesis can still enter the K best finished ones."""
@@ -149,7 +148,7 @@ def _gathered(words: Int[Tensor, "B K T"], rows: Int[Tensor, "B J"]) -> Int[Tens
     return words.gather(1, rows.unsqueeze(2).expand(-1, -1, words.shape[2]))
 
 
-def _widened(rows: Tensor, width: int, filler: float) -> Tensor:
+def _widened(rows: Tensor, width: int, filler: int | float) -> Tensor:
     # A vocabulary smaller than the beam gives fewer continuations than there are places.
     return torch.nn.functional.pad(
         rows[:, :width], (0, max(0, width - rows.shape[1])), value=filler
