@@ -43,7 +43,8 @@ class CaptionScore:
             DataError: not as many references as captions.
         """
         if isinstance(preds, str):
-            preds, target = [preds], [[target] if isinstance(target, str) else [str(c) for c in target]]
+            own = [target] if isinstance(target, str) else [str(caption) for caption in target]
+            preds, target = [preds], [own]
         if len(preds) != len(target):
             raise DataError(f"{len(preds)} captions but references for {len(target)} pictures.")
         self.preds += preds

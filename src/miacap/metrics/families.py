@@ -6,6 +6,7 @@ their own packages and may be missing.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.statistics import Statistics, of_means
 
 if TYPE_CHECKING:
+    from miacap.metrics.meteor import Meteor
     from miacap.metrics.spice import TupleFile
 
 
@@ -115,12 +117,19 @@ def _try(
         found.skipped[name] = str(error)
 
 
+@cache
+def meteor_scorer(quiet: bool = True) -> "Meteor":
+    """METEOR with its tables open: they are checked and mapped once a process."""
+    from miacap.metrics.meteor import Meteor
+
+    return Meteor(quiet=quiet)
+
+
 def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
-    from miacap.metrics import meteor
     from miacap.metrics.meteor.statistics import score as meteor_of_sums
     from miacap.metrics.meteor.statistics import summands
 
-    scores = meteor.Meteor(quiet=found.quiet).score(references, candidates)
+    scores = meteor_scorer(found.quiet).score(references, candidates)
 
     def aggregate(sums: Floats) -> Floats:
         return np.array([[meteor_of_sums(row)] for row in sums.tolist()])
