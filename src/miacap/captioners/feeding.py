@@ -98,7 +98,7 @@ class Feed(nn.Module):
         everything = self.source in (*_REFINED, "concatenated")
         self.uses_regions = everything or "regions" in reads
         self.uses_concepts = everything or "concepts" in reads
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.dropout = nn.Dropout(sizes.dropout_of_regions)
         if self.uses_regions:
             self.project = nn.Linear(sizes.region_width, sizes.width)
         self.lift: nn.Linear | None = None

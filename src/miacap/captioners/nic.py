@@ -33,6 +33,11 @@ class NicSizes(FedSizes):
 
     name: str = "nic"
     words: int = 0
+    region_dropout: float | None = 0.0
+    """Noise on a picture that is read once, before BOS, drowns it: learning to look then takes
+    many times as long."""
+    forget_bias: float = 2.0
+    """The picture has to outlast the first words."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,10 @@ class Nic(nn.Module):
         self.feed = Feed(sizes, ("regions",), self.sources)
         self.image = picture_input(sizes.width, sizes.embedding_width)
         self.recurrence = Recurrence((sizes.embedding_width,), sizes.width, sizes.forget_bias)
+        self.recurrence.remember()
         self.output = nn.Linear(sizes.width, sizes.words)
         self.dropout = nn.Dropout(sizes.dropout)
+        self.pooled_dropout = nn.Dropout(sizes.dropout_of_regions)
 
     def encode(self, pictures: Pictures) -> NicMemory:
         """Project, refine and pool."""
@@ -64,7 +71,7 @@ class Nic(nn.Module):
 
     def start(self, memory: NicMemory, hypotheses: int = 1) -> LstmState:
         """Read x_{-1} once per picture ([eq:nic-image])."""
-        image = self.image(self.dropout(memory.pooled)).unsqueeze(1)
+        image = self.image(self.pooled_dropout(memory.pooled)).unsqueeze(1)
         before = self.recurrence.step(
             self.recurrence.drive(image), self.recurrence.zeros(len(memory))
         )

@@ -52,6 +52,14 @@ class Recurrence(nn.Module):
         with torch.no_grad():
             self.bias[width : 2 * width] += forget_bias
 
+    def remember(self) -> None:
+        """Begin with recurrent weights that keep what was read: one orthogonal matrix a gate.
+
+        For captioners that read the picture once, before BOS (Saxe et al. 2014).
+        """
+        for weight in self.hidden.data.split(self.width):
+            nn.init.orthogonal_(weight)
+
     def drive(self, x: Float[Tensor, "*L E"], part: int = 0) -> Float[Tensor, "*L G"]:
         """W x of one part of the input; the first part brings b along."""
         first = sum(self.parts[:part])

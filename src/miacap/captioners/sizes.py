@@ -39,6 +39,8 @@ class FedSizes(Sizes):
     """e: width of word vectors; None: as wide as the rows."""
     dropout: float = 0.5
     """On region features, pooled rows, input words and the output; the refiner has its own."""
+    region_dropout: float | None = None
+    """On region features and their pooled rows; None: as ``dropout``."""
     forget_bias: float = 0.0
     """Added to the forget gate's initial bias; 1 helps long memories early in training."""
     iterations: int = 2
@@ -66,8 +68,14 @@ class FedSizes(Sizes):
         if self.word_width is not None:
             _at_least_one(word_width=self.word_width)
         _share(dropout=self.dropout, refiner_dropout=self.refiner_dropout)
+        _share(region_dropout=self.dropout_of_regions)
         if self.iterations < 0:
             raise ValueError(f"iterations is 0 or more, not {self.iterations}.")
+
+    @property
+    def dropout_of_regions(self) -> float:
+        """Dropout of region features and pooled rows, resolved."""
+        return self.dropout if self.region_dropout is None else self.region_dropout
 
     @property
     def embedding_width(self) -> int:
