@@ -26,6 +26,27 @@ def _compile(loop: Loop) -> Loop:
 
 
 @_compile
+def _same(text: Bytes, begin: int, end: int, other_begin: int, other_end: int) -> bool:
+    if end - begin != other_end - other_begin:
+        return False
+    for offset in range(end - begin):  # noqa: SIM110 - numba compiles loops, not generators
+        if text[begin + offset] != text[other_begin + offset]:
+            return False
+    return True
+
+
+@_compile
+def _word_table(hashes: Integers, known: int, size: int) -> Numbers:
+    table = np.full(size, -1, np.int32)
+    for number in range(known):
+        slot = (hashes[number] ^ (hashes[number] >> 17)) & (size - 1)
+        while table[slot] >= 0:
+            slot = (slot + 1) & (size - 1)
+        table[slot] = number
+    return table
+
+
+@_compile
 def number_words(text: Bytes, sentences: int) -> tuple[Integers, Integers, Integers, Integers]:
     """Number the words of sentences that are joined by newlines, in UTF-8.
 
@@ -68,26 +89,15 @@ def number_words(text: Bytes, sentences: int) -> tuple[Integers, Integers, Integ
                 table[slot] = number
                 known += 1
                 break
-            if hashes[number] == code and ends[number] - begins[number] == place - begin:
-                same = True
-                for offset in range(place - begin):
-                    if text[begin + offset] != text[begins[number] + offset]:
-                        same = False
-                        break
-                if same:
-                    break
+            if hashes[number] == code and _same(text, begins[number], ends[number], begin, place):
+                break
             slot = (slot + 1) & (size - 1)
         ids[count] = number
         count += 1
         lengths[sentence] += 1
         if known * 2 > size:
             size *= 4
-            table = np.full(size, -1, np.int32)
-            for other in range(known):
-                slot = (hashes[other] ^ (hashes[other] >> 17)) & (size - 1)
-                while table[slot] >= 0:
-                    slot = (slot + 1) & (size - 1)
-                table[slot] = other
+            table = _word_table(hashes, known, size)
     return ids[:count].copy(), lengths, begins[:known].copy(), ends[:known].copy()
 
 
@@ -193,19 +203,11 @@ def compare(
             _tally(numbers, start, end, own, own_size, own_count)
             best[:] = 0
             for order in range(orders):
-                own_norm[order] = 0.0
-                for place in range(own_size[order]):
-                    weight = own_count[own[order, place]] * idf[own[order, place]]
-                    own_norm[order] += weight * weight
-                own_norm[order] = np.sqrt(own_norm[order])
+                own_norm[order] = _norm(own[order], own_size[order], own_count, idf)
         else:
             _tally(numbers, start, end, others, other_size, count)
             for order in range(orders):
-                norm = 0.0
-                for place in range(other_size[order]):
-                    weight = count[others[order, place]] * idf[others[order, place]]
-                    norm += weight * weight
-                norm = np.sqrt(norm) * own_norm[order]
+                norm = _norm(others[order], other_size[order], count, idf) * own_norm[order]
                 dot = 0.0
                 for place in range(own_size[order]):
                     gram = own[order, place]
@@ -226,6 +228,15 @@ def compare(
                     )
             _forget(own, own_size, own_count)
     return correct, similarity
+
+
+@_compile
+def _norm(grams: Integers, size: int, counts: Integers, idf: Floats) -> float:
+    total = 0.0
+    for place in range(size):
+        weight = counts[grams[place]] * idf[grams[place]]
+        total += weight * weight
+    return float(np.sqrt(total))
 
 
 @_compile
