@@ -34,9 +34,3 @@ OPENERS = (
     "|once|one|other|our|she|since|so|some|such|that|the|their|then|there|these|they|this|we|what"
     "|when|while|yet|you"
 )
-
-# Endings of file names.
-FILES = (
-    "bat|bmp|c|class|cgi|cpp|css|dll|doc|docx|exe|gif|gz|h|htm|html|jar|java|jpeg|jpg|mov|mp3|pdf"
-    "|php|pl|png|ppt|ps|py|sql|tar|txt|wav|x|xml|zip"
-)

@@ -6,28 +6,35 @@ from functools import lru_cache
 from miacap.text.rules import RULES, Rule
 
 _STARTS = tuple((re.compile(f"[{rule.starts}]"), rule) for rule in RULES)
+_NEEDS = tuple({rule.needs for rule in RULES if rule.needs})
+
+# The official program sees UTF-16, where a character beyond U+FFFF is two, and drops both.
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
-@lru_cache(maxsize=4096)
-def _candidates(first: str) -> tuple[Rule, ...]:
-    """Give the rules that a token beginning with this character may follow, in order."""
-    return tuple(rule for starts, rule in _STARTS if starts.match(first))
+def scan(line: str, following: str = "") -> list[str]:
+    """Give the tokens of one line, in lower case; a character that no rule knows is dropped.
 
-
-def scan(line: str) -> list[str]:
-    """Give the tokens of one line, in lower case; a character that no rule knows is dropped."""
+    Args:
+        line: the text to cut; half of a surrogate pair counts as U+FFFD.
+        following: text after the line that rules may look at, and that is not cut.
+    """
+    text = _HALF.sub("\ufffd", line)
+    beyond = _BEYOND.search(text) is not None
+    if beyond:
+        text = _BEYOND.sub(_halves, text)
+    end = len(text)
+    text += following
+    lower = text.lower()
+    absent = frozenset(needs for needs in _NEEDS if not any(one in lower for one in needs))
     tokens = []
-    position, end = 0, len(line)
+    position = 0
     while position < end:
-        if line[position] == " ":
-            position += 1
-            continue
         rule, match = None, None
         longest = position
-        for candidate in _candidates(line[position]):
-            if candidate.needs and candidate.needs not in line:
-                continue
-            found = candidate.pattern.match(line, position)
+        for candidate in _candidates(text[position], absent):
+            found = candidate.pattern.match(text, position)
             if found and found.end() > longest:
                 rule, match, longest = candidate, found, found.end()
         if rule is None or match is None:
@@ -35,5 +42,24 @@ def scan(line: str) -> list[str]:
             continue
         token = match[1]
         position = match.end(1) - rule.period_again
-        tokens.append((rule.rewrite(token) if rule.rewrite else token).lower())
+        written = rule.rewrite(token) if rule.rewrite else token
+        if written:
+            tokens.append((_whole(written) if beyond else written).lower())
     return tokens
+
+
+@lru_cache(maxsize=4096)
+def _candidates(first: str, absent: frozenset[tuple[str, ...]]) -> tuple[Rule, ...]:
+    """Give the rules, in order, that a token beginning with this character may follow."""
+    return tuple(
+        rule for starts, rule in _STARTS if rule.needs not in absent and starts.match(first)
+    )
+
+
+def _halves(match: re.Match[str]) -> str:
+    number = ord(match[0]) - 0x10000
+    return chr(0xD800 + (number >> 10)) + chr(0xDC00 + (number & 0x3FF))
+
+
+def _whole(token: str) -> str:
+    return token.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

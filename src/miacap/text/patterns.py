@@ -24,6 +24,8 @@ def words(alternatives: str) -> str:
 
 BLANKS = r" \t\u00a0\u2000-\u200a\u3000"
 BLANK = f"[{BLANKS}]"
+BREAKS = rf"{BLANKS}\n\v\f\r\u0085\u2028\u2029"
+ANY_BLANK = f"[{BREAKS}]"
 
 # Apostrophes of clitics; the wider set also holds what people type for one.
 APOSTROPHES = r"'\u0092\u2019"
@@ -46,7 +48,13 @@ HYPHENATED = rf"{_ELISION}{PLAIN}+(?:{HYPHEN}{_ELISION}{PLAIN}+)*"
 _SIDE = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
 SLASHED = rf"{_SIDE}(?:\\?/{_SIDE}){{1,2}}"
 INITIALS = r"[A-Za-z](?:\.[A-Za-z])+"
+COMPOUND = rf"[A-Za-z0-9][A-Za-z0-9.,\u00ad]*(?:-(?:{INITIALS}\.|[A-Za-z0-9\u00ad]+))+"
 CAPITALS_JOINED = rf"[A-Z]+(?:(?:[+&]|&{any_case('amp')};)[A-Z]+)+"
+
+FILE = rf"{LETTER_OR_DIGIT}+(?:\.{LETTER_OR_DIGIT}+)*\." + words(
+    "bat|bmp|c|cgi|cpp|dll|docx?|exe|gif|gz|h|html?|jar|java|jpe?g|mov|mp3|pdf|php|pl|png|ppt|ps|py"
+    "|sql|tar|txt|wav|x|xml|zip"
+)
 
 NUMBER = rf"(?:{DIGIT}*(?:[.:,\u00ad\u066b\u066c]{DIGIT}+)+|{DIGIT}+)"
 SIGNED = rf"[-+]?{NUMBER}"
@@ -80,4 +88,4 @@ TAG = (
 )
 
 # What ends a sentence after an abbreviation: two blanks, or one and a capital or a tag.
-SENTENCE_END = rf"{BLANK}(?:{BLANK}|[{UPPER}]|{TAG})"
+SENTENCE_END = rf"{ANY_BLANK}(?:{ANY_BLANK}|[{UPPER}]|{TAG})"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 Rewrite = Callable[[str], str]
 
-_APOSTROPHES = re.compile(r"(?i:&apos;)|[`\u0091\u0092\u2018\u2019\u201b]")
+_APOSTROPHES = re.compile(r"(?i:&apos;)|[\u0092\u2019]")
 _QUOTES = str.maketrans(
     {
         **dict.fromkeys("\u0091\u2018\u201b\u2039", "`"),
@@ -30,7 +30,7 @@ def without_soft_hyphens(token: str) -> str:
 
 
 def plain_apostrophe(token: str) -> str:
-    """Write every kind of apostrophe as the ASCII one."""
+    """Write the kinds of apostrophe as the ASCII one (a wrong quote in its place stays)."""
     return _APOSTROPHES.sub("'", token)
 
 
@@ -42,6 +42,11 @@ def latex_quotes(token: str) -> str:
 def named_brackets(token: str) -> str:
     """Write round brackets inside a token by name."""
     return token.translate(_ROUND)
+
+
+def joined_blanks(token: str) -> str:
+    """Keep a token with blanks in one piece: U+00A0 for blanks."""
+    return token.replace(" ", "\u00a0")
 
 
 def one_token(token: str) -> str:

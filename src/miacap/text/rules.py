@@ -14,6 +14,7 @@ from miacap.text.characters import DIGITS, LETTERS, MARKS, SYMBOLS
 from miacap.text.rewrites import (
     Rewrite,
     fixed,
+    joined_blanks,
     latex_quotes,
     named_brackets,
     one_token,
@@ -26,6 +27,7 @@ ANY = r"\s\S"
 LETTER_START = rf"{LETTERS}{MARKS}\u00ad&"
 PLAIN_START = f"{LETTERS}{DIGITS}"
 QUOTES = r"`\u0091-\u0094\u2018-\u201f\u2039\u203a\u00ab\u00bb"
+NUMBER_START = rf"-+.:,\u00ad\u066b\u066c{DIGITS}"
 APOSTROPHE_START = rf"{p.APOSTROPHES}&"
 
 
@@ -37,14 +39,14 @@ class Rule(NamedTuple):
         starts: inside of a character class: the characters that a match can begin with.
         rewrite: how the token is written, None for as it stands.
         period_again: the token's last period is read once more as a token of its own.
-        needs: the rule is tried only in lines that hold this string.
+        needs: the rule is tried only in lines that hold one of these, in lower case.
     """
 
     pattern: re.Pattern[str]
     starts: str
     rewrite: Rewrite | None = None
     period_again: bool = False
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def _rule(
@@ -52,7 +54,7 @@ def _rule(
     pattern: str,
     rewrite: Rewrite | None = None,
     period_again: bool = False,
-    needs: str = "",
+    needs: tuple[str, ...] = (),
 ) -> Rule:
     return Rule(re.compile(pattern), starts, rewrite, period_again, needs)
 
@@ -62,9 +64,13 @@ def _any(pattern: str) -> str:
 
 
 _ENDING = rf"(?:{p.words(known.ENDING)}\.|{p.words('ph|ed')}\.[dD]\.)"
-_OPENER = rf"{p.BLANK}+(?=[A-Z]){p.words(known.OPENERS)}{p.BLANK}"
+_OPENER = rf"{p.ANY_BLANK}+(?:(?=[A-Z]){p.words(known.OPENERS)}|M[RrSs]\.){p.ANY_BLANK}"
+_TAG_AFTER = rf"{p.ANY_BLANK}+{p.TAG}{p.ANY_BLANK}"
 
 _WORDS = (
+    # Blanks compete with the other rules, as a few of these may begin with a rare blank.
+    _rule(p.BREAKS, f"({p.BLANK}+)", fixed("")),
+    _rule("&", f"(&{_any('nbsp')};)", fixed("")),
     # Words that are two: the first half with the second as context.
     _rule("cC", f"({_any('can')}){_any('not')}"),
     _rule("gGwW", f"({_any('gon|wan')}){_any('na')}"),
@@ -72,12 +78,16 @@ _WORDS = (
     _rule("lLgG", f"({_any('lem|gim')}){_any('me')}"),
     _rule("mM", f"({_any('more')})'[nN]"),
     _rule("'", f"('[tT]){_any('is|was')}"),
-    _rule("<", f"({p.TAG})", one_token, needs=">"),
+    _rule("<", f"({p.TAG})", joined_blanks, needs=(">",)),
     _rule("&", f"(&{_any('md|mdash|ndash')};)", fixed("--")),
     _rule("&", f"(&{_any('amp')};)", fixed("&")),
     _rule("&", f"(&(?:{_any('ht|tl|ur|lr|qc|ql|qr|odq|cdq')}|#[0-9]+);)"),
     # n't and the other clitics.
-    _rule("A-Za-z", rf"([A-Za-z]*[A-MO-Za-mo-z])[nN]{p.ANY_APOSTROPHE}[tT]"),
+    _rule(
+        r"A-Za-z\u00ad",
+        rf"([A-Za-z\u00ad]*[A-MO-Za-mo-z])[nN]{p.ANY_APOSTROPHE}[tT]",
+        without_soft_hyphens,
+    ),
     _rule("nN", rf"([nN]{p.ANY_APOSTROPHE}[tT])", plain_apostrophe),
     _rule(LETTER_START, f"({p.WORD}){p.CLITIC}", without_soft_hyphens),
     _rule(APOSTROPHE_START, f"({p.CLITIC})[^A-Za-z]", plain_apostrophe),
@@ -86,18 +96,21 @@ _WORDS = (
 )
 
 _ADDRESSES = (
-    _rule("hH", f"({p.FULL_URL})", needs="://"),
-    _rule("wW", f"({p.WWW})", needs="."),
-    _rule(ANY, f"({p.DOMAIN})", needs="."),
-    _rule("&<A-Za-z0-9", f"({p.EMAIL})", needs="@"),
+    _rule("hH", f"({p.FULL_URL})", needs=("://",)),
+    _rule("wW", f"({p.WWW})", needs=("www.",)),
+    _rule(ANY, f"({p.DOMAIN})", needs=(".com", ".net", ".org", ".edu")),
+    _rule("&<A-Za-z0-9", f"({p.EMAIL})", needs=("@",)),
     _rule("@", "(@[A-Za-z_][A-Za-z_0-9]*)"),
     _rule("#", f"(#{p.LETTER}+)"),
 )
 
 _NUMBERS = (
-    _rule(rf"-+.:,\u00ad\u066b\u066c{DIGITS}", f"({p.SIGNED}|{p.FRACTION}){p.CLITIC}", without_soft_hyphens),
+    *(
+        _rule(NUMBER_START, f"({number}){p.CLITIC}", without_soft_hyphens)
+        for number in (p.SIGNED, p.FRACTION)
+    ),
     _rule(DIGITS, f"({p.DATE})"),
-    _rule(rf"-+.:,\u00ad\u066b\u066c{DIGITS}", f"({p.SIGNED})", without_soft_hyphens),
+    _rule(NUMBER_START, f"({p.SIGNED})", without_soft_hyphens),
     _rule(ANY, f"({p.SUPERSCRIPT})"),
     _rule(DIGITS, f"({p.FRACTION})", one_token),
     _rule("\u00bc", "(\u00bc)", fixed("1/4")),
@@ -114,15 +127,19 @@ _ELIDED = (
     ),
     _rule("lLdDjJ", rf"([lLdDjJ]{p.APOSTROPHE})"),
     _rule("dDsSoO", rf"({_any('dunkin|somethin|ol')}{p.APOSTROPHE})"),
-    _rule("oOcCdDnNeE", rf"({_any('o')}{p.APOSTROPHE}{_any('clock')})"),
-    _rule("cC", rf"([cC]{p.APOSTROPHE}{_any('mon')}|{_any('cap')}{p.APOSTROPHE}[nN]|{_any('cont')}{p.APOSTROPHE}[dD]\.)"),
-    _rule("dD", rf"([dD]{p.APOSTROPHE}{_any('ye')})"),
+    _rule("oOcCdDnNeE", rf"({_any('o')}{p.ANY_APOSTROPHE}{_any('clock')})"),
+    _rule(
+        "cC",
+        rf"([cC]{p.APOSTROPHE}{_any('mon')}|{_any('cap')}{p.APOSTROPHE}[nN]|{_any('cont')}{p.APOSTROPHE}[dD]\.)",
+    ),
+    _rule("dD", rf"([dD]{p.ANY_APOSTROPHE}{_any('ye')})"),
     _rule("nNeE", rf"([nN]?[eE]{p.APOSTROPHE}{_any('er')})"),
     _rule("nN", rf"({_any('nat')}{p.APOSTROPHE}[lL])"),
-    _rule("A-HJ-XZn", rf"([A-HJ-XZn]{p.APOSTROPHE}[{LETTERS}]{{2,}})"),
-    _rule(LETTERS, rf"([{LETTERS}]+[aeiouyAEIOUY]{p.APOSTROPHE}[aeiouA-Z][{LETTERS}]*)"),
-    _rule("yY", rf"([yY]{p.APOSTROPHE})"),
-    _rule(APOSTROPHE_START, rf"({p.APOSTROPHE}[0-9][0-9])[^0-9a-zA-Z]"),
+    _rule("A-HJ-XZn", rf"([A-HJ-XZn]{p.ANY_APOSTROPHE}[{LETTERS}]{{2,}})"),
+    _rule(LETTERS, rf"([{LETTERS}]+[aeiouyAEIOUY]{p.ANY_APOSTROPHE}[aeiouA-Z][{LETTERS}]*)"),
+    _rule("oO", rf"([oO]{p.APOSTROPHE}[oO])"),
+    _rule("yY", rf"([yY]{p.APOSTROPHE})[{LETTERS}]"),
+    _rule(APOSTROPHE_START, rf"({p.APOSTROPHE}[0-9][0-9]){p.ANY_BLANK}"),
 )
 
 _ABBREVIATIONS = (
@@ -130,11 +147,14 @@ _ABBREVIATIONS = (
     _rule("A-Za-z", rf"({_ENDING})[\s\S][\s\S]"),
     _rule("A-Za-z", f"({_ENDING})", period_again=True),
     _rule("A-Za-z", rf"({p.words(known.TITLES)}\.)"),
-    _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.BLANK}*{p.DIGIT}"),
-    _rule("A-Za-z", rf"([A-Za-z])\.{_OPENER}"),
-    _rule("A-Za-z", rf"({p.INITIALS}\.){_OPENER}", period_again=True),
+    _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.BLANK}?{p.DIGIT}"),
+    _rule("A-Za-z", rf"([A-Za-z])\.(?:{_OPENER}|{_TAG_AFTER})"),
+    _rule("A-Za-z", rf"({p.INITIALS}\.)(?:{_OPENER}|{_TAG_AFTER})", period_again=True),
     _rule("A-Za-z", rf"({p.INITIALS}\.|[A-Za-z]\.)"),
-    _rule(LETTER_START, rf"({p.WORD}\.)[,;:\u3001]"),
+    *(
+        _rule(LETTER_START + DIGITS, rf"({word}\.)[,;:\u3001]", without_soft_hyphens)
+        for word in (p.WORD, p.HYPHENATED, p.COMPOUND, p.CAPITALS_JOINED)
+    ),
 )
 
 _SIGNS = (
@@ -142,6 +162,8 @@ _SIGNS = (
     _rule('"&', f'("|&{_any("quot")};)[A-Za-z0-9$]', fixed("``")),
     _rule('"&', f'("|&{_any("quot")};)', fixed("''")),
     _rule("'", r"(')[A-Za-z][^ \t\n\r\u00a0]", fixed("`")),
+    # Behind the opening quote: where it applies, 're at the very end is no clitic.
+    _rule(APOSTROPHE_START, f"({p.CLITIC})", plain_apostrophe),
     _rule(APOSTROPHE_START, f"({p.APOSTROPHE})", fixed("'")),
     _rule(rf"'{QUOTES}", f"(''|[{QUOTES}]{{1,2}})", latex_quotes),
     _rule("(", r"(\()", fixed("-lrb-")),
@@ -160,7 +182,7 @@ _SIGNS = (
     _rule(r"<>:;=", r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])[^a-zA-Z0-9]", named_brackets),
     _rule(
         r"\^x=~<>\-'(",
-        r"([\^x=~<>]\.[\^x=~<>]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)"
+        r"([\^x=~<>]\.\[\^x=~<>\]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)"
         r"|\([\^x=~<>']-[\^x=~<>'`]\))",
         named_brackets,
     ),
@@ -171,6 +193,7 @@ _SIGNS = (
     _rule("\u00a3", "(\u00a3)", fixed("#")),
     _rule("\u00a2", "(\u00a2)", fixed("cents")),
     _rule("#", "(#+)"),
+    _rule("@", "(@+)"),
     _rule("<>", "(<<|>>)"),
     _rule("_", "(__+)"),
 )
@@ -178,10 +201,15 @@ _SIGNS = (
 _COMPOUNDS = (
     _rule("cCfF.", rf"([cC]\+\+|[cCfF]#)"),
     _rule(PLAIN_START, f"({p.HYPHENATED})"),
-    _rule(PLAIN_START, rf"({p.SLASHED}|{p.INITIALS}\.?|{p.HYPHENATED}){p.CLITIC}"),
-    _rule("A-Za-z0-9", f"({p.SLASHED})", needs="/"),
+    _rule("aApP", f"({_any('anti|pro')}-)"),
+    _rule("A-Za-z0-9", f"({p.COMPOUND})", without_soft_hyphens, needs=("-",)),
+    *(
+        _rule(PLAIN_START, f"({word}){p.CLITIC}", without_soft_hyphens)
+        for word in (p.SLASHED, p.COMPOUND, rf"{p.INITIALS}\.?", r"[A-Za-z]\.", p.HYPHENATED)
+    ),
+    _rule("A-Za-z0-9", f"({p.SLASHED})", needs=("/",)),
     _rule("A-Z", f"({p.CAPITALS_JOINED})", plain_ampersand),
-    _rule(PLAIN_START, rf"([{PLAIN_START}]+(?:\.[{PLAIN_START}]+)*\.{p.words(known.FILES)})", needs="."),
+    _rule(LETTER_START + DIGITS, rf"({p.FILE})[{p.BREAKS}.,!?]", needs=(".",)),
 )
 
 _SINGLE = (
@@ -191,5 +219,12 @@ _SINGLE = (
 )
 
 RULES: tuple[Rule, ...] = (
-    *_WORDS, *_ADDRESSES, *_NUMBERS, *_ELIDED, *_ABBREVIATIONS, *_SIGNS, *_COMPOUNDS, *_SINGLE
+    *_WORDS,
+    *_ADDRESSES,
+    *_NUMBERS,
+    *_ELIDED,
+    *_ABBREVIATIONS,
+    *_SIGNS,
+    *_COMPOUNDS,
+    *_SINGLE,
 )

@@ -1,6 +1,13 @@
-"""Captions to tokens, as the official COCO evaluation cuts them."""
+"""Captions to tokens, as the official COCO evaluation cuts them.
 
-from collections.abc import Iterable
+The official program reads all captions of a call as one text, and some of its rules look over
+the end of a caption into the next one. ``tokenize`` reads each caption alone, so that neither the
+order nor the neighbours of captions matter; ``tokenize_all(..., neighbours=True)`` reads as the
+official program does.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
 
 from miacap.text.lexer import scan
 
@@ -9,21 +16,112 @@ from miacap.text.lexer import scan
 PUNCTUATION = frozenset(("''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"))
 
 # Whatever breaks a line inside a caption is a blank: one caption is one line.
-_BLANKS = str.maketrans(dict.fromkeys("\n\r\v\f\u2028\u2029", " "))
+_LINE_BREAKS = str.maketrans(dict.fromkeys("\n\r\v\f\u2028\u2029", " "))
+
+# How the caption after a sentence begins, more often than not.
+_ANOTHER_CAPTION = "\nA "
+_SENTENCE_WORDS = 6
+_PLAIN_WORD = re.compile(r"(?<![^ ])[A-Za-z]+,?(?![^ ])")
+
+# Pieces between blanks that may always give the same tokens. No rule looks back, and only after
+# a period or an apostrophe does one look over a blank; then what can stand behind is tried out.
+_SIMPLE = re.compile(r"[A-Za-z]+(?:[-/][A-Za-z]+)*(?:'[A-Za-z]{1,2})?[.,]?|,")
+_LOOKS_ON = re.compile("[.']")
+_BEHIND = ("", " a", " A ", "  a", _ANOTHER_CAPTION)
+_LONGEST_PIECE = 40
+_MOST_PIECES = 1 << 16
+
+_Tokens = tuple[str, ...]
+_pieces: dict[str, tuple[_Tokens, _Tokens]] = {"": ((), ())}
 
 
 def tokenize(caption: str, keep_punctuation: bool = False) -> list[str]:
     """Cut one caption into lower-case tokens; it is taken alone, whatever stands beside it.
 
-    Tokens never hold a blank (U+0020) but a phone number or a mixed fraction is one token that
-    holds U+00A0. Without ``keep_punctuation`` the tokens of ``PUNCTUATION`` are left out.
+    A caption of six plain words or more is read as one of many: as if another that begins with
+    "A" came after it. A shorter one is read as the whole input of the official program.
+
+    Args:
+        caption: any string; a line break in it counts as a blank.
+        keep_punctuation: False leaves out the tokens of ``PUNCTUATION``.
+
+    Returns:
+        Tokens without blanks (U+0020); a phone number or a mixed fraction is one token that
+        holds U+00A0. No string raises an error.
     """
-    tokens = scan(caption.translate(_BLANKS))
-    if keep_punctuation:
+    quick = _quickly(caption, keep_punctuation)
+    if quick is not None:
+        return quick
+    line = caption.translate(_LINE_BREAKS)
+    sentence = len(_PLAIN_WORD.findall(line)) >= _SENTENCE_WORDS
+    return _carefully(line, _ANOTHER_CAPTION if sentence else "", keep_punctuation)
+
+
+def tokenize_all(
+    captions: Iterable[str], keep_punctuation: bool = False, neighbours: bool = False
+) -> list[list[str]]:
+    """Cut many captions; the list has their order.
+
+    Args:
+        captions: any strings.
+        keep_punctuation: as in ``tokenize``.
+        neighbours: False takes each caption alone. True reads them as one call of the official
+            program does, so that the start of a caption can change the end of the one before it.
+    """
+    if not neighbours:
+        return [tokenize(caption, keep_punctuation) for caption in captions]
+    lines = [caption.translate(_LINE_BREAKS) for caption in captions]
+    found = []
+    for index, line in enumerate(lines):
+        quick = _quickly(line, keep_punctuation)
+        if quick is None:
+            quick = _carefully(line, _what_follows(lines, index), keep_punctuation)
+        found.append(quick)
+    return found
+
+
+def _quickly(caption: str, keep_punctuation: bool) -> list[str] | None:
+    """Put a caption together from known pieces; None where a piece may depend on the others."""
+    which = 0 if keep_punctuation else 1
+    tokens: list[str] = []
+    known = _pieces.get
+    for piece in caption.split(" "):
+        both = known(piece) or _learn(piece)
+        if both is None:
+            return None
+        tokens += both[which]
+    return tokens
+
+
+def _learn(piece: str) -> tuple[_Tokens, _Tokens] | None:
+    if len(piece) > _LONGEST_PIECE or not _SIMPLE.fullmatch(piece):
+        return None
+    behinds = _BEHIND if _LOOKS_ON.search(piece) else ("",)
+    results = {tuple(scan(piece, behind)) for behind in behinds}
+    if len(results) > 1:
+        return None
+    tokens = results.pop()
+    both = tokens, tuple(token for token in tokens if token not in PUNCTUATION)
+    if len(_pieces) < _MOST_PIECES:
+        _pieces[piece] = both
+    return both
+
+
+def _carefully(line: str, following: str, keep_punctuation: bool) -> list[str]:
+    tokens = scan(line, following)
+    if keep_punctuation or not tokens:
         return tokens
-    return [token for token in tokens if token not in PUNCTUATION]
+    # The official wrapper strips the line at its right end: rare blanks can end an address.
+    tokens[-1] = tokens[-1].rstrip()
+    return [token for token in tokens if token and token not in PUNCTUATION]
 
 
-def tokenize_all(captions: Iterable[str], keep_punctuation: bool = False) -> list[list[str]]:
-    """Cut many captions, each alone; the list has their order."""
-    return [tokenize(caption, keep_punctuation) for caption in captions]
+def _what_follows(lines: Sequence[str], index: int) -> str:
+    """Give as much of the text after a line as a rule can look at: two lines that are not blank."""
+    following, written = "", 0
+    for line in lines[index + 1 :]:
+        following += f"\n{line}"
+        written += not line.isspace() and line != ""
+        if written == 2:
+            break
+    return following
