@@ -171,8 +171,9 @@ def picture_input(inputs: int, width: int) -> nn.Linear:
     return linear
 
 
-def over_words(
-    constant: Float[Tensor, "B D"], words: Float[Tensor, "B *L D"]
-) -> Float[Tensor, "B *L D"]:
-    """View a picture's constant so that it can be added to each of its words' vectors."""
+def over_words(constant: Float[Tensor, "B D"], words: Tensor) -> Float[Tensor, "B *ones D"]:
+    """View a picture's constant so that it can be added to each of its words' vectors.
+
+    ``words`` is B x any axes x D; the constant gets an axis of 1 for each of these.
+    """
     return constant.view(constant.shape[0], *(1,) * (words.ndim - 2), constant.shape[1])

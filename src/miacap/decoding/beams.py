@@ -1,4 +1,4 @@
-"""Beam search, batched over pictures, with n-best lists (models.md 6).
+"""Beam search, batched over pictures, with n-best lists [search:beam].
 
 At each step the K best continuations are found over all live hypotheses of a picture. Those
 among them that are EOS leave the beam with their score; the live beam is refilled to K from
