@@ -89,11 +89,17 @@ class Lexicon:
 @functools.lru_cache(maxsize=1 << 18)
 def _stem_hash(word: str) -> int:
     with _STEMMING:
-        return java_hash(_stemmer()(word))
+        return java_hash(stemmer()(word))
 
 
 @functools.cache
-def _stemmer() -> Callable[[str], str]:
+def stemmer() -> Callable[[str], str]:
+    """Give the Snowball stemmer for English; one word at a time.
+
+    Raises:
+        MissingExtra: snowballstemmer is not installed.
+        MiacapError: its version has other stems.
+    """
     try:
         # By its own name: the package's front door takes another stemmer where one is installed.
         from snowballstemmer.english_stemmer import EnglishStemmer

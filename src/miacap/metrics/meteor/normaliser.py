@@ -26,7 +26,7 @@ _LETTERS = (
 _SPACE = r" \t\n\x0b\f\r"
 _ONLY_PLAIN = re.compile(r"[a-z0-9 ]*").fullmatch
 _LETTER = re.compile(f"[{_LETTERS}]").search
-_WORDS = re.compile(f"[^{_SPACE}]+").findall
+_WORDS = re.compile(r"[^ \t\n\f\r]+").findall  # a vertical tab does not part words
 _BLANKS = re.compile("[ \u00a0\u2000-\u200a\u202f\u205f\u3000]+").sub
 _BELOW_BLANK = "".join(map(chr, range(33)))  # what the last trim takes off: U+0000 .. U+0020
 
@@ -59,7 +59,7 @@ def normalise(line: str) -> list[str]:
         line: one caption; white space of any kind inside it is a blank.
 
     Returns:
-        Lower-case words without ASCII white space in them.
+        Lower-case words without blanks in them.
 
     Raises:
         MissingExtra: the line holds a period and pycocoevalcap, which has the list of

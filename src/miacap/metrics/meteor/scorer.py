@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from miacap.metrics.meteor import search
-from miacap.metrics.meteor.lexicon import Lexicon, function_words
+from miacap.metrics.meteor.lexicon import Lexicon, function_words, stemmer
 from miacap.metrics.meteor.matches import CandidateMatches, Phrases
 from miacap.metrics.meteor.normaliser import normalise
 from miacap.metrics.meteor.paraphrases import Paraphrases
@@ -61,10 +61,10 @@ class Meteor:
     paraphrase, and scores precision, recall and order: see `statistics` for the formula, `search`
     for the alignment, `normaliser` for what a word is.
 
-    Example, by hand: "a dog runs" against "a dog is running" matches a, dog and, by stem, runs:
-    two chunks, since "is" lies between. With function words a and is, and stems at 0.6:
-    P = (.75 (1 + .6) + .25) / (.75 2 + .25) = 1.45 / 1.75, R = 1.45 / (.75 2 + .25 2) = 1.45 / 2,
-    Fmean = 1 / (.15 / P + .85 / R), frag = 2 / 3, score = Fmean (1 - .6 (2/3)^.2).
+    Example, by hand: "a red dog" against "a dog" matches a, a function word, and dog, in two chunks
+    since "red" lies between. P = (.75 + .25) / (.75 2 + .25) = 1 / 1.75, R = 1, Fmean =
+    1 / (.15 1.75 + .85) = .8989, frag = 2 / 2, score = Fmean (1 - .6) = .3596. Against "a dogs" only
+    a matches: a stem that stands in no chunk with others is worth nothing to the search.
 
     Differs from what people expect: other programs called METEOR (nltk's, for one) have other
     parameters and no paraphrases, and their values differ by .1 and more; the corpus value is not
@@ -81,6 +81,7 @@ class Meteor:
     """
 
     def __init__(self, quiet: bool = False) -> None:
+        stemmer()  # what is missing shall be said before the index is built
         self._paraphrases = Paraphrases.load(quiet)
         self._function_words = function_words()
 
