@@ -57,6 +57,10 @@ class Fed:
     visual: Slot | None
     textual: Slot | None
     trace: tuple[StepTrace, ...] = ()
+    projected: Slot | None = None
+    """I_0, whatever the source, where regions are read at all."""
+    first_kind: int = 0
+    """Rows of the first kind, where two kinds stand side by side in one slot."""
 
     @property
     def regions(self) -> Slot:
@@ -131,7 +135,8 @@ class Feed(nn.Module):
                 are not as wide as the captioner was built for.
             ValueError: unequal rows where the refiner was built for equal ones.
         """
-        regions = self._regions(pictures) if self.uses_regions else None
+        projected = self._regions(pictures) if self.uses_regions else None
+        regions = projected
         concepts = self._concepts(pictures, table) if self.uses_concepts else None
         if self.source == "normed":
             assert regions is not None
@@ -140,8 +145,10 @@ class Feed(nn.Module):
         if self.source in _REFINED:
             assert regions is not None and concepts is not None
             regions, concepts, steps = self._refined(regions, concepts, trace)
+        first_kind = 0
         if self.source in ("both", "concatenated") and len(self.reads) == 1:
             assert regions is not None and concepts is not None
+            first_kind = regions.rows.shape[1]
             regions = Slot(
                 torch.cat([regions.rows, concepts.rows], dim=1),
                 torch.cat([regions.mask, concepts.mask], dim=1),
@@ -150,6 +157,8 @@ class Feed(nn.Module):
             visual=regions if "regions" in self.reads else None,
             textual=concepts if "concepts" in self.reads else None,
             trace=steps,
+            projected=projected,
+            first_kind=first_kind,
         )
 
     def _regions(self, pictures: Pictures) -> Slot:

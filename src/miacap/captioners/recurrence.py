@@ -20,7 +20,14 @@ from torch.autograd.function import once_differentiable
 
 from miacap.captioners.records import StateRecord
 
-__all__ = ["LstmState", "Recurrence", "over_words", "picture_input", "word_table"]
+__all__ = [
+    "LstmState",
+    "Recurrence",
+    "lstm_cell",
+    "over_words",
+    "picture_input",
+    "word_table",
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Recurrence(nn.Module):
 
         For captioners that read the picture once, before BOS (Saxe et al. 2014).
         """
-        for weight in self.hidden.data.split(self.width):
+        for weight in self.hidden.data.chunk(4):
             nn.init.orthogonal_(weight)
 
     def drive(self, x: Float[Tensor, "*L E"], part: int = 0) -> Float[Tensor, "*L G"]:
@@ -74,9 +81,7 @@ class Recurrence(nn.Module):
     def step(self, drive: Float[Tensor, "B K G"], state: LstmState) -> LstmState:
         """Read one input a hypothesis; ``drive`` is the sum over all parts."""
         gates = drive + nn.functional.linear(state.hidden, self.hidden)
-        i, f, o = gates[..., : 3 * self.width].sigmoid().chunk(3, dim=-1)
-        cell = f * state.cell + i * gates[..., 3 * self.width :].tanh()
-        return LstmState(o * cell.tanh(), cell)
+        return lstm_cell(gates, state)
 
     def run(
         self, drive: Float[Tensor, "B C T G"], state: LstmState
@@ -88,6 +93,16 @@ class Recurrence(nn.Module):
             drive.flatten(0, 1), self.hidden, wide.hidden.flatten(0, 1), wide.cell.flatten(0, 1)
         )
         return hidden.view(*shape, *hidden.shape[1:]), cells.view(*shape, *cells.shape[1:])
+
+
+def lstm_cell(gates: Float[Tensor, "B K G"], state: LstmState) -> LstmState:
+    """[eq:lstm-cell] and [eq:lstm-hidden], from W x + U h + b."""
+    width = state.cell.shape[-1]
+    # Half-precision gates (autocast) still add up in the cell's own precision.
+    gates = gates.to(state.cell.dtype)
+    i, f, o = gates[..., : 3 * width].sigmoid().chunk(3, dim=-1)
+    cell = f * state.cell + i * gates[..., 3 * width :].tanh()
+    return LstmState(o * cell.tanh(), cell)
 
 
 class _Run(torch.autograd.Function):

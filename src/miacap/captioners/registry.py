@@ -19,6 +19,16 @@ __all__ = ["build", "names", "register", "sources"]
 _OURS = {
     "nic": "nic:Nic",
     "spatial-attention": "spatial:Spatial",
+    "adaptive": "adaptive:Adaptive",
+    "up-down": "up_down:UpDown",
+    "att-cnn-lstm": "att_cnn:AttCnn",
+    "att-fcn": "att_fcn:AttFcn",
+    "lstm-a2": "lstm_a:LstmA",
+    "lstm-a3": "lstm_a:LstmA",
+    "lstm-a4": "lstm_a:LstmA",
+    "lstm-a5": "lstm_a:LstmA",
+    "concept-attention": "concept_attention:ConceptAttention",
+    "transformer": "transformer:Transformer",
 }
 _GROUP = "miacap.captioners"
 _registered: "dict[str, Factory]" = {}

@@ -42,6 +42,13 @@ class Additive(nn.Module):
         scores: Tensor = self.score(mixed).squeeze(-1)
         return scores
 
+    def own_score(
+        self, query: Float[Tensor, "B Q H"], keys: Float[Tensor, "B Q S"]
+    ) -> Float[Tensor, "B Q"]:
+        """z of one row that each query has for itself: a sentinel."""
+        score: Tensor = self.score(torch.tanh(keys + self.query(query))).squeeze(-1)
+        return score
+
     def weigh(
         self,
         query: Float[Tensor, "B Q H"],

@@ -5,7 +5,7 @@ from typing import Literal
 
 from miacap.errors import SettingsError, nearest
 
-__all__ = ["FedSizes", "Sizes", "check_source"]
+__all__ = ["FedSizes", "Sizes", "check_same_width", "check_source"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,14 @@ def _share(**shares: float) -> None:
     for name, share in shares.items():
         if not 0.0 <= share < 1.0:
             raise ValueError(f"{name} is from 0 to below 1, not {share}.")
+
+
+def check_same_width(sizes: FedSizes, why: str) -> None:
+    """Refuse word vectors of another width than rows; raises ValueError."""
+    if sizes.embedding_width != sizes.width:
+        raise ValueError(
+            f"{sizes.name} {why}: word_width is {sizes.width}, as width, not {sizes.word_width}."
+        )
 
 
 def check_source(name: str, source: str, sources: tuple[str, ...]) -> None:
