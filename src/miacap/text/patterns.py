@@ -48,10 +48,10 @@ HYPHENATED = rf"{_ELISION}{PLAIN}+(?:{HYPHEN}{_ELISION}{PLAIN}+)*"
 _SIDE = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
 SLASHED = rf"{_SIDE}(?:\\?/{_SIDE}){{1,2}}"
 INITIALS = r"[A-Za-z](?:\.[A-Za-z])+"
-COMPOUND = rf"[A-Za-z0-9][A-Za-z0-9.,\u00ad]*(?:-(?:{INITIALS}\.|[A-Za-z0-9\u00ad]+))+"
+COMPOUND = rf"[A-Za-z0-9][A-Za-z0-9.,\u00ad]{{0,255}}(?:-(?:{INITIALS}\.|[A-Za-z0-9\u00ad]+))+"
 CAPITALS_JOINED = rf"[A-Z]+(?:(?:[+&]|&{any_case('amp')};)[A-Z]+)+"
 
-FILE = rf"{LETTER_OR_DIGIT}+(?:\.{LETTER_OR_DIGIT}+)*\." + words(
+FILE = rf"{LETTER_OR_DIGIT}+(?:\.{LETTER_OR_DIGIT}+){{0,63}}\." + words(
     "bat|bmp|c|cgi|cpp|dll|docx?|exe|gif|gz|h|html?|jar|java|jpe?g|mov|mp3|pdf|php|pl|png|ppt|ps|py"
     "|sql|tar|txt|wav|x|xml|zip"
 )
@@ -73,19 +73,20 @@ _URL_END = r"[^ \t\n\f\r\"<>|.!?(){},\-]"
 _PATH = rf"(?:/{_URL_BODY}+{_URL_END})?"
 FULL_URL = rf"{any_case('https?')}://[^ \t\n\f\r\"<>|(){{}}]+{_URL_END}"
 WWW = rf"{any_case('www')}\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]+\.)+[a-zA-Z]{{2,4}}{_PATH}"
+# Lengths are bounded, far beyond real addresses, so that no text takes more than linear time.
 # The official class holds the range from comma to underscore, hence neither digits nor capitals.
-DOMAIN = rf"(?:[^ \t\n\f\r\"`'<>|.!?(){{}},-_$]+\.)+{any_case('com|net|org|edu')}{_PATH}"
+_LABEL = r"[^ \t\n\f\r\"`'<>|.!?(){},-_$]{1,255}"
+DOMAIN = rf"(?:{_LABEL}\.){{1,63}}{any_case('com|net|org|edu')}{_PATH}"
 _MAIL = r" \t\n\f\r\"<>|(){}\u00a0"
 EMAIL = (
-    rf"(?:&{any_case('lt')};|<)?[a-zA-Z0-9][^{_MAIL}]*@(?:[^{_MAIL}.]+\.)*[^{_MAIL}.]+"
-    rf"(?:&{any_case('gt')};|>)?"
+    rf"(?:&{any_case('lt')};|<)?[a-zA-Z0-9][^{_MAIL}]{{0,255}}@"
+    rf"(?:[^{_MAIL}.]{{1,255}}\.){{0,63}}[^{_MAIL}.]+(?:&{any_case('gt')};|>)?"
 )
 
 _NAME = r"[A-Za-z][A-Za-z0-9_:.-]*"
 _VALUE = r"(?:'[^'\r\n]*'|\"[^\"\r\n]*\")"
-TAG = (
-    rf"<(?:[!?][A-Za-z-][^>\r\n]*|/{_NAME}|{_NAME}(?: +(?:{_NAME} *= *{_VALUE}|{_NAME}))* *?/?) *>"
-)
+_ATTRIBUTES = rf"(?: +(?:{_NAME} *= *{_VALUE}|{_NAME}))* *(?:/ *)?"
+TAG = rf"<(?:[!?][A-Za-z-][^>\r\n]*|/{_NAME} *|{_NAME}{_ATTRIBUTES})>"
 
 # What ends a sentence after an abbreviation: two blanks, or one and a capital or a tag.
 SENTENCE_END = rf"{ANY_BLANK}(?:{ANY_BLANK}|[{UPPER}]|{TAG})"

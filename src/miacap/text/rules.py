@@ -85,7 +85,7 @@ _WORDS = (
     # n't and the other clitics.
     _rule(
         r"A-Za-z\u00ad",
-        rf"([A-Za-z\u00ad]*[A-MO-Za-mo-z])[nN]{p.ANY_APOSTROPHE}[tT]",
+        rf"([A-Za-z\u00ad]*[A-MO-Za-mo-z]\u00ad*)[nN]{p.ANY_APOSTROPHE}[tT]",
         without_soft_hyphens,
     ),
     _rule("nN", rf"([nN]{p.ANY_APOSTROPHE}[tT])", plain_apostrophe),
@@ -137,7 +137,7 @@ _ELIDED = (
     _rule("nN", rf"({_any('nat')}{p.APOSTROPHE}[lL])"),
     _rule("A-HJ-XZn", rf"([A-HJ-XZn]{p.ANY_APOSTROPHE}[{LETTERS}]{{2,}})"),
     _rule(LETTERS, rf"([{LETTERS}]+[aeiouyAEIOUY]{p.ANY_APOSTROPHE}[aeiouA-Z][{LETTERS}]*)"),
-    _rule("oO", rf"([oO]{p.APOSTROPHE}[oO])"),
+    _rule("oO", rf"([oO]{p.ANY_APOSTROPHE}[oO])"),
     _rule("yY", rf"([yY]{p.APOSTROPHE})[{LETTERS}]"),
     _rule(APOSTROPHE_START, rf"({p.APOSTROPHE}[0-9][0-9]){p.ANY_BLANK}"),
 )
@@ -147,7 +147,7 @@ _ABBREVIATIONS = (
     _rule("A-Za-z", rf"({_ENDING})[\s\S][\s\S]"),
     _rule("A-Za-z", f"({_ENDING})", period_again=True),
     _rule("A-Za-z", rf"({p.words(known.TITLES)}\.)"),
-    _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.BLANK}?{p.DIGIT}"),
+    _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.ANY_BLANK}?{p.DIGIT}"),
     _rule("A-Za-z", rf"([A-Za-z])\.(?:{_OPENER}|{_TAG_AFTER})"),
     _rule("A-Za-z", rf"({p.INITIALS}\.)(?:{_OPENER}|{_TAG_AFTER})", period_again=True),
     _rule("A-Za-z", rf"({p.INITIALS}\.|[A-Za-z]\.)"),

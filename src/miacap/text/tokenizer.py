@@ -27,7 +27,7 @@ _PLAIN_WORD = re.compile(r"(?<![^ ])[A-Za-z]+,?(?![^ ])")
 # a period or an apostrophe does one look over a blank; then what can stand behind is tried out.
 _SIMPLE = re.compile(r"[A-Za-z]+(?:[-/][A-Za-z]+)*(?:'[A-Za-z]{1,2})?[.,]?|,")
 _LOOKS_ON = re.compile("[.']")
-_BEHIND = ("", " a", " A ", "  a", _ANOTHER_CAPTION)
+_BEHIND = ("", " a", " A ", "  a", _ANOTHER_CAPTION, "\n5")
 _LONGEST_PIECE = 40
 _MOST_PIECES = 1 << 16
 

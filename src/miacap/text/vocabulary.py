@@ -128,7 +128,8 @@ class Vocabulary:
 def _check(word: object, index: int) -> None:
     if not isinstance(word, str):
         raise DataError(
-            f"Word {index} of the vocabulary is {word!r}, a {type(word).__name__}; words are strings."
+            f"Word {index} of the vocabulary is {word!r}, a {type(word).__name__}; "
+            "words are strings."
         )
     if not word or any(blank in word for blank in " \n\r\t"):
         raise DataError(
