@@ -28,7 +28,7 @@ from miacap.errors import DataError
 Arrays = dict[str, NDArray[Any]]
 Numbers = NDArray[np.int32] | NDArray[np.int64]
 
-_CHUNK = 1 << 23
+_CHUNK = 1 << 22
 
 
 def node_keys(parents: Numbers, words: Numbers) -> NDArray[np.uint64]:
