@@ -63,8 +63,8 @@ class Meteor:
 
     Example, by hand: "a red dog" against "a dog" matches a, a function word, and dog, in two chunks
     since "red" lies between. P = (.75 + .25) / (.75 2 + .25) = 1 / 1.75, R = 1, Fmean =
-    1 / (.15 1.75 + .85) = .8989, frag = 2 / 2, score = Fmean (1 - .6) = .3596. Against "a dogs" only
-    a matches: a stem that stands in no chunk with others is worth nothing to the search.
+    1 / (.15 1.75 + .85) = .8989, frag = 2 / 2, score = Fmean (1 - .6) = .3596. Against "a dogs"
+    only a matches: a stem in no chunk with others is worth nothing to the search.
 
     Differs from what people expect: other programs called METEOR (nltk's, for one) have other
     parameters and no paraphrases, and their values differ by .1 and more; the corpus value is not
