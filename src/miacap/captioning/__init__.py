@@ -4,6 +4,7 @@ Holds the captioner's training tasks, its evaluation on a split with two control
 nothing, and the pipeline from photo to caption. May import every room below it.
 """
 
+from miacap.captioning.ensembles import Ensemble, join
 from miacap.captioning.evaluation import Evaluation, evaluate
 from miacap.captioning.pipeline import Pipeline, load
 from miacap.captioning.preparing import ConceptFolder
@@ -12,11 +13,13 @@ from miacap.captioning.training import best_scores, train
 
 __all__ = [
     "ConceptFolder",
+    "Ensemble",
     "Evaluation",
     "Pipeline",
     "Row",
     "best_scores",
     "evaluate",
+    "join",
     "load",
     "train",
 ]

@@ -55,18 +55,20 @@ def evaluate(
     metrics: Sequence[str] = DEFAULT_METRICS,
     beam: int | None = None,
     controls: bool = True,
+    concepts_of: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> Evaluation:
     """Caption every picture of a split and, where it has references, score the captions.
 
     Args:
-        run: a trained run.
+        run: a trained run, or several joined (`captioning.join`).
         dataset: gives the split, and the training captions for the constant control.
         split: its name; pictures without captions are captioned and not scored.
         regions: their features, prepared as the run's were.
         metrics: names that `miacap.metrics.score` knows.
         beam: hypotheses of the search; the run's own unless told.
         controls: compare with a constant caption and with shuffled captions.
+        concepts_of: whose concepts a picture gets where not its own; for controls.
         quiet: show no progress.
 
     Raises:
@@ -79,7 +81,7 @@ def evaluate(
     rows: list[Row] = []
     start = time.monotonic()
     with Progress(f"captioning {split}", len(names), "photos", quiet) as progress:
-        batches = pictures_of(run, regions, names)
+        batches = pictures_of(run, regions, names, concepts_of)
         settings = run.settings
         width = beam or settings.beam
         for row in search(
@@ -121,8 +123,16 @@ def check_features(run: Run, regions: FeatureStore) -> None:
     require_same(wanted, regions.manifest.preprocessing, str(run.folder), str(regions.folder))
 
 
-def pictures_of(run: Run, regions: FeatureStore, names: Sequence[str]) -> Iterable[Pictures]:
-    """Batches of stored regions, with concepts of the run's own extractor, in this order."""
+def pictures_of(
+    run: Run,
+    regions: FeatureStore,
+    names: Sequence[str],
+    concepts_of: Mapping[str, str] | None = None,
+) -> Iterable[Pictures]:
+    """Batches of stored regions, with concepts of the run's own extractor, in this order.
+
+    ``concepts_of`` says whose concepts a picture gets where not its own.
+    """
     extractor = run.extractor
     words = None if extractor is None else run.concept_words(extractor.words)
     for start in range(0, len(names), _PICTURES_PER_SEARCH):
@@ -130,7 +140,10 @@ def pictures_of(run: Run, regions: FeatureStore, names: Sequence[str]) -> Iterab
         matrices = regions.rows_of(some)
         scores = None
         if extractor is not None:
-            scores = list(concept_scores(extractor, matrices))
+            seen = matrices
+            if concepts_of is not None:
+                seen = regions.rows_of([concepts_of.get(name, name) for name in some])
+            scores = list(concept_scores(extractor, seen))
         yield collate(
             some,
             matrices,

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from miacap import runs
+from miacap.captioning.ensembles import join
 from miacap.captioning.searching import Row, find, sentence
 from miacap.concepts import Extractor
 from miacap.concepts import extract as concept_scores
@@ -27,20 +28,21 @@ from miacap.visual import Grid, decode, grid_for
 Photo = str | os.PathLike[str] | bytes | Image.Image
 """A path, the bytes of an image file, or a Pillow image."""
 
+Runs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""A run folder, or several that form an ensemble."""
+
 
 class Pipeline:
-    """Caption photos with a trained run.
+    """Caption photos with a trained run, or with several as an ensemble.
 
     Args:
-        run: a run folder.
+        run: a run folder, or several whose word probabilities are averaged.
         beam: hypotheses of the search; the run's own unless told.
         batch_size: photos that go through the network together.
     """
 
-    def __init__(
-        self, run: str | os.PathLike[str], *, beam: int | None = None, batch_size: int = 16
-    ) -> None:
-        self.folder = Path(run)
+    def __init__(self, run: Runs, *, beam: int | None = None, batch_size: int = 16) -> None:
+        self.folders = _folders(run)
         self.beam = beam
         self.batch_size = batch_size
         self._parts: _Parts | None = None
@@ -84,7 +86,7 @@ class Pipeline:
 
     def _rows(self, batch: Sequence[tuple[str, Photo]]) -> Iterator[Row]:
         if self._parts is None:
-            self._parts = _Parts(runs.load(self.folder), self.beam)
+            self._parts = _Parts(_load(self.folders), self.beam)
         images: dict[int, Image.Image] = {}
         errors: dict[int, str] = {}
         for place, (name, photo) in enumerate(batch):
@@ -140,13 +142,26 @@ class _Parts:
         )
 
 
-def load(run: str | os.PathLike[str], **options: Any) -> Pipeline:
+def load(run: Runs, **options: Any) -> Pipeline:
     """Load a run folder for captioning: ``load("runs/mine").caption("photo.jpg")``.
 
-    Raises RunError at once where the folder is no run or lacks something.
+    Several folders, ``load(["runs/a", "runs/b"])``, caption as an ensemble.
+
+    Raises RunError at once where a folder is no run or lacks something, or where several do
+    not agree in vocabulary, preprocessing and concepts.
     """
-    runs.load(run if isinstance(run, str) else Path(run))
-    return Pipeline(run, **options)
+    pipeline = Pipeline(run, **options)
+    _load(pipeline.folders)
+    return pipeline
+
+
+def _folders(run: Runs) -> tuple[Path, ...]:
+    return (Path(run),) if isinstance(run, str | os.PathLike) else tuple(Path(r) for r in run)
+
+
+def _load(folders: Sequence[Path]) -> Run:
+    found = [runs.load(folder) for folder in folders]
+    return found[0] if len(found) == 1 else join(found)
 
 
 def _image(name: str, photo: Photo) -> Image.Image:

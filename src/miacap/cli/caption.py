@@ -22,7 +22,10 @@ class Form(StrEnum):
 
 def caption(
     photo: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.")],
-    run: Annotated[Path, typer.Option("--run", help="A trained run folder.")],
+    run: Annotated[
+        list[Path],
+        typer.Option("--run", help="A trained run folder; several are averaged word by word."),
+    ],
     form: Annotated[Form, typer.Option("--format", help="text for people, jsonl for programs.")] = (
         Form.text
     ),
@@ -30,12 +33,14 @@ def caption(
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     quiet: Quiet = False,
 ) -> None:
-    """Caption photos with a trained run.
+    """Caption photos with a trained run, or with several as an ensemble.
 
     jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each
     photo, in the order given. Exit code 1 if nothing was captioned.
 
     Example: miacap caption photo.jpg --run runs/combined
+
+    An ensemble: miacap caption photo.jpg --run runs/a --run runs/b
     """
     from miacap import captioning
     from miacap.progress import Progress

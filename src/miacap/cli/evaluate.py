@@ -22,16 +22,24 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the scores here, signature included.")
     ] = None,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="RUN", help="Average RUN's word probabilities with this run's too."
+        ),
+    ] = None,
     beam: Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.")] = None,
     photos: Photos = None,
     quiet: Quiet = False,
 ) -> None:
-    """Caption a split with RUN and score it where it has captions.
+    """Caption a split with RUN (or with an ensemble) and score it where it has captions.
 
     Beside the scores stands whether the run beats a constant caption and its own
     captions shuffled over the pictures. A split without captions is only captioned.
 
     Example: miacap evaluate runs/combined flickr8k --features features --split dev
+
+    An ensemble: miacap evaluate runs/a flickr8k --with runs/b --features features
     """
     from miacap import captioning, runs
     from miacap.captioning.evaluation import write_rows
@@ -39,7 +47,9 @@ def evaluate(
 
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
-    result = captioning.evaluate(runs.load(run), dataset, split, store, beam=beam, quiet=quiet)
+    found = [runs.load(folder) for folder in (run, *(others or []))]
+    joined = captioning.join(found) if others else found[0]
+    result = captioning.evaluate(joined, dataset, split, store, beam=beam, quiet=quiet)
     if output is not None:
         write_rows(output, result.rows)
     _print(result, split)
