@@ -68,6 +68,10 @@ A1 A5-A9 AC AE-B4 B6-B9 BF D7 F7 37E 387 589 5BE 5C0 5C3 5C6 5F3-5F4 600-603 606
 """
 
 _LONGEST_CASED_RANGE = 1000
+# Cherokee, which got its lower case after the official program was made.
+_CASED_LATER = range(0x13A0, 0x13F6)
+# Roman numerals and circled letters, which are no letters otherwise.
+_MORE_CAPITALS = "2160-216F 24B6-24CF"
 
 
 def _ranges(table: str) -> list[tuple[int, int]]:
@@ -80,10 +84,16 @@ def _class_body(table: str) -> str:
     return "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in _ranges(table))
 
 
-def _upper_case(table: str) -> str:
-    # Ranges this long are ideographs and syllables, which have no case.
-    ranges = [pair for pair in _ranges(table) if pair[1] - pair[0] < _LONGEST_CASED_RANGE]
-    numbers = (number for first, last in ranges for number in range(first, last + 1))
+def _upper_case(*tables: str) -> str:
+    ranges = [pair for table in tables for pair in _ranges(table)]
+    numbers = (
+        number
+        for first, last in ranges
+        # Ranges this long are ideographs and syllables, which have no case.
+        if last - first < _LONGEST_CASED_RANGE
+        for number in range(first, last + 1)
+        if number not in _CASED_LATER
+    )
     return "".join(f"\\u{number:04x}" for number in numbers if chr(number).isupper())
 
 
@@ -91,4 +101,4 @@ LETTERS = _class_body(_LETTERS)
 DIGITS = _class_body(_DIGITS)
 MARKS = _class_body(_MARKS)
 SYMBOLS = _class_body(_SYMBOLS)
-UPPER = _upper_case(_LETTERS)
+UPPER = _upper_case(_LETTERS, _SYMBOLS, _MORE_CAPITALS)

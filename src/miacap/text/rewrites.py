@@ -31,7 +31,7 @@ def without_soft_hyphens(token: str) -> str:
 
 def plain_apostrophe(token: str) -> str:
     """Write the kinds of apostrophe as the ASCII one (a wrong quote in its place stays)."""
-    return _APOSTROPHES.sub("'", token)
+    return _APOSTROPHES.sub("'", token).translate(_QUOTES)
 
 
 def latex_quotes(token: str) -> str:

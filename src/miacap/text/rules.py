@@ -106,8 +106,8 @@ _ADDRESSES = (
 
 _NUMBERS = (
     *(
-        _rule(NUMBER_START, f"({number}){p.CLITIC}", without_soft_hyphens)
-        for number in (p.SIGNED, p.FRACTION)
+        _rule(NUMBER_START, f"({number}){p.CLITIC}", rewrite)
+        for number, rewrite in ((p.SIGNED, without_soft_hyphens), (p.FRACTION, one_token))
     ),
     _rule(DIGITS, f"({p.DATE})"),
     _rule(NUMBER_START, f"({p.SIGNED})", without_soft_hyphens),
@@ -199,13 +199,13 @@ _SIGNS = (
 )
 
 _COMPOUNDS = (
-    _rule("cCfF.", rf"([cC]\+\+|[cCfF]#)"),
+    _rule("cCfF.", r"([cC]\+\+|[cCfF]#)"),
     _rule(PLAIN_START, f"({p.HYPHENATED})"),
     _rule("aApP", f"({_any('anti|pro')}-)"),
     _rule("A-Za-z0-9", f"({p.COMPOUND})", without_soft_hyphens, needs=("-",)),
     *(
         _rule(PLAIN_START, f"({word}){p.CLITIC}", without_soft_hyphens)
-        for word in (p.SLASHED, p.COMPOUND, rf"{p.INITIALS}\.?", r"[A-Za-z]\.", p.HYPHENATED)
+        for word in (p.SLASHED, rf"{p.INITIALS}\.?", r"[A-Za-z]\.", p.HYPHENATED)
     ),
     _rule("A-Za-z0-9", f"({p.SLASHED})", needs=("/",)),
     _rule("A-Z", f"({p.CAPITALS_JOINED})", plain_ampersand),

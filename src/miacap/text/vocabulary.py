@@ -40,8 +40,8 @@ class Vocabulary:
             first = self._ids.setdefault(word, index + 4)
             if first != index + 4:
                 raise DataError(
-                    f"Word {word!r} stands twice in the vocabulary (words {first - 4} and {index}); "
-                    "keep it once."
+                    f"Word {word!r} stands twice in the vocabulary (words {first - 4} and "
+                    f"{index}); keep it once."
                 )
 
     @property
