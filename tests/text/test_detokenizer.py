@@ -25,6 +25,7 @@ from miacap.text import PUNCTUATION, detokenize, tokenize
         ("really ?", "Really?"),
         ("on 12th st", "On 12th st"),
         ("a dog", "A dog."),
+        ("cats , dogs , etc. .", "Cats, dogs, etc."),
         ("élan", "Élan."),
     ],
 )

@@ -82,6 +82,8 @@ def _joined(words: Sequence[str]) -> str:
     parts: list[str] = []
     before = ""
     for word in words:
+        if word == "." and before.endswith("."):
+            continue  # the official program writes the period of "etc." at an end twice
         if before and not _touch(before, word):
             parts.append(" ")
         parts.append(_shown(word))
