@@ -1,6 +1,6 @@
 """A made-up dataset whose captions can be read off its region rows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -52,14 +52,22 @@ def made_up(folder: Path, pictures: int = 150) -> tuple[FeatureStore, Dataset]:
             writer.add(name, regions_of(row))
             content[name] = name.encode()
             said = shown(row)
-            captions = (" ".join(["there is a", *said]), "a picture of " + " and ".join(said[:1]))
+            captions = (" ".join(["there is a", *said]), "this is the " + " and ".join(said[:1]))
             split = "train" if row % 3 else ("dev" if row % 2 else "test")
             entries.append(Entry(name, () if split == "test" else captions, split))
     dataset = Dataset("made-up", tuple(entries), Bytes(content), (), ())
     return FeatureStore.open(folder), dataset
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> tuple[FeatureStore, Dataset]:
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    return made_up(tmp_path / "regions")
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureStore, Dataset]:
+    """Made-up pictures; tests replace what they change."""
+    return made_up(tmp_path_factory.mktemp("made-up") / "regions")
