@@ -75,9 +75,12 @@ def score(row: Sequence[float]) -> float:
 def _weighted(row: Sequence[float], side: int) -> float:
     """Give precision (side 0) or recall (side 1)."""
     matched = 0.0
+    # All content words first, then all function words: the order of the official sum, which
+    # decides the last bit and so the ties between pictures.
     for module, weight in enumerate(WEIGHTS):
-        content, function = row[4 + 4 * module + side], row[6 + 4 * module + side]
-        matched += weight * (DELTA * content + (1.0 - DELTA) * function)
+        matched += weight * DELTA * row[4 + 4 * module + side]
+    for module, weight in enumerate(WEIGHTS):
+        matched += weight * (1.0 - DELTA) * row[6 + 4 * module + side]
     words, functions = row[side], row[2 + side]
     total = DELTA * (words - functions) + (1.0 - DELTA) * functions
     return matched / total if total > 0 else 0.0
