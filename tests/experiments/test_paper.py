@@ -10,9 +10,9 @@ from miacap.experiments import paper
 
 COLUMNS = {
     "B@1": "BLEU-1", "B@4": "BLEU-4", "M": "METEOR", "R": "ROUGE-L", "C": "CIDEr-D", "S": "SPICE",
-    "All": "SPICE", "Objects": "SPICE objects", "Attributes": "SPICE attributes",
-    "Relations": "SPICE relations", "Color": "SPICE color", "Count": "SPICE count",
-    "Size": "SPICE size",
+    "All": "SPICE", "Objects": "SPICE Object", "Attributes": "SPICE Attribute",
+    "Relations": "SPICE Relation", "Color": "SPICE Color", "Count": "SPICE Cardinality",
+    "Size": "SPICE Size",
 }  # fmt: skip
 
 

@@ -12,12 +12,15 @@ from miacap.cli.demo import demo
 from miacap.cli.evaluate import evaluate
 from miacap.cli.features import features
 from miacap.cli.judge import judge
+from miacap.cli.reproduce import reproduce
 from miacap.cli.runs import runs
 from miacap.cli.score import score
 from miacap.cli.tokenize import tokenize
 from miacap.cli.train import train
-from miacap.errors import MiacapError
+from miacap.errors import MiacapError, MissingExtra
 from miacap.version import __version__
+
+_TORCH_EXTRA = ("torch", "PIL", "jaxtyping")
 
 app = typer.Typer(
     name="miacap",
@@ -39,6 +42,7 @@ app.command()(score)
 app.command()(judge)
 app.command()(tokenize)
 app.command()(runs)
+app.command()(reproduce)
 
 
 def _version(wanted: bool) -> None:
@@ -62,6 +66,12 @@ def main() -> None:
         app()
     except MiacapError as error:
         print(f"miacap: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        # The core installs without torch; a verb that needs it says so in a sentence.
+        if error.name not in _TORCH_EXTRA:
+            raise
+        print(f"miacap: {MissingExtra('torch', 'This command')}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("miacap: interrupted; the same command goes on from here.", file=sys.stderr)

@@ -18,11 +18,16 @@ __all__ = ["PLACES", "Row", "place", "recipes", "rows", "rows_of"]
 CAPTION_SCORES = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
 """Columns of Tables 1 to 5. The paper's CIDEr is the evaluation server's CIDEr-D."""
 
-SPICE_SCORES = tuple(
-    f"SPICE {part}" if part else "SPICE"
-    for part in ("", "objects", "attributes", "relations", "color", "count", "size")
+SPICE_SCORES = (
+    "SPICE",
+    "SPICE Object",
+    "SPICE Attribute",
+    "SPICE Relation",
+    "SPICE Color",
+    "SPICE Cardinality",
+    "SPICE Size",
 )
-"""Columns of Table 6."""
+"""Columns of Table 6, by the official program's names; the paper prints Count for Cardinality."""
 
 FIGURE_SCORES = ("CIDEr-D", "ROUGE-L", "METEOR", "BLEU-4")
 """Panels of Figure 5."""
@@ -76,8 +81,9 @@ _MODELS = {
     "lstm-a5": "LSTM-A5",
 }
 
-# Dagger: which cells the original papers lack, as far as we know (Vinyals et al. report BLEU-4, METEOR and CIDEr
-# alone; Lu et al. and Wu et al. neither ROUGE-L nor SPICE; You et al. no CIDEr either).
+# Dagger: which cells the original papers lack, as far as we know (Vinyals et al. report BLEU-4,
+# METEOR and CIDEr alone; Lu et al. and Wu et al. neither ROUGE-L nor SPICE; You et al. no CIDEr
+# either).
 _DAGGERS = {
     "nic": ("BLEU-1", "ROUGE-L", "SPICE"),
     "spatial-attention": ("ROUGE-L", "SPICE"),

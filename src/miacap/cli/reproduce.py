@@ -1,0 +1,129 @@
+"""`miacap reproduce`: the paper's rows and their controls, by name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets
+
+if TYPE_CHECKING:
+    from miacap.experiments import Recipe, Reproduced
+
+
+def reproduce(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe; without it, all are listed with what they stand for."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Photos with captions; without it, the recipe's settings are shown."),
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option("--features", help="Folder that `miacap features` filled.")
+    ] = None,
+    concepts: Concepts = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder to make.")
+    ] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="The form for one CPU and some thousand photos.")
+    ] = False,
+    photos: Photos = None,
+    seed: Seed = 0,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a row of the paper, or a control, by the name of its recipe.
+
+    A recipe has its own paper's sizes and training; --small suits one CPU. The run
+    folder tells in recipe.json what it stands for. Interrupted, the same command
+    goes on.
+
+    Example: miacap reproduce spatial-attention-combined flickr8k --small \\
+        --features features --concepts concepts -o runs/combined
+    """
+    from miacap import experiments
+
+    if recipe is None:
+        _list()
+        return
+    found = experiments.recipe(recipe, small)
+    if data is None:
+        _show(found)
+        return
+    for name, value in (("--features", features), ("--output", output)):
+        if value is None:
+            raise typer.BadParameter(f"training needs {name}.")
+    assert features is not None and output is not None
+    from miacap.captioning import ConceptFolder
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import FeatureStore, read
+
+    dataset = read(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    done = experiments.reproduce(
+        found,
+        dataset,
+        FeatureStore.open(features),
+        output,
+        concepts=ConceptFolder.open(concepts) if concepts else None,
+        seed=seed,
+        sets=tuple(sets or ()),
+        quiet=quiet,
+    )
+    _report(found, done, output)
+
+
+def _list() -> None:
+    from miacap import experiments
+
+    for name in experiments.recipes.names():
+        rows = experiments.paper.rows_of(name)
+        stands_for = [f"{row.place}, {row.label}" for row in rows]
+        typer.echo(f"{name}\t{'; '.join(stands_for) or experiments.recipe(name).says}")
+    absent = [row for row in experiments.paper.rows() if row.recipe is None]
+    places = ", ".join(sorted({row.place for row in absent}))
+    if absent:
+        typer.echo(f"-\t{places}: {len(absent)} rows that cross-entropy cannot train")
+
+
+def _show(recipe: "Recipe") -> None:
+    import json
+
+    from miacap.settings import to_json
+
+    typer.echo(f"{recipe.name}: {recipe.says}")
+    typer.echo(f"features: {recipe.features}; concepts: {recipe.concepts}")
+    if recipe.as_large_as is not None:
+        typer.echo("width: counted out when the vocabulary is known")
+    _published(recipe)
+    typer.echo(json.dumps(to_json(recipe.settings), indent=2))
+
+
+def _published(recipe: "Recipe") -> None:
+    from miacap.experiments import paper
+
+    for row in paper.rows_of(recipe.name):
+        cells = [
+            f"{name} {value}" + ("†" if name in row.reimplemented else "")
+            for name, value in row.published.items()
+            if value is not None
+        ]
+        if cells:
+            typer.echo(f"published on COCO, x 100 ({row}): {', '.join(cells)}")
+
+
+def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:
+    from miacap.captioning import best_scores
+
+    scores = best_scores(done.result)
+    numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    typer.echo(f"{output}: {recipe.name}, {done.parameters} parameters")
+    whose = " (with another picture's concepts)" if recipe.concepts == "another's" else ""
+    typer.echo(f"best on dev{whose}: {numbers}")
+    for label, reading in done.readings.items():
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in reading.items())
+        typer.echo(f"{label}: {numbers}")
+    _published(recipe)
