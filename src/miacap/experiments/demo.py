@@ -3,6 +3,7 @@
 Every step leaves its result in the output folder and is not done again if it is there.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from miacap.errors import DataError
 from miacap.experiments.page import write_page
 from miacap.files import atomic
 from miacap.metrics import Scores
-from miacap.progress import Progress
 from miacap.runs import RunSettings
 
 ARMS = ("plain", "combined")
@@ -58,10 +58,11 @@ def demo(folder: Path, settings: Demo | None = None, *, quiet: bool = False) -> 
     results: dict[str, Evaluation] = {}
     for arm in ARMS:
         run = folder / "runs" / arm
-        with Progress(f"training {arm}", quiet=True):
-            captioning.train(
-                dataset, regions, run, _run_settings(arm, settings), concepts=trained, quiet=quiet
-            )
+        if not quiet:
+            print(f"training {arm}", file=sys.stderr, flush=True)
+        captioning.train(
+            dataset, regions, run, _run_settings(arm, settings), concepts=trained, quiet=quiet
+        )
         results[arm] = captioning.evaluate(
             runs.load(run), dataset, "test", regions, metrics=SHOWN, quiet=quiet
         )
@@ -88,7 +89,9 @@ def _scenes(folder: Path, settings: Demo) -> Dataset:
 def _concepts(
     folder: Path, regions: FeatureStore, dataset: Dataset, settings: Demo, quiet: bool
 ) -> None:
-    wanted = ConceptSettings(seed=settings.seed)
+    default = ConceptSettings(seed=settings.seed, batch_size=32)
+    # Few pictures: more epochs than Flickr8k needs, each a matter of seconds.
+    wanted = replace(default, training=replace(default.training, epochs=12, warmup_steps=20))
     concepts.train(regions, dataset, folder / "concepts", wanted, quiet=quiet)
 
 
@@ -96,7 +99,7 @@ def _run_settings(arm: str, settings: Demo) -> RunSettings:
     run = RunSettings(
         captioner="spatial-attention",
         source=arm,
-        sizes={"width": settings.width},
+        sizes={"width": settings.width, "dropout": 0.3},
         minimum_count=2,
     )
     training = replace(run.training, epochs=settings.epochs, seed=settings.seed, warmup_steps=50)
