@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from miacap import captioning, concepts
+from miacap import captioning, concepts, visual
 from miacap.captioning import ConceptFolder
 from miacap.concepts import ConceptVocabulary, Extractor
 from miacap.concepts.extractors import build as build_extractor
-from miacap.data import Dataset, Entry
+from miacap.data import Dataset, Entry, read, scenes
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.runs import RunSettings
 from miacap.settings import to_json
@@ -103,3 +103,44 @@ def train(world: MadeUp, folder: Path, run: RunSettings) -> Path:
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     torch.set_num_threads(1)
     return make_up(tmp_path_factory.mktemp("made-up"))
+
+
+WORDS = ("circle", "square", "red", "blue")
+
+
+def extractor_of(kind: str, folder: Path, regions: FeatureStore) -> ConceptFolder:
+    """An untrained extractor of four words, with scores of every picture."""
+    torch.manual_seed(0)
+    width = regions.manifest.width
+    module = build_extractor(kind, width, len(WORDS), 0, 0.0).eval()
+    torch.nn.init.normal_(module.head.output.weight, std=0.1)
+    torch.nn.init.constant_(module.head.output.bias, -2.0)
+    extractor = Extractor(ConceptVocabulary(WORDS), kind, width, 0, 0.0, module).save(folder)
+    told = Manifest(
+        "concepts", regions.manifest.preprocessing, len(WORDS), WORDS, extractor.checksum, "a test"
+    )
+    with StoreWriter(folder / "scores", told) as writer:
+        for name in regions.names:
+            writer.add(name, concepts.extract(extractor, [regions.rows(name)])[0])
+    return ConceptFolder.open(folder)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, FeatureStore]:
+    """Drawn scenes with features, extractors of two kinds and untrained runs of them."""
+    root = tmp_path_factory.mktemp("showing")
+    torch.set_num_threads(1)
+    scenes.draw(root / "scenes", 20, seed=5)
+    dataset = read(root / "scenes")
+    regions = visual.extract(dataset, root / "f", backbone="efficientnet-lite0", quiet=True)
+    wanted = settings("nic", "plain")
+    for kind in ("multiple-instance", "pooled"):
+        found = extractor_of(kind, root / f"c-{kind}", regions)
+        run = replace(
+            wanted, source="combined", sizes={**wanted.sizes, "rows": "aligned"}, concepts=2
+        )
+        captioning.train(
+            dataset, regions, root / kind, run, concepts=found, quiet=True, stop_after=1
+        )
+    captioning.train(dataset, regions, root / "plain", wanted, quiet=True, stop_after=1)
+    return root, dataset, regions

@@ -1,0 +1,131 @@
+"""What concepts a photo brings to a run's mind, and where in the photo.
+
+A heat map lays the belief of each grid cell over the photo: red where the extractor believes
+most in the word, the photo in grey where it does not. Each map is scaled to its own hottest
+cell, whose probability is in the listing; two maps are not compared by their colours.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+
+from miacap.concepts import Extractor, extract, heat
+from miacap.errors import RunError, SettingsError
+from miacap.files import atomic
+from miacap.runs import Run
+from miacap.settings import to_json
+from miacap.visual import grid_for
+
+__all__ = ["Concept", "heat_map", "show"]
+
+_LONGEST_SIDE = 768
+_HOT = (230, 40, 20)
+_STRONGEST = 0.75
+"""Share of red at the hottest cell; the photo still shows through it."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One word that the extractor believes in."""
+
+    word: str
+    probability: float
+    """Of the whole photo."""
+    hottest: float | None = None
+    """Of the cell that believes most; None where the extractor has no belief per cell."""
+    heat_map: Path | None = None
+    """The saved picture, where one was wanted."""
+
+
+def show(
+    run: Run, photo: Image.Image, top: int = 10, folder: Path | None = None
+) -> tuple[Concept, ...]:
+    """Give the words that a photo brings to mind, best first; ties in the extractor's order.
+
+    Args:
+        run: a run folder with a concept extractor.
+        photo: an upright RGB photo, from ``visual.decode``.
+        top: how many words, at most.
+        folder: where to save a heat map for each word, as PNG.
+
+    Raises:
+        RunError: the run reads no concepts, or heat maps were wanted of an extractor that
+            believes in photos as a whole.
+        SettingsError: ``top`` below 1.
+    """
+    if top < 1:
+        raise SettingsError(f"At least 1 word is shown, not {top}.")
+    extractor = run.extractor
+    if extractor is None:
+        raise RunError(
+            f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
+        )
+    grid = grid_for(to_json(run.preprocessing))
+    rows = grid.rows([photo]).half()[0]  # rounded as stores are
+    scores = extract(extractor, [rows])[0]
+    order = scores.sort(descending=True, stable=True).indices[:top].tolist()
+    cells = _cells(extractor, rows, wanted=folder is not None)
+    boxes = grid.boxes(photo.size)
+    found = []
+    for number, place in enumerate(order, 1):
+        word = extractor.words[place]
+        belief = None if cells is None else cells[:, place]
+        path = None
+        if folder is not None and belief is not None:
+            safe = re.sub(r"[^\w-]", "_", word)  # a word from a file may hold anything
+            path = folder / f"{number:02d}-{safe}.png"
+            _save(path, heat_map(photo, belief, boxes))
+        hottest = None if belief is None else float(belief.max())
+        found.append(Concept(word, float(scores[place]), hottest, path))
+    return tuple(found)
+
+
+def heat_map(
+    photo: Image.Image, belief: Float[Tensor, " N"], boxes: Float[Tensor, "N 4"]
+) -> Image.Image:
+    """Lay a word's belief over a photo.
+
+    Args:
+        photo: RGB.
+        belief: probability at each cell, raster order.
+        boxes: each cell's x0 y0 x1 y1, relative to the photo; they tile a rectangle.
+    """
+    photo = photo.copy()
+    photo.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    columns = int((boxes[:, 1] == boxes[0, 1]).sum())
+    share = belief / belief.max().clamp(min=1e-12) * _STRONGEST
+    levels = (share * 255).round().clamp(0, 255).to(torch.uint8).view(-1, columns)
+    seen = Image.frombytes(
+        "L", (levels.shape[1], levels.shape[0]), bytes(levels.flatten().tolist())
+    )
+    left, top, right, bottom = _pixels(boxes, photo.size)
+    red = Image.new("L", photo.size)  # nothing outside what the network saw
+    size = (max(1, right - left), max(1, bottom - top))
+    red.paste(seen.resize(size, Image.Resampling.BICUBIC), (left, top))
+    grey = ImageEnhance.Brightness(ImageOps.grayscale(photo)).enhance(0.9).convert("RGB")
+    return Image.composite(Image.new("RGB", photo.size, _HOT), grey, red)
+
+
+def _cells(extractor: Extractor, rows: Tensor, wanted: bool) -> Tensor | None:
+    """Give every cell's belief in every word (N x A), or None where the extractor has none."""
+    if not wanted and extractor.kind != "multiple-instance":
+        return None
+    return heat(extractor, rows)
+
+
+def _pixels(boxes: Tensor, size: Sequence[int]) -> tuple[int, int, int, int]:
+    corners = torch.cat([boxes[:, :2].amin(0), boxes[:, 2:].amax(0)])
+    scaled = (corners * torch.tensor([*size, *size])).round().int().tolist()
+    return scaled[0], scaled[1], scaled[2], scaled[3]
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as file:
+        image.save(file, "PNG")

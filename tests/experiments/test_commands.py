@@ -1,0 +1,95 @@
+"""`miacap reproduce`, and ensembles on the command line."""
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from miacap import captioning, runs
+from miacap.cli.application import app
+from miacap.experiments import recipes
+
+TINY = (
+    "minimum_count=1", "maximum_words=6", "sizes.width=8", "sizes.heads=2", "sizes.inner=12",
+    "sizes.rows=aligned", "concepts=2", "beam=1", "training.epochs=1", "training.threads=1",
+)  # fmt: skip
+
+
+def miacap(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_without_a_name_all_are_listed_with_their_rows() -> None:
+    lines = miacap("reproduce").stdout.splitlines()
+    said = dict(line.split("\t") for line in lines)
+    assert tuple(said)[:-1] == recipes.names()
+    assert said["lstm-a5-concepts"] == "Table 3, w/ T*; Table 6, w/ T*"
+    assert said["nic-n0"] == "control: N = 0, LayerNorm(I_0 + T_0)"
+    assert said["-"].startswith("Table 4: 6 rows")
+
+
+def test_without_data_the_settings_are_shown() -> None:
+    done = miacap("reproduce", "att-fcn-plain", "--small")
+    assert "CIDEr-D 95.6†" in done.stdout and "BLEU-4 30.4," in done.stdout
+    shown = json.loads(done.stdout[done.stdout.index("{") :])
+    assert shown["captioner"] == "att-fcn" and shown["sizes"]["width"] == 256
+
+
+def test_usage(drawn) -> None:
+    root, *_ = drawn
+    done = miacap("reproduce", "nic-plain", root / "scenes")
+    assert done.exit_code == 2 and "training needs --features" in done.stderr
+    done = miacap("reproduce", "nik-plain")
+    assert "No recipe named 'nik-plain'" in str(done.exception)
+
+
+def test_a_recipe_is_trained_by_name(drawn, tmp_path: Path) -> None:
+    root, *_ = drawn
+    run = tmp_path / "run"
+    done = miacap(
+        "reproduce", "nic-swapped-concepts", root / "scenes", "--features", root / "f",
+        "--concepts", root / "c-pooled", "-o", run, "--small", "-q",
+        *(part for pair in TINY for part in ("--set", pair)),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    first, best, own, swapped = done.stdout.splitlines()
+    assert first.startswith(f"{run}: nic-swapped-concepts, ")
+    assert best.startswith("best on dev: BLEU-4")
+    assert own.startswith("its own concepts: BLEU-1")
+    assert swapped.startswith("another picture's concepts: BLEU-1")
+    assert (
+        "CIDEr-D" in json.loads((run / "recipe.json").read_text())["readings"]["its own concepts"]
+    )
+
+
+def test_runs_are_averaged_by_evaluate_and_caption(drawn, tmp_path: Path) -> None:
+    root, dataset, regions = drawn
+    folders = []
+    for seed in (1, 2):
+        folders.append(tmp_path / f"run-{seed}")
+        done = miacap(
+            "reproduce", "spatial-attention-plain", root / "scenes", "--features", root / "f",
+            "-o", folders[-1], "--small", "-q", "--seed", seed,
+            *(part for pair in TINY if "concepts" not in pair for part in ("--set", pair)),
+        )  # fmt: skip
+        assert done.exit_code == 0, done.output
+    saved = tmp_path / "rows.jsonl"
+    done = miacap(
+        "evaluate", folders[0], root / "scenes", "--with", folders[1], "--features", root / "f",
+        "--split", "test", "-q", "-o", saved,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in saved.read_text().splitlines()]
+    joined = captioning.join([runs.load(folder) for folder in folders])
+    wanted = captioning.evaluate(joined, dataset, "test", regions, controls=False, quiet=True)
+    assert [row["log_probability"] for row in rows] == [r.log_probability for r in wanted.rows]
+    alone = captioning.evaluate(
+        runs.load(folders[0]), dataset, "test", regions, controls=False, quiet=True
+    )
+    assert [row["log_probability"] for row in rows] != [r.log_probability for r in alone.rows]
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(dataset.photos.read(rows[0]["id"]))
+    done = miacap("caption", photo, "--run", folders[0], "--run", folders[1], "--format", "jsonl")
+    found = json.loads(done.stdout)
+    assert found["caption"] == rows[0]["caption"]
+    assert abs(found["log_probability"] - rows[0]["log_probability"]) < 1e-3
