@@ -301,3 +301,17 @@ def test_concepts_are_asked_for_and_the_name_fixes_the_knobs(
             quiet=True,
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_the_page_tells_of_every_baseline_and_arm_with_its_numbers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name in recipes.names():
+        assert f"`{recipe(name).arm}`" in page, name
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    told = {name.strip().strip("`"): row for row in rows for name in row[0].split(",")}
+    for baseline in BASELINES.values():
+        settings = baseline.settings(small=False)
+        width, _, _, pictures, epochs, beam = (c.strip() for c in told[baseline.name][1:])
+        assert int(width) == settings.sizes["width"]
+        assert int(pictures) == settings.pictures_per_batch and int(beam) == settings.beam
+        assert int(epochs.split(",")[0]) == settings.training.epochs
