@@ -56,7 +56,10 @@ def test_names_and_sources() -> None:
 
 
 def test_listing_names_needs_no_torch() -> None:
-    code = "import sys; from miacap import captioners; captioners.names(); print('torch' in sys.modules)"
+    code = (
+        "import sys; from miacap import captioners; captioners.names(); "
+        "print('torch' in sys.modules)"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
 
@@ -116,7 +119,7 @@ def test_pictures_that_do_not_fit_are_explained() -> None:
     with pytest.raises(DataError, match="'combined' reads concepts, but these pictures have none"):
         module.encode(bare)
     wide = collate(["a"], [torch.zeros(2, 7)])
-    with pytest.raises(DataError, match="Regions are 7 wide.*region_width=6"):
+    with pytest.raises(DataError, match=r"Regions are 7 wide.*region_width=6"):
         captioners.build("nic", "plain", **TINY).encode(wide)
     scored = captioners.build(
         "att-cnn-lstm", "plain", **TINY, concept_input="probabilities", concepts=4
