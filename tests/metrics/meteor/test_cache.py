@@ -1,7 +1,7 @@
 """The index in the user's cache: whole, checked, rebuilt, and never in the way."""
 
 import gzip
-import multiprocessing
+import subprocess
 import sys
 from pathlib import Path
 
@@ -89,18 +89,21 @@ def test_a_cache_that_cannot_be_written_costs_only_time(
     assert len(builds) == 1
 
 
-def _load(folder: str, small: str) -> int:
-    import os
-
-    os.environ["MIACAP_CACHE"] = folder
-    sources.paraphrases = lambda: Path(small)
-    return len(cache.load(quiet=True)["targets"])
+_LOAD = """
+import sys
+from pathlib import Path
+from miacap.metrics.meteor import cache, sources
+sources.paraphrases = lambda: Path(sys.argv[1])
+print(len(cache.load(quiet=True)["targets"]))
+"""
 
 
 def test_two_processes_at_once(home: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        arguments = [(str(home), str(sources.paraphrases()))] * 4
-        assert pool.starmap(_load, arguments) == [2] * 4
+    # MIACAP_CACHE comes along in the environment.
+    command = [sys.executable, "-c", _LOAD, str(sources.paraphrases())]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    found = [process.communicate(timeout=60)[0] for process in running]
+    assert found == ["2\n"] * 3
     assert [path.name for path in home.iterdir()] == [NAME]
 
 
