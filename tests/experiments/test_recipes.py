@@ -48,7 +48,7 @@ def tiny(name: str) -> tuple[str, ...]:
     found = recipe(name)
     sets = TINY | OWN.get(found.settings.captioner, {})
     if found.as_large_as is not None:
-        sets |= {"sizes.width": 64, "sizes.inner": 128}
+        sets |= {"sizes.width": 96, "sizes.inner": 160}
     return tuple(f"{key}={value}" for key, value in sets.items())
 
 
