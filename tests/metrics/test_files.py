@@ -119,6 +119,8 @@ def test_captions_keep_their_characters(tmp_path: Path) -> None:
         (b'{"a": "\xff"}', "line 1: not UTF-8 text"),
         (b"\x1f\x8bnonsense", "cannot be read"),
         ("[" * 100_000, "nested too deeply"),
+        (f'[{{"image_id": {"9" * 5000}, "caption": "x"}}]', "cannot be read .*4300 digits"),
+        (f'{{"id": 1, "caption": "x"}}\n{{"id": {"9" * 5000}}}\n', "cannot be read|line 2: not"),
     ],
 )
 def test_wrong_files_say_what_is_wrong(text: str | bytes, message: str, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_tables(form: str, tmp_path: Path) -> None:
         ('{"picture": 1, "caption": 2, "ratings": [1]}', "a judged caption is text, not 2"),
         ('{"picture": 1\n', "line 1: not JSON"),
         ("[1]", "entry 1: expected an object, got 1"),
+        (f'[{{"picture": 1, "caption": "x", "ratings": [{"9" * 5000}]}}]', "line 1: not JSON"),
     ],
 )
 def test_wrong_tables_say_where(text: str, message: str, tmp_path: Path, tokens: Path) -> None:

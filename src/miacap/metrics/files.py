@@ -132,6 +132,8 @@ def _whole_json(text: str, path: str | os.PathLike[str]) -> tuple[object] | None
         if first.startswith("{") and first.endswith("}") and error.msg == "Extra data":
             return None
         raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
+    except ValueError as error:  # a whole number of thousands of digits
+        raise DataError(f"{path}: cannot be read ({error}).") from None
 
 
 class _DuplicateKey(Exception):
@@ -216,7 +218,7 @@ def _json_lines(text: str, path: str) -> Iterator[Row]:
         where = f"{path}, line {number}"
         try:
             value = json.loads(line, object_pairs_hook=_no_duplicates)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({error}).") from None
         except _DuplicateKey as error:
             raise DataError(f"{where}: the key {error} occurs twice.") from None

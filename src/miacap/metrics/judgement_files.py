@@ -164,12 +164,12 @@ def _objects(text: str, path: str) -> Iterator[tuple[str, Mapping[str, object]]]
 def _json(text: str, path: str) -> Iterator[tuple[str, object]]:
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also a number too long
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 try:
                     yield f"{path}, line {number}", json.loads(line)
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:
                     raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
         return
     if isinstance(value, dict):
