@@ -87,6 +87,29 @@ def test_files_hold_the_official_scale(paths: dict[str, Path], tmp_path: Path) -
     assert table[1]["signature"].startswith("ROUGE-L[")
 
 
+@pytest.mark.parametrize("form", ["coco", "lines", "csv"])
+def test_every_form_of_file_gives_the_same(
+    form: str, paths: dict[str, Path], tmp_path: Path
+) -> None:
+    captions = [(name, caption) for name, some in REFERENCES.items() for caption in some]
+    files = []
+    for side, rows in (("r", captions), ("c", list(BETTER.items()))):
+        objects = [{"image_id": name, "caption": caption} for name, caption in rows]
+        lines = [f'{name},"{caption}"' for name, caption in rows]
+        whole: object = {"images": [{"id": n} for n in REFERENCES], "annotations": objects}
+        text = {
+            "coco": json.dumps(whole if side == "r" else objects),
+            "lines": "\n".join(json.dumps(row) for row in objects),
+            "csv": "\n".join(["image_id,caption", *lines]),
+        }[form]
+        files.append(tmp_path / f"{side}.{form}")
+        files[-1].write_text(text, encoding="utf-8")
+    outs = [tmp_path / "one.json", tmp_path / "two.json"]
+    lexical(paths["references"], paths["better"], "--json", outs[0])
+    lexical(*files, "--json", outs[1])
+    assert outs[0].read_text() == outs[1].read_text()
+
+
 def test_two_systems(paths: dict[str, Path]) -> None:
     result = lexical(paths["references"], paths["better"], "--against", paths["worse"])
     row = next(
@@ -141,6 +164,15 @@ def test_tuples_of_another_parser(paths: dict[str, Path], tmp_path: Path) -> Non
     scores = json.loads(out.read_text())
     assert scores["SPICE"] == 1 and "parser:by-hand" in scores["signature"]
     assert scores["SPICE categories"]["Relation"] is None
+    table = run(
+        *("score", paths["references"], paths["better"], "-m", "SPICE"),
+        *("--spice-tuples", tuples),
+    )
+    assert set(scores["SPICE categories"]) == {
+        *("Object", "Attribute", "Relation", "Color", "Cardinality", "Size")
+    }
+    rows = [line.split()[0] for line in table.stdout.splitlines()]
+    assert "Count" in rows and "Cardinality" not in rows  # as papers call it, in tables alone
     tuples.write_text(json.dumps(images[:1]))
     with pytest.raises(DataError, match=r"2 pictures have no tuples for SPICE: a, b\."):
         run("score", paths["references"], paths["better"], "-m", "SPICE", "--spice-tuples", tuples)

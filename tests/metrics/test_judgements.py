@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from miacap.cli.judge import judge as command
 from miacap.errors import DataError, UnknownName
 from miacap.metrics import score
 from miacap.metrics.judgement_files import read_judgements
@@ -156,11 +157,23 @@ def test_taus_of_flickr8k_expert_are_the_official_scores_taus(golden: Any) -> No
 
 
 @pytest.mark.slow
-def test_meteors_tau_of_flickr8k_expert(golden: Any) -> None:
+def test_the_command_gives_the_official_scores_taus(golden: Any, tmp_path: Path) -> None:
+    """`miacap judge` on half of Flickr8k-Expert, with METEOR, from a table to a file of taus."""
     content = golden("expert_half").content
     pairs = content["pairs"]
-    judgements = [Judgement(p["picture"], p["candidate"], tuple(p["ratings"])) for p in pairs]
-    found = judge(judgements, content["references"], ["METEOR"])
-    ratings = [rating for p in pairs for rating in p["ratings"]]
-    expected = taus([p["official"]["METEOR"] for p in pairs for _ in p["ratings"]], ratings)
-    assert found.taus["METEOR"].tau_b == pytest.approx(100 * expected.tau_b, abs=1e-9)
+    fields = ("picture", "candidate", "ratings")
+    table = write(tmp_path, "\n".join(json.dumps({f: p[f] for f in fields}) for p in pairs))
+    known = tmp_path / "references.json"
+    known.write_text(json.dumps(content["references"]), encoding="utf-8")
+    names = {"BLEU-1": "BLEU-1", "BLEU-4": "BLEU-4", "METEOR": "METEOR", "ROUGE_L": "ROUGE-L"}
+    out = tmp_path / "taus.json"
+    command(table, known, metrics=list(names.values()), json_file=out, quiet=True)
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert list(found) == list(names.values())
+    kept = [p for p in pairs if p["candidate"] not in content["references"][p["picture"]]]
+    ratings = [rating for p in kept for rating in p["ratings"]]
+    for official, name in names.items():
+        expected = taus([p["official"][official] for p in kept for _ in p["ratings"]], ratings)
+        assert set(found[name]) == {"tau_b", "tau_c"}
+        assert found[name]["tau_b"] == pytest.approx(100 * expected.tau_b, abs=1e-9)
+        assert found[name]["tau_c"] == pytest.approx(100 * expected.tau_c, abs=1e-9)

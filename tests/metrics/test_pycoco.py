@@ -161,6 +161,35 @@ def test_types_and_orders_are_the_originals(edge: Any) -> None:
         assert ours.method() == theirs.method()
 
 
+def test_types_and_orders_of_meteor_and_spice(fakecap: Any) -> None:
+    """What the originals return without Java's help: documented by their wrappers' last lines."""
+    rows = fakecap.content["tokenized"][:3]
+    gts = {key: row["references"] for key, row in zip((30, 4, 200), rows, strict=True)}
+    res = {key: [row["candidate"]] for key, row in zip((200, 4, 30), rows[::-1], strict=True)}
+    score, scores = Meteor().compute_score(gts, res)
+    assert type(score) is float and type(scores) is list and type(scores[0]) is float
+    assert scores == pytest.approx(fakecap.content["per_image"]["METEOR"][:3], abs=1e-12)
+    mean, pictures = Spice().compute_score(gts, res)
+    assert type(mean) is np.float64 and type(pictures) is list and len(pictures) == 3
+    categories = {"All", "Relation", "Cardinality", "Attribute", "Size", "Color", "Object"}
+    assert all(set(picture) == categories for picture in pictures)
+    assert mean == pytest.approx(np.mean([picture["All"]["f"] for picture in pictures]))
+    alone = [Spice().compute_score({k: gts[k]}, {k: res[k]})[1][0]["All"] for k in (4, 30, 200)]
+    assert [picture["All"] for picture in pictures] == alone  # ids sorted, not in gts' order
+
+
+def test_a_caption_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    captions = {n: [{"caption": f"The caption {n} of this test, once."}] for n in range(3)}
+    first = PTBTokenizer().tokenize(captions)
+    assert first[2] == ["the caption 2 of this test once"]
+
+    def again(*_: object) -> None:
+        raise AssertionError("tokenised again")
+
+    monkeypatch.setattr("miacap.text.tokenize", again)
+    assert PTBTokenizer().tokenize(captions) == first
+
+
 @pytest.mark.parametrize("option", ["closest", "shortest", "average", None])
 def test_bleu_scorers_options(option: str | None) -> None:
     original = pytest.importorskip("pycocoevalcap.bleu.bleu_scorer")

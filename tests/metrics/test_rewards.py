@@ -1,5 +1,6 @@
 """Rewards from word ids equal CIDEr-D of words, compiled or not, with and without the end."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from miacap.errors import DataError
 from miacap.metrics import score
+from miacap.metrics.frequencies import grams
 from miacap.metrics.rewards import CiderReward
 from miacap.metrics.speed import loops
 
@@ -84,6 +86,43 @@ def test_any_samples(
     if loops(10**9) is not None:
         compiled = CiderReward(references, end=end, compiled=True)(names, samples)[:, 0]
         assert compiled.tolist() == found.tolist()
+
+
+class Crowd(list[object]):
+    """References of a batch that say they are all training pictures: ln N of the original."""
+
+    size = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def test_rewards_are_those_of_the_original_with_its_frequencies_replaced() -> None:
+    """pycocoevalcap's scorer, given the training pictures' frequencies and ln N from outside."""
+    original = pytest.importorskip("pycocoevalcap.cider.cider_scorer")
+    chance = np.random.default_rng(7)
+    references = {
+        str(n): [chance.integers(4, 14, chance.integers(1, 9)).tolist() for _ in range(4)]
+        for n in range(30)
+    }
+    counts: dict[tuple[str, ...], float] = defaultdict(float)
+    for some in references.values():
+        ended = [sentence([*words, EOS]).split() for words in some]
+        for gram in {g for words in ended for g in grams(words, 4)}:
+            counts[gram] += 1
+    names = ["3", "17", "3"]
+    samples = chance.integers(4, 14, (3, 5, 7))
+    samples[:, :3, 6] = EOS
+    scorer = original.CiderScorer(n=4, sigma=6.0)
+    for name, rows in zip(names, samples.tolist(), strict=True):
+        for words in rows:
+            scorer += (sentence(words), [sentence([*r, EOS]) for r in references[name]])
+    scorer.document_frequency = counts
+    scorer.crefs = Crowd(scorer.crefs)
+    scorer.crefs.size = len(references)
+    expected = np.array(scorer.compute_cider()).reshape(3, 5)
+    assert expected.max() > 0.5
+    assert np.abs(CiderReward(references)(names, samples) - expected).max() <= 1e-10
 
 
 def test_nothing_behind_the_end_counts() -> None:
