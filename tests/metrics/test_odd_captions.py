@@ -134,6 +134,13 @@ def test_judging_odd_captions(tmp_path: Path) -> None:
     assert -100 <= taus["ROUGE-L"]["tau_c"] <= 100
 
 
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    paths = write(tmp_path / "r.json", PLAIN), write(tmp_path / "c.json", OWN)
+    found = command("score", *paths, "-m", "ROUGE-L", "--quiet", "--json", paths[0] / "s.json")
+    assert found.returncode == 1 and "scale: " in found.stdout
+    assert found.stderr.startswith(f"miacap: {paths[0]}") and found.stderr.count("\n") == 1
+
+
 def test_tokenize_gives_a_line_for_every_line(tmp_path: Path) -> None:
     lines = [caption.replace("\n", " ") for caption in ODD.values()]
     data = "\n".join(lines).encode("utf-8", "replace") + b"\n"

@@ -80,3 +80,9 @@ def main() -> None:
         # The reader went away (`miacap ... | head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # No space, no permission, no such folder; without a file it is no matter of the user's.
+        if error.filename is None:
+            raise
+        print(f"miacap: {error.filename}: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)

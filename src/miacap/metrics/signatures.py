@@ -46,4 +46,9 @@ def of_table(metrics: Iterable[str], extra: Mapping[str, str], shared: str) -> s
 
 def _own(metric: str, extra: Mapping[str, str]) -> str:
     name = family(metric)
-    return "|".join(part for part in (FIXED[name], extra.get(name, "")) if part)
+    return "|".join(part for part in (FIXED[name], _printable(extra.get(name, ""))) if part)
+
+
+def _printable(text: str) -> str:
+    """One line for any terminal: names come from files, which may hold anything."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
