@@ -130,6 +130,11 @@ def test_wrong_files_say_what_is_wrong(text: str | bytes, message: str, tmp_path
     assert str(path) in str(caught.value)
 
 
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; name the file of captions in it"):
+        read_references(tmp_path)
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no such file"):
         read_references(tmp_path / "nothing.json")

@@ -110,6 +110,8 @@ def read_text(path: str | os.PathLike[str]) -> str:
             data = gzip.decompress(data)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder; name the file of captions in it.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}).") from None
     try:
