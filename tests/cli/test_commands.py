@@ -132,3 +132,10 @@ def test_mistakes_are_answered_in_a_sentence(
     text = done.stderr.decode()
     assert done.returncode == 1 and message in text and "Traceback" not in text, text
     assert text.startswith("miacap: ") and not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("verb", ["caption", "evaluate"])
+def test_a_beam_has_a_hypothesis(verb: str) -> None:
+    given = ("x.jpg", "--run", "r") if verb == "caption" else ("r", "x", "--features", "f")
+    done = miacap(verb, *given, "--beam", "0")
+    assert done.returncode == 2 and b"greater than or equal to 1" in done.stderr

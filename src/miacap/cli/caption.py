@@ -29,7 +29,9 @@ def caption(
     form: Annotated[Form, typer.Option("--format", help="text for people, jsonl for programs.")] = (
         Form.text
     ),
-    beam: Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     quiet: Quiet = False,
 ) -> None:

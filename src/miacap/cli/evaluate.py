@@ -28,7 +28,9 @@ def evaluate(
             "--with", metavar="RUN", help="Average RUN's word probabilities with this run's too."
         ),
     ] = None,
-    beam: Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.")] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
+    ] = None,
     photos: Photos = None,
     quiet: Quiet = False,
 ) -> None:
@@ -37,9 +39,9 @@ def evaluate(
     Beside the scores stands whether the run beats a constant caption and its own
     captions shuffled over the pictures. A split without captions is only captioned.
 
-    Example: miacap evaluate runs/combined flickr8k --features features --split dev
+    Example: miacap evaluate runs/a flickr8k --features f --split test
 
-    An ensemble: miacap evaluate runs/a flickr8k --with runs/b --features features
+    An ensemble: miacap evaluate runs/a flickr8k --features f --with runs/b
     """
     from miacap import captioning, runs
     from miacap.captioning.evaluation import write_rows

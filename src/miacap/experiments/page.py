@@ -30,12 +30,16 @@ _PAGE = Template("""<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1.5rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; }
 p.lead { color: var(--quiet); margin: 0 0 1.5rem; max-width: 46rem; }
-table { border-collapse: collapse; margin: 0 0 2rem; }
+table { border-collapse: collapse; margin: 0 0 .75rem; }
+p.note { color: var(--quiet); font-size: .8rem; margin: 0 0 .25rem; max-width: 46rem; }
+p.note { overflow-wrap: anywhere; }
+p.note + .cards { margin-top: 1.5rem; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+th:last-child, td:last-child { padding-right: 0; }
 .cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); }
 article { border: 1px solid var(--line); border-radius: .6rem; overflow: hidden; }
-article img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+article img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: cover; }
 dl { margin: 0; padding: .8rem 1rem 1rem; }
 dt { color: var(--quiet); font-size: .8rem; }
 dd { margin: 0 0 .5rem; }
@@ -96,4 +100,7 @@ def _table(markdown: str) -> str:
     lines = ["<tr>" + "".join(f"<th>{escape(c.strip())}</th>" for c in head) + "</tr>"]
     for row in body:
         lines.append("<tr>" + "".join(f"<td>{escape(c.strip())}</td>" for c in row) + "</tr>")
-    return "<table>\n" + "\n".join(lines) + "\n</table>"
+    # Numbers compare only where signatures agree, so the page keeps the notes below the table.
+    notes = [line.replace("`", "") for line in markdown.splitlines() if line[:1] not in ("", "|")]
+    lines = ["<table>", *lines, "</table>"]
+    return "\n".join([*lines, *(f'<p class="note">{escape(note)}</p>' for note in notes)])

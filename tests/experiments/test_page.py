@@ -1,0 +1,17 @@
+"""The demo's page: what a reader needs beside the pictures; what comes from data is escaped."""
+
+from pathlib import Path
+
+from miacap.captioning import Evaluation
+from miacap.data import scenes
+from miacap.experiments.page import write_page
+
+
+def test_the_page_keeps_the_signature_and_escapes_it(tmp_path: Path) -> None:
+    dataset = scenes.draw(tmp_path / "scenes", 20, seed=1)
+    nothing = Evaluation(rows=(), seconds=1.0)
+    table = "| metric | plain |\n|---|---:|\n| BLEU-1 | 0.5 |\n\nSignature: `a<b|tok:ptb`\n"
+    write_page(tmp_path / "index.html", dataset, {"plain": nothing}, table)
+    text = (tmp_path / "index.html").read_text()
+    assert "<td>BLEU-1</td><td>0.5</td>" in text
+    assert '<p class="note">Signature: a&lt;b|tok:ptb</p>' in text
