@@ -1,7 +1,10 @@
 """The drop-in: pycocoevalcap's own example and a public harness' shape, imports changed alone."""
 
 import importlib
+import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +42,23 @@ MODULES = {
 FEW = 12
 
 
+def annotated(images: list[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """COCO annotations and results of pictures of a golden file."""
+    annotations = [
+        {"id": 100 * place + n, "image_id": i["id"], "caption": caption}
+        for place, i in enumerate(images)
+        for n, caption in enumerate(i["references"])
+    ]
+    results = [{"image_id": i["id"], "caption": i["candidate"]} for i in images]
+    return {"images": [{"id": i["id"]} for i in images], "annotations": annotations}, results
+
+
 @pytest.fixture(scope="module")
 def files(fakecap: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[int]]:
     """COCO annotations and results of some pictures, as files."""
     folder = tmp_path_factory.mktemp("coco")
     images = fakecap.content["images"][:FEW]
-    annotations = {
-        "images": [{"id": i["id"]} for i in images],
-        "annotations": [
-            {"id": 100 * place + n, "image_id": i["id"], "caption": caption}
-            for place, i in enumerate(images)
-            for n, caption in enumerate(i["references"])
-        ],
-    }
-    results = [{"image_id": i["id"], "caption": i["candidate"]} for i in images]
+    annotations, results = annotated(images)
     (folder / "annotations.json").write_text(json.dumps(annotations))
     (folder / "results.json").write_text(json.dumps(results))
     return folder / "annotations.json", folder / "results.json", [i["id"] for i in images]
@@ -90,6 +96,46 @@ def test_the_example_script(
         assert set(row["SPICE"]["All"]) == {"pr", "re", "f", "fn", "numImages", "fp", "tp"}
     mean = np.mean([row["SPICE"]["All"]["f"] for row in coco_eval.evalImgs])
     assert coco_eval.eval["SPICE"] == pytest.approx(mean)
+
+
+@pytest.mark.slow
+def test_the_installed_example_script_with_its_imports_changed(
+    fakecap: Any, tmp_path: Path
+) -> None:
+    """The very script that pycocoevalcap installs, on coco-caption's own 1,000 captions."""
+    package = importlib.util.find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
+        pytest.skip("pycocoevalcap is not installed")
+    folder = Path(package.submodule_search_locations[0]) / "example"
+    lines = (folder / "coco_eval_example.py").read_text(encoding="utf-8").splitlines()
+    changed = [
+        line.replace("pycocotools.", "miacap.metrics.pycoco.").replace(
+            "pycocoevalcap.", "miacap.metrics.pycoco."
+        )
+        if line.startswith("from ")
+        else line
+        for line in lines
+    ]
+    assert sum(a != b for a, b in zip(lines, changed, strict=True)) == 2
+    (tmp_path / "example.py").write_text("\n".join(changed), encoding="utf-8")
+    truth, results = annotated(fakecap.content["images"])
+    (tmp_path / "captions_val2014.json").write_text(json.dumps(truth))
+    (tmp_path / "captions_val2014_fakecap_results.json").write_text(json.dumps(results))
+    done = subprocess.run(
+        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    printed = dict(line.split(": ") for line in done.stdout.splitlines()[-8:])
+    assert list(printed) == [*official_names(), "SPICE"]
+    for name, official in official_names().items():
+        assert printed[name] == f"{fakecap.content['corpus'][official]:.3f}"
+    assert float(printed["SPICE"]) == pytest.approx(0.133, abs=0.010)
+
+
+def official_names() -> dict[str, str]:
+    """Names of the drop-in -> those of the golden files."""
+    bleu = {f"Bleu_{n}": f"BLEU-{n}" for n in range(1, 5)}
+    return {**bleu, "METEOR": "METEOR", "ROUGE_L": "ROUGE_L", "CIDEr": "CIDEr"}
 
 
 def harness_score(metric: str, rows: list[dict[str, Any]]) -> float:
@@ -225,6 +271,22 @@ def test_what_does_not_fit_is_refused() -> None:
         Cider().compute_score({1: ["a"]}, {1: ["a", "b"]})
     with pytest.raises(DataError, match=r"gts\[1\] must be a list of sentences"):
         Bleu().compute_score({1: []}, {1: ["a"]})
+    with pytest.raises(DataError, match=r"gts\[1\] must be a list of sentences, not \[3\]"):
+        Meteor().compute_score({1: [3]}, {1: ["a"]})  # type: ignore[list-item]
+    with pytest.raises(DataError, match=r"res\[1\] must be a list of one sentence, not \[None\]"):
+        Spice().compute_score({1: ["a"]}, {1: [None]})  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("scorer", [Bleu, Cider, Rouge, Meteor, Spice])
+def test_no_picture_is_no_score(scorer: Any) -> None:
+    with pytest.raises(DataError, match="there is nothing to score"):
+        scorer().compute_score({}, {})
+
+
+@pytest.mark.parametrize("scorer", [BleuScorer, CiderScorer])
+def test_no_pair_is_no_score(scorer: Any) -> None:
+    with pytest.raises(DataError, match="there is nothing to score"):
+        scorer().compute_score()
 
 
 def test_line_breaks_never_shift_another_caption() -> None:
@@ -264,6 +326,18 @@ def test_coco_by_hand(files: tuple[Path, Path, list[int]], tmp_path: Path) -> No
     assert len(coco.getAnnIds()) == len(coco.anns)
     with pytest.raises(DataError, match="1 results are for unknown pictures: -1"):
         coco.loadRes([{"image_id": -1, "caption": "x"}])
+    assert coco.loadImgs(first) == [{"id": first}]
+    assert coco.getImgIds(imgIds=[files[2][2], first, -1]) == [first, files[2][2]]
+    for wrong, message in (
+        ({"a": 1}, "COCO results are a list of objects, not {'a': 1}"),
+        ([{"caption": "x"}], "COCO result 1: expected an object with image_id and caption, got"),
+        (["x"], "COCO result 1: expected an object with image_id and caption, got 'x'"),
+    ):
+        with pytest.raises(DataError, match=message):
+            coco.loadRes(wrong)  # type: ignore[arg-type]
+    coco.dataset = {"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "x"}]}
+    with pytest.raises(DataError, match="COCO annotation 1: expected an object with id and image"):
+        coco.createIndex()
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(DataError, match="COCO annotations are one object"):
         COCO(tmp_path / "list.json")

@@ -12,20 +12,26 @@ def sides(gts: Sentences, res: Sentences) -> tuple[list[str], list[list[str]]]:
     """Candidates and references in the order of ``gts``.
 
     Raises:
-        DataError: different ids, not exactly one candidate, no reference.
+        DataError: different ids, no picture at all, not exactly one candidate, no reference,
+            or a sentence that is no text.
     """
     if gts.keys() != res.keys():
         odd = [str(key) for key in gts.keys() ^ res.keys()]
         raise DataError(f"{len(odd)} ids are only in gts or only in res: {few(sorted(odd))}.")
+    if not gts:
+        raise DataError("gts and res hold no picture: there is nothing to score.")
     for key, captions in res.items():
-        if isinstance(captions, str) or len(captions) != 1:
+        if not _are_texts(captions) or len(captions) != 1:
             raise DataError(f"res[{key!r}] must be a list of one sentence, not {captions!r:.60}.")
     for key, captions in gts.items():
-        if isinstance(captions, str) or not captions:
+        if not _are_texts(captions) or not len(captions):
             raise DataError(f"gts[{key!r}] must be a list of sentences, not {captions!r:.60}.")
     return [res[key][0] for key in gts], [list(gts[key]) for key in gts]
 
 
-def columns(rows: Iterable[Sequence[float]]) -> list[list[float]]:
-    """Turn rows of numbers into lists of columns."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _are_texts(captions: object) -> bool:
+    return (
+        isinstance(captions, Iterable)
+        and not isinstance(captions, str | Mapping)
+        and all(isinstance(caption, str) for caption in captions)
+    )

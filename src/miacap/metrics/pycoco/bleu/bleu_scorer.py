@@ -9,7 +9,6 @@ from miacap.errors import DataError
 from miacap.metrics import bleu
 from miacap.metrics.corpus import Corpus, Floats, intern
 from miacap.metrics.counting import overlaps
-from miacap.metrics.pycoco.sentences import columns
 
 
 class BleuScorer:
@@ -46,7 +45,12 @@ class BleuScorer:
             option: "closest", "shortest" or "average" reference length; None takes
                 "average" for one pair, else "closest".
             verbose: print the counts, as the original does.
+
+        Raises:
+            DataError: another option, or no pairs.
         """
+        if not self.ctest:
+            raise DataError("No pair was added: there is nothing to score.")
         if option is None:
             option = "average" if self.size() == 1 else "closest"
         corpus = intern(self.ctest, self.crefs)
@@ -59,7 +63,7 @@ class BleuScorer:
         scores = bleu.aggregate(sums[None])[0].tolist()
         if verbose > 0:
             _print(sums.tolist(), self.n)
-        return scores, columns(bleu.aggregate(rows).tolist())
+        return scores, bleu.aggregate(rows).T.tolist()
 
 
 def _lengths(corpus: Corpus, option: str) -> Floats:

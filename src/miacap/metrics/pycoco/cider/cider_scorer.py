@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from miacap.errors import DataError
 from miacap.metrics import cider
 from miacap.metrics.corpus import Floats, intern
 from miacap.metrics.counting import overlaps
@@ -43,7 +44,12 @@ class CiderScorer:
     def compute_score(
         self, option: str | None = None, verbose: int = 0
     ) -> tuple[np.float64, Floats]:
-        """Corpus score and pictures' scores; both arguments are there for the original's sake."""
+        """Corpus score and pictures' scores; both arguments are there for the original's sake.
+
+        Raises DataError where no pair was added.
+        """
+        if not self.ctest:
+            raise DataError("No pair was added: there is nothing to score.")
         corpus = intern(self.ctest, self.crefs)
         similarity = overlaps(corpus, [cider.NAME], orders=self.n, sigma=self.sigma).similarity
         assert similarity is not None
