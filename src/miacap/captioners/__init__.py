@@ -1,13 +1,14 @@
 """Room: captioners. Models that say a picture word by word, all behind one contract.
 
-Offers the contract, ``names``, ``sources``, ``build`` and ``register``; one file per family.
+Offers the contract, ``names``, ``sources``, ``penalised``, ``build`` and ``register``; one file
+per family.
 May import text (special ids), pictures, refiner and the ground floor, and loads lazily, so
 that listing names needs no torch.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from miacap.captioners.registry import build, names, register, sources
+from miacap.captioners.registry import build, names, penalised, register, sources
 
 if TYPE_CHECKING:
     from miacap.captioners.contract import (
@@ -36,6 +37,7 @@ __all__ = [
     "Trace",
     "build",
     "names",
+    "penalised",
     "register",
     "sources",
 ]

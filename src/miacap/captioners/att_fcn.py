@@ -13,7 +13,8 @@ Names: t_i are the rows of S_T, the textual slot (feeding.py), equal in both att
 the word table; e = d_h, since rows of MIA are d_h wide and o_t must add up. alpha needs words
 alone and beta feeds nothing back: both are taken for all words at once.
 Differs from the paper: v is the mean of S_V, which is M under ``combined`` (``visual`` says
-otherwise); the penalty is an option, for with 49 concepts it dwarfs the cross-entropy.
+otherwise); the penalty is an option of training (``attention_penalty``, its weight), off unless
+asked for, as with 49 concepts it dwarfs the cross-entropy.
 """
 
 from dataclasses import dataclass
@@ -51,8 +52,11 @@ class AttFcnSizes(FedSizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_same_width(self, "compares words with concepts")
-        if self.visual == "none" and self.source not in ("plain", "concepts", "combined"):
-            raise ValueError(f"visual='none' leaves {self.source!r} no slot for regions.")
+        if self.visual != "source" and self.source in ("both", "normed"):
+            raise ValueError(
+                f"visual={self.visual!r} leaves what {self.source!r} does to the regions unread: "
+                "keep visual='source', or choose another source."
+            )
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,7 @@ class AttFcn(nn.Module):
 def penalty(
     trace: Trace, words: Bool[Tensor, "B C T"], p: float = 2.0, q: float = 0.5, eps: float = 1e-6
 ) -> Float[Tensor, "B C"]:
-    """g(alpha) + g(beta) of each caption ([eq:att-fcn-penalty]).
+    """g(alpha) + g(beta) of each caption ([eq:att-fcn-penalty]); 0 for one of padding alone.
 
     The first term keeps one concept from collecting all attention over a caption, the second
     keeps each word's attention on few concepts. At first it is about T x R a caption, so scale
@@ -188,10 +192,13 @@ def penalty(
         p, q: exponents, at least 1 and below 1.
         eps: added to a share before the power q, whose slope at 0 is endless.
     """
+    spoken = words.any(dim=2)
     total = torch.zeros(words.shape[:2], device=words.device)
     for name in ("input", "output"):
         shares = trace.attentions[name].weights * words.unsqueeze(-1)
-        spread = shares.sum(dim=2).pow(p).sum(dim=-1).pow(1.0 / p)
+        sums = shares.sum(dim=2).pow(p).sum(dim=-1)
+        # The root's slope at 0 is endless too: a caption without words never meets it.
+        spread = torch.where(spoken, sums, 1.0).pow(1.0 / p) * spoken
         # Rows with a share of exactly 0 are padding: they add nothing, and have no slope.
         powers = torch.where(shares > 0, (shares + eps).pow(q), 0.0)
         sharp = powers.sum(dim=-1).pow(1.0 / q).sum(dim=-1)

@@ -14,7 +14,7 @@ from miacap.settings import from_json
 if TYPE_CHECKING:
     from miacap.captioners.contract import Factory
 
-__all__ = ["build", "names", "register", "sources"]
+__all__ = ["build", "names", "penalised", "register", "sources"]
 
 _OURS = {
     "nic": "nic:Nic",
@@ -30,6 +30,7 @@ _OURS = {
     "concept-attention": "concept_attention:ConceptAttention",
     "transformer": "transformer:Transformer",
 }
+_PENALISED = ("att-fcn",)
 _GROUP = "miacap.captioners"
 _registered: "dict[str, Factory]" = {}
 
@@ -43,6 +44,12 @@ def names() -> tuple[str, ...]:
 def sources(name: str) -> tuple[str, ...]:
     """List what a captioner can be fed; raises UnknownName."""
     return tuple(_factory(name).sources)
+
+
+def penalised() -> tuple[str, ...]:
+    """List the captioners with an input and an output attention, which [eq:att-fcn-penalty]
+    takes."""
+    return _PENALISED
 
 
 def register(name: str, factory: "Factory") -> None:

@@ -170,4 +170,5 @@ def _task(run: Run, inputs: Inputs, train_split: Dataset, dev_split: Dataset) ->
         inputs.batches(captioned, settings, captions=ids),
         DevScores(run, inputs, references),
         settings.label_smoothing,
+        attention_penalty=settings.attention_penalty,
     )

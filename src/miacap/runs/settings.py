@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from miacap import captioners
+from miacap.errors import SettingsError
 from miacap.training import TrainingSettings
 
 FORMAT = 1
@@ -44,6 +46,9 @@ class RunSettings:
     """Hypotheses of the search; 1 is greedy."""
     pictures_per_batch: int = 16
     label_smoothing: float = 0.0
+    attention_penalty: float = 0.0
+    """Weight of ATT-FCN's regularisers [eq:att-fcn-penalty] in the training loss: 1 in its paper,
+    at 10 concepts; with k of them 0.01 / k is a start. 0 leaves them out."""
     training: TrainingSettings = field(default_factory=captioner_training)
     format: int = FORMAT
 
@@ -60,3 +65,11 @@ class RunSettings:
             raise ValueError(f"pictures_per_batch is at least 1, not {self.pictures_per_batch}.")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}.")
+        if self.attention_penalty < 0.0:
+            raise ValueError(f"attention_penalty is 0 or more, not {self.attention_penalty}.")
+        if self.attention_penalty and self.captioner not in captioners.penalised():
+            raise SettingsError(
+                f"attention_penalty={self.attention_penalty} weighs an input and an output "
+                f"attention, which {self.captioner!r} does not have. Captioners that have both: "
+                f"{', '.join(captioners.penalised())}."
+            )
