@@ -312,6 +312,23 @@ class IterativeRefiner(nn.Module):
             for parameter in step.parameters()
         ]
 
+    def origins(self, wanted: Collection[str]) -> set[str]:
+        """Name the streams whose features reach the wanted ones, these included.
+
+        What feeds another stream gets no gradient at ``iterations``, either.
+        """
+        guides = {guide for _, _, guide in self._live_steps(self.iterations, wanted)}
+        return set(wanted) | guides
+
+    def order(self, stream: str) -> str:
+        """Name the stream whose rows this one follows after ``iterations``."""
+        if self.rows == "match":
+            return stream
+        orders = {name: name for name in self.streams}
+        for _, name, guide in self._live_steps(self.iterations, (stream,)):
+            orders[name] = orders[guide]
+        return orders[stream]
+
     def _live_steps(self, count: int, wanted: Collection[str] | None) -> list[tuple[int, str, str]]:
         every = [(n + 1, stream, guide) for n in range(count) for stream, guide in self.steps]
         if wanted is None:

@@ -97,10 +97,7 @@ def test_forward_equals_plain_loops(name: str, source: str) -> None:
     compare(name, source, aligned=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [(n, s) for n, s in EVERY if s in ("regions", "concepts", "combined", "both", "concatenated")],
-)
+@pytest.mark.parametrize(("name", "source"), EVERY)
 def test_forward_equals_plain_loops_with_unequal_rows(name: str, source: str) -> None:
     narrow = {} if name in ("att-fcn", "concept-attention") else {"word_width": 6}
     compare(name, source, aligned=True, rows="aligned", **narrow)

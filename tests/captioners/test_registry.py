@@ -88,7 +88,6 @@ def test_unknown_names_and_sizes_are_explained() -> None:
         ("att-fcn", {"word_width": 5}, "att-fcn compares words with concepts: word_width is 8"),
         ("concept-attention", {"word_width": 5}, "adds words to concepts"),
         ("up-down", {"raw_features": True}, "raw_features goes with source='plain'"),
-        ("att-fcn", {"visual": "none", "source": "both"}, "leaves 'both' no slot for regions"),
         ("lstm-a5", {"concept_input": "probabilities", "concepts": 9}, "needs concepts as rows"),
         (
             "lstm-a5",
@@ -126,10 +125,6 @@ def test_pictures_that_do_not_fit_are_explained() -> None:
     )
     with pytest.raises(DataError, match="reads 4 concept probabilities; these pictures have none"):
         scored.encode(bare)
-    with pytest.raises(ValueError, match="whose rows never met"):
-        captioners.build("nic", "combined", **TINY, rows="aligned", iterations=0).encode(
-            some_pictures()
-        )
 
 
 def test_plain_regions_need_no_concepts() -> None:

@@ -36,7 +36,9 @@ __all__ = [
 
 Over = Literal["regions", "concepts", "pairs", "both"]
 """Rows that an attention runs over. pairs: row i is region i with concept i, summed;
-both: the regions' rows, then the concepts'."""
+both: the rows of I* (or I_0), then those of T* (or T_0). Where counts may differ
+(rows="aligned"), a refined stream has the rows of its first guide, and says so: by default I*
+has a row a concept, pooled from all regions."""
 
 
 @dataclass(frozen=True)

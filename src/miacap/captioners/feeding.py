@@ -39,7 +39,8 @@ from miacap.refiner import (
 
 __all__ = ["Fed", "Feed", "Slot", "mean_rows"]
 
-_REFINED = ("regions", "concepts", "combined", "both")
+_STREAMS = ("regions", "concepts")
+_REFINED = (*_STREAMS, "combined", "both")
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,8 @@ class Feed(nn.Module):
             return "pairs"
         if self.source in ("both", "concatenated") and len(self.reads) == 1:
             return "both"
+        if self.source in ("both", slot):  # refined: perhaps on the rows of its guide
+            slot = self.mutual.refiner.order(slot)
         return "regions" if slot == "regions" else "concepts"
 
     def forward(self, pictures: Pictures, table: Float[Tensor, "W E"], trace: bool = False) -> Fed:
@@ -189,11 +192,7 @@ class Feed(nn.Module):
         masks = {"regions": regions.mask, "concepts": concepts.mask}
         if self.source == "combined":
             refined = self.mutual(*streams.values(), *masks.values(), trace=trace)
-            if refined.combined is None:
-                raise ValueError(
-                    "There is no sum of regions and concepts whose rows never met: "
-                    "refine at least once (mutually), or give rows that match."
-                )
+            assert refined.combined is not None  # FedSizes refuses rows that never meet
             pairs = Slot(refined.combined, refined.mask)
             return pairs, pairs, refined.trace
         wanted = self._wanted()
@@ -204,15 +203,21 @@ class Feed(nn.Module):
         return slots["regions"], slots["concepts"], found.trace
 
     def _wanted(self) -> tuple[str, ...]:
-        return ("regions", "concepts") if self.source == "both" else (self.source,)
+        return (self.source,) if self.source in _STREAMS else _STREAMS
 
     def _freeze_unused(self) -> None:
-        # Data-parallel wrappers wait for a gradient of whatever could have one; what no step
-        # on the way to this source reads keeps its place among the parameters, frozen.
-        if self.source == "combined":
-            idle = self.mutual.refiner.unused(("regions", "concepts"))
-        else:
-            idle = self.mutual.refiner.unused(self._wanted()) + list(self.mutual.norm.parameters())
+        # Data-parallel wrappers wait for a gradient of whatever could have one; what nothing on
+        # the way to this source reads keeps its place among the parameters, frozen.
+        refiner, wanted = self.mutual.refiner, self._wanted()
+        idle = refiner.unused(wanted)
+        if self.source != "combined":
+            idle += self.mutual.norm.parameters()
+        # A stream that guides nobody says nothing to a captioner of the other.
+        read = refiner.origins(wanted) | set(self.reads)
+        if "regions" not in read:
+            idle += self.project.parameters()
+        if "concepts" not in read and self.lift is not None:
+            idle += self.lift.parameters()
         for parameter in idle:
             parameter.requires_grad_(False)
 

@@ -71,6 +71,16 @@ class FedSizes(Sizes):
         _share(region_dropout=self.dropout_of_regions)
         if self.iterations < 0:
             raise ValueError(f"iterations is 0 or more, not {self.iterations}.")
+        if (self.source, self.rows) == ("combined", "aligned") and not self._rows_meet:
+            raise ValueError(
+                "source='combined' has no sum of regions and concepts whose rows never meet: "
+                "refine at least once, with attention='mutual', or keep rows='match'."
+            )
+
+    @property
+    def _rows_meet(self) -> bool:
+        """Whether some step gives both streams the rows of one."""
+        return self.iterations > 0 and self.attention == "mutual"
 
     @property
     def dropout_of_regions(self) -> float:
