@@ -151,3 +151,20 @@ def test_wrong_rewards_say_what_is_wrong() -> None:
         reward(["zebra"], [[[4]]])
     with pytest.raises(DataError, match=r"for 1 pictures; got int64 of shape \(1, 1\)"):
         reward(["a"], [[4]])
+    with pytest.raises(DataError, match=r"equal length: fill them up with PAD \(0\)"):
+        reward(["a"], [[[4, 5], [4]]])
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_numba)])
+def test_only_ids_of_0_or_more_are_words(compiled: bool) -> None:
+    """-1 as padding would be taken for a part of another n-gram's number."""
+    reward = CiderReward(REFERENCES, compiled=compiled)
+    with pytest.raises(DataError, match=r"Word ids are 0 or more, not -1; fill samples up"):
+        reward(["a"], [[[4, 5, 6, -1, -1]]])
+    with pytest.raises(DataError, match="got float64"):
+        reward(["a"], [[[4.0, 5.0]]])
+    assert reward(["a"], np.zeros((1, 3, 0), dtype=np.int32)).tolist() == [[0, 0, 0]]
+    assert reward([], np.zeros((0, 3, 5), dtype=np.int64)).shape == (0, 3)
+    for wrong in ([-1, 5], [1.5], "a dog", [None]):
+        with pytest.raises(DataError, match="picture b: references are lists of word ids of 0 or"):
+            CiderReward({"a": [[4, 5]], "b": [[6], wrong]}, compiled=compiled)  # type: ignore[list-item]

@@ -172,6 +172,10 @@ def test_fixed_frequencies_equal_those_of_the_call_and_rescue_one_picture(tmp_pa
         ('{"format": 1, "pictures": 0, "counts": {}}', "'pictures' must be a number over 0, not 0"),
         ('{"format": 1, "pictures": 2, "counts": []}', "'counts' must map"),
         ('{"format": 1, "pictures": 2, "counts": {"a": "x"}}', "the count of 'a' must be a number"),
+        (
+            '{"format": 1, "pictures": 2, "counts": {"a": 2, "a b": 3}}',
+            "'a b' is in 3 of 2 pictures",
+        ),
     ],
 )
 def test_wrong_frequencies(text: str, message: str, tmp_path: Any) -> None:

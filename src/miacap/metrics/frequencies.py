@@ -74,6 +74,12 @@ class DocumentFrequencies:
             for gram, number in counts.items()
         }
         total = _positive(pictures, f"{path}: 'pictures'")
+        most = max(by_words, key=by_words.__getitem__, default=())
+        if by_words.get(most, 0.0) > total:
+            raise DataError(
+                f"{path}: {' '.join(most)!r} is in {by_words[most]:g} of {total:g} pictures; "
+                "'pictures' must be the number that the counts were taken from."
+            )
         return cls(by_words, total, str(value.get("name", "fixed")))
 
     def of_ngrams(self, corpus: Corpus, ngrams: NGrams) -> Floats:

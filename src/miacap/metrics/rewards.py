@@ -40,7 +40,7 @@ class CiderReward:
         compiled: use the loops of the extra [fast]; None wherever they are installed.
 
     Raises:
-        DataError: no pictures, or a picture without references.
+        DataError: no pictures, a picture without references, or references that are no ids.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CiderReward:
             raise DataError(f"{len(without)} pictures have no references: {few(without)}.")
         self.end = end
         self._place = {name: place for place, name in enumerate(references)}
-        corpus = _references(list(references.values()), end)
+        corpus = _references(references, end)
         self._pairs = np.maximum(corpus.lengths - 1, 0)
         self._sizes = corpus.references
         self._first = np.cumsum(self._sizes) - self._sizes
@@ -75,28 +75,25 @@ class CiderReward:
 
         Args:
             names: B names of pictures.
-            samples: B x K x T word ids. A sample ends behind its first EOS, or at T; PAD and
-                BOS are no words.
+            samples: B x K x T word ids, 0 or more. A sample ends behind its first EOS, or at T;
+                PAD and BOS are no words.
 
         Returns:
             B x K scores, 0 to 10.
 
         Raises:
-            DataError: a picture without references, or another number of names than rows.
+            DataError: a picture without references, another number of names than rows, or
+                what is no id.
         """
-        words = np.asarray(samples)
-        if words.ndim != 3 or len(words) != len(names) or words.dtype.kind not in "iu":
-            raise DataError(
-                f"Samples must be whole numbers, pictures x samples x words, for {len(names)} "
-                f"pictures; got {words.dtype} of shape {words.shape}."
-            )
+        words = _samples(samples, len(names))
         unknown = [name for name in names if name not in self._place]
         if unknown:
             raise DataError(f"{len(unknown)} pictures have no references: {few(unknown)}.")
         if not len(names) or not words.shape[1]:
             return np.zeros(words.shape[:2])
         picture = np.array([self._place[name] for name in names], dtype=np.int64)
-        batch = self._batch(words.reshape(-1, words.shape[2]), np.repeat(picture, words.shape[1]))
+        rows = words.reshape(len(words) * words.shape[1], words.shape[2])
+        batch = self._batch(rows, np.repeat(picture, words.shape[1]))
         return self._score(batch).reshape(words.shape[:2])
 
     def _batch(self, words: Integers, picture: Integers) -> "Batch":
@@ -105,7 +102,7 @@ class CiderReward:
         if not self.end:
             kept &= ~ended
         lengths = kept.sum(axis=1)
-        return Batch(words[kept].astype(np.int64), lengths, picture, self._sizes, self._first)
+        return Batch(words[kept], lengths, picture, self._sizes, self._first)
 
     def _score(self, batch: "Batch") -> Floats:
         pairs = np.maximum(batch.lengths - 1, 0)
@@ -276,14 +273,51 @@ class Weighed:
         return pair, weight[which], self.weight[found]
 
 
-def _references(pictures: Sequence[Sequence[Sequence[int]]], end: bool) -> Corpus:
+def _samples(samples: ArrayLike, pictures: int) -> Integers:
+    try:
+        words = np.asarray(samples)
+    except ValueError:
+        raise DataError("Samples must be of equal length: fill them up with PAD (0).") from None
+    if words.ndim != 3 or len(words) != pictures or words.dtype.kind not in "iu":
+        raise DataError(
+            f"Samples must be whole numbers, pictures x samples x words, for {pictures} "
+            f"pictures; got {words.dtype} of shape {words.shape}."
+        )
+    ids = words.astype(np.int64, copy=False)
+    if ids.size and ids.min() < 0:
+        raise DataError(f"Word ids are 0 or more, not {ids.min()}; fill samples up with PAD (0).")
+    return ids
+
+
+def _references(pictures: Mapping[str, Sequence[Sequence[int]]], end: bool) -> Corpus:
     tail = [EOS] if end else []
-    sentences = [[*caption, *tail] for captions in pictures for caption in captions]
+    sentences = [[*caption, *tail] for captions in pictures.values() for caption in captions]
+    words = _ids([word for sentence in sentences for word in sentence])
+    if words is None:
+        raise DataError(_not_ids(pictures))
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
-    words = np.fromiter((w for s in sentences for w in s), np.int64, int(lengths.sum()))
-    sizes = np.array([len(captions) for captions in pictures])
+    sizes = np.array([len(captions) for captions in pictures.values()])
     picture = np.repeat(np.arange(len(pictures)), sizes)
     return _corpus(words, lengths, picture, len(pictures))
+
+
+def _ids(words: Sequence[object]) -> Integers | None:
+    """Word ids as an array; None where one is no whole number of 0 or more."""
+    found = np.array(words) if words else np.zeros(0, dtype=np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or (found.size and found.min() < 0):
+        return None
+    return found.astype(np.int64)
+
+
+def _not_ids(pictures: Mapping[str, Sequence[Sequence[int]]]) -> str:
+    for name, captions in pictures.items():
+        for caption in captions:
+            if _ids(list(caption)) is None:
+                return (
+                    f"picture {name}: references are lists of word ids of 0 or more, "
+                    f"not {caption!r:.60}."
+                )
+    return "References are lists of word ids."
 
 
 def _corpus(words: Integers, lengths: Integers, picture: Integers, pictures: int) -> Corpus:

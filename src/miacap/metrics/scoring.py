@@ -86,7 +86,7 @@ def score(
         UnknownName: a metric that does not exist.
         MissingExtra: a metric was asked for by name whose extra is not installed.
     """
-    wanted = _wanted(metrics)
+    wanted = chosen(metrics)
     pairs = match(references, candidates, allow_missing)
     if tokenized:
         sentences, lists = list(pairs.candidates), [list(some) for some in pairs.references]
@@ -125,7 +125,8 @@ def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
     )
 
 
-def _wanted(metrics: Sequence[str] | None) -> tuple[str, ...]:
+def chosen(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """Give the names of the wanted metrics in the order of ``METRICS``. Raises UnknownName."""
     if metrics is None:
         return METRICS
     names = [metrics] if isinstance(metrics, str) else metrics
