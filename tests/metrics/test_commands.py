@@ -118,6 +118,22 @@ def test_two_systems(paths: dict[str, Path]) -> None:
     assert float(row.split()[1]) > 0
 
 
+def test_a_second_system_that_does_not_fit_is_named(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    scores = tmp_path / "s.json"
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"a": "a dog"}))
+    with pytest.raises(DataError, match=r"other\.json: References and candidates do not fit"):
+        lexical(paths["references"], paths["better"], "--against", other, "--json", scores)
+    assert json.loads(scores.read_text())["ROUGE-L"] > 0  # the first system's are kept
+    scores.unlink()
+    other.write_text('[{"id": "a", "caption": "x"}, {"id": "a", "caption": "y"}]')
+    with pytest.raises(DataError, match=r"other\.json: 1 ids have more than one candidate"):
+        lexical(paths["references"], paths["better"], "--against", other, "--json", scores)
+    assert not scores.exists()  # read before anything is scored
+
+
 def test_captions_described(paths: dict[str, Path]) -> None:
     out = lexical(paths["references"], paths["worse"], "--training", paths["better"]).stdout
     rows = {line[:18].strip(): line[18:].strip() for line in out.splitlines()}

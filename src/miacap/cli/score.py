@@ -1,6 +1,7 @@
 """`miacap score`: captions against references, every COCO metric, no Java."""
 
 import sys
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,59 +9,70 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap.cli.options import Quiet, Seed
+from miacap.errors import DataError
 
 if TYPE_CHECKING:
     from miacap.metrics import Scores
 
 Optional = Path | None
 
+_References = Annotated[
+    Path, typer.Argument(help="COCO annotations, JSON Lines, CSV, Flickr tokens, a dictionary.")
+]
+_Candidates = Annotated[Path, typer.Argument(help="COCO results, JSON Lines, CSV or a dictionary.")]
+_Metrics = Annotated[
+    list[str] | None, typer.Option("--metric", "-m", help="Only this metric; may be repeated.")
+]
+_Against = Annotated[
+    Optional, typer.Option(help="Another system's candidates: test the differences.")
+]
+_Json = Annotated[Optional, typer.Option("--json", help="Write scores and signature here.")]
+_Csv = Annotated[Optional, typer.Option("--csv", help="The same as CSV.")]
+_PerPicture = Annotated[
+    Optional, typer.Option(help="Write each picture's scores here (JSON Lines).")
+]
+_Df = Annotated[
+    Optional, typer.Option("--df", help="Document frequencies of a larger set, for CIDEr-D.")
+]
+_WriteDf = Annotated[
+    Optional, typer.Option("--write-df", help="Write these references' frequencies here.")
+]
+_Tuples = Annotated[
+    Optional, typer.Option(help="Another parser's tuples for SPICE (docs/spice.md).")
+]
+_Training = Annotated[
+    Optional, typer.Option(help="Training captions: also say how many captions are new.")
+]
+_Diversity = Annotated[bool, typer.Option("--diversity", help="Describe the captions.")]
+_Missing = Annotated[
+    bool, typer.Option("--allow-missing", help="Score the pictures that both files have.")
+]
+_Tokenized = Annotated[
+    bool, typer.Option("--tokenized", help="Captions are tokenised: don't do it again.")
+]
+_Percent = Annotated[
+    bool, typer.Option("--percent", help="Print the table times 100; files never are.")
+]
+_Resamples = Annotated[int, typer.Option(min=0, help="Bootstrap draws for intervals; 0 for none.")]
+
 
 def score(
-    references: Annotated[
-        Path, typer.Argument(help="COCO annotations, JSON Lines, CSV, Flickr tokens, a dictionary.")
-    ],
-    candidates: Annotated[
-        Path, typer.Argument(help="COCO results, JSON Lines, CSV or a dictionary.")
-    ],
-    metrics: Annotated[
-        list[str] | None,
-        typer.Option("--metric", "-m", help="Only this metric; may be repeated."),
-    ] = None,
-    against: Annotated[
-        Optional, typer.Option(help="Another system's candidates: test the differences.")
-    ] = None,
-    json_file: Annotated[
-        Optional, typer.Option("--json", help="Write scores and signature here.")
-    ] = None,
-    csv_file: Annotated[Optional, typer.Option("--csv", help="The same as CSV.")] = None,
-    per_picture: Annotated[
-        Optional, typer.Option(help="Write each picture's scores here (JSON Lines).")
-    ] = None,
-    df: Annotated[
-        Optional, typer.Option("--df", help="Document frequencies of a larger set, for CIDEr-D.")
-    ] = None,
-    write_df: Annotated[
-        Optional, typer.Option("--write-df", help="Write these references' frequencies here.")
-    ] = None,
-    spice_tuples: Annotated[
-        Optional, typer.Option(help="Another parser's tuples for SPICE (docs/spice.md).")
-    ] = None,
-    training: Annotated[
-        Optional, typer.Option(help="Training captions: also say how many captions are new.")
-    ] = None,
-    diversity: Annotated[bool, typer.Option("--diversity", help="Describe the captions.")] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Score the pictures that both files have.")
-    ] = False,
-    tokenized: Annotated[
-        bool, typer.Option("--tokenized", help="Captions are tokenised: don't do it again.")
-    ] = False,
-    percent: Annotated[
-        bool, typer.Option("--percent", help="Print the table times 100; files never are.")
-    ] = False,
-    resamples: Annotated[
-        int, typer.Option(min=0, help="Bootstrap draws for intervals; 0 for none.")
-    ] = 1000,
+    references: _References,
+    candidates: _Candidates,
+    metrics: _Metrics = None,
+    against: _Against = None,
+    json_file: _Json = None,
+    csv_file: _Csv = None,
+    per_picture: _PerPicture = None,
+    df: _Df = None,
+    write_df: _WriteDf = None,
+    spice_tuples: _Tuples = None,
+    training: _Training = None,
+    diversity: _Diversity = False,
+    allow_missing: _Missing = False,
+    tokenized: _Tokenized = False,
+    percent: _Percent = False,
+    resamples: _Resamples = 1000,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -74,7 +86,10 @@ def score(
     from miacap.metrics import DocumentFrequencies, comparisons, files, reports, spice
     from miacap.metrics import score as compute
 
-    known = files.read_references(references)
+    # Everything is read before anything takes time: METEOR and SPICE may take minutes.
+    known, given = files.read_references(references), files.read_candidates(candidates)
+    others = None if against is None else files.read_candidates(against)
+    trained = None if training is None else files.read_references(training)
     if write_df is not None:
         _write_frequencies(write_df, known, references.name, tokenized)
     score_all = partial(
@@ -87,30 +102,36 @@ def score(
         allow_missing=allow_missing,
         quiet=quiet,
     )
-    given = files.read_candidates(candidates)
-    scores = score_all(given)
-    _warn(scores, quiet)
+    scores = _score(score_all, given, candidates, quiet)
     ranges = comparisons.intervals(scores, resamples, seed) if resamples else None
     typer.echo(reports.table(scores, ranges, percent))
-    if against is not None:
-        other = score_all(files.read_candidates(against))
-        _compare(scores, other, resamples or 1000, seed, percent)
-    if diversity or training is not None:
-        _describe([given[name] for name in scores.ids], training, tokenized)
     if json_file is not None:
-        from miacap.files import write_json
-
-        write_json(json_file, reports.as_json(scores, ranges))
+        reports.write_json(json_file, scores, ranges)
     if csv_file is not None:
         reports.write_csv(csv_file, scores, ranges)
     if per_picture is not None:
         reports.write_per_picture(per_picture, scores)
+    if against is not None and others is not None:
+        other = _score(score_all, others, against, quiet)
+        _compare(scores, other, resamples or 1000, seed, percent)
+    if diversity or trained is not None:
+        _describe([given[name] for name in scores.ids], trained, tokenized)
 
 
-def _warn(scores: "Scores", quiet: bool) -> None:
+def _score(
+    compute: "Callable[[Mapping[str, str]], Scores]",
+    given: Mapping[str, str],
+    path: Path,
+    quiet: bool,
+) -> "Scores":
+    try:
+        scores = compute(given)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     if not quiet:
         for warning in scores.warnings:
             print(f"warning: {warning}", file=sys.stderr)
+    return scores
 
 
 def _compare(first: "Scores", second: "Scores", resamples: int, seed: int, percent: bool) -> None:
@@ -124,14 +145,14 @@ def _compare(first: "Scores", second: "Scores", resamples: int, seed: int, perce
     typer.echo("\n" + reports.comparison(differences, permuted, percent))
 
 
-def _describe(captions: list[str], training: Path | None, tokenized: bool) -> None:
+def _describe(
+    captions: list[str], training: Mapping[str, list[str]] | None, tokenized: bool
+) -> None:
     from dataclasses import asdict
 
-    from miacap.metrics import diversity, files
+    from miacap.metrics import diversity
 
-    known = None
-    if training is not None:
-        known = [c for some in files.read_references(training).values() for c in some]
+    known = None if training is None else [c for some in training.values() for c in some]
     found = asdict(diversity.diversity(captions, known, tokenized=tokenized))
     typer.echo("")
     for name, value in found.items():

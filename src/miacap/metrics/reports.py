@@ -90,6 +90,13 @@ def as_csv(scores: Scores, ranges: Mapping[str, Range] | None = None) -> str:
     return text.getvalue()
 
 
+def write_json(
+    path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
+) -> None:
+    """Write ``as_json``, whole or not at all."""
+    files.write_json(path, as_json(scores, ranges))
+
+
 def write_csv(
     path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
 ) -> None:
