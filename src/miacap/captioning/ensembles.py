@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from miacap.captioners import Attention, Forwarded, Trace
 from miacap.concepts import Extractor
+from miacap.concepts.described import DESCRIPTION, KIND, description
 from miacap.errors import RunError
 from miacap.pictures import Pictures
 from miacap.runs import Run
@@ -156,7 +157,7 @@ def join(runs: Sequence[Run]) -> EnsembleRun:
     for other in runs[1:]:
         _same_words(first, other)
         _same_preprocessing(first, other)
-    with_concepts = [run for run in runs if run.extractor is not None]
+    with_concepts = [run for run in runs if (run.folder / DESCRIPTION).is_file()]
     for other in with_concepts[1:]:
         _same_concepts(with_concepts[0], other)
     # How many concepts a picture gets is asked of a member that reads them.
@@ -193,15 +194,22 @@ def _same_preprocessing(one: Run, other: Run) -> None:
 
 
 def _same_concepts(one: Run, other: Run) -> None:
-    a, b = cast(Extractor, one.extractor), cast(Extractor, other.extractor)
+    a, b = description(one.folder), description(other.folder)
     differences = []
-    if a.words != b.words:
-        differences.append(f"their concept words ({len(a.words)} and {len(b.words)})")
-    if a.checksum != b.checksum:
-        differences.append(f"their extractors (SHA-256 {a.checksum[:12]} and {b.checksum[:12]})")
-    counts = [(run.settings.rows, run.settings.concepts) for run in (one, other)]
-    if counts[0] != counts[1]:
-        said = [f"rows={rows}, concepts={number}" for rows, number in counts]
+    if a.get("words") != b.get("words"):
+        counts = [len(said.get("words") or ()) for said in (a, b)]
+        differences.append(f"their concept words ({counts[0]} and {counts[1]})")
+    kinds = ["files" if said.get("kind") == KIND else "extractors" for said in (a, b)]
+    if kinds[0] != kinds[1]:
+        differences.append("what found them (an extractor, and a file of lists)")
+    else:
+        name = "file_sha256" if kinds[0] == "files" else "weights_sha256"
+        sums = [str(said.get(name))[:12] for said in (a, b)]
+        if a.get(name) != b.get(name):
+            differences.append(f"their {kinds[0]} (SHA-256 {sums[0]} and {sums[1]})")
+    wanted = [(run.settings.rows, run.settings.concepts) for run in (one, other)]
+    if wanted[0] != wanted[1]:
+        said = [f"rows={rows}, concepts={number}" for rows, number in wanted]
         differences.append(f"how many concepts a picture gets ({said[0]} and {said[1]})")
     if differences:
         raise RunError(

@@ -2,15 +2,22 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch import Tensor
+
 from miacap.captioning.controls import best_constant, shuffled
+from miacap.captioning.folders import ConceptFolder, check_fits
+from miacap.captioning.listed import only_listed, require_lists
+from miacap.captioning.preparing import set_aside
 from miacap.captioning.searching import Row, search
+from miacap.concepts import Extractor
 from miacap.concepts import extract as concept_scores
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
+from miacap.errors import DataError
 from miacap.files import atomic
 from miacap.metrics import Scores, score
 from miacap.metrics.comparisons import Interval, paired_bootstrap
@@ -27,7 +34,11 @@ _PICTURES_PER_SEARCH = 64
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came out: a row a picture, the time, and scores where there are references."""
+    """What came out: a row a picture, the time, and scores where there are references.
+
+    A picture that was set aside when features or concepts were made has a row with an error,
+    and no part in the scores.
+    """
 
     rows: tuple[Row, ...]
     seconds: float
@@ -38,12 +49,17 @@ class Evaluation:
     @property
     def distinct(self) -> int:
         """Number of different captions."""
-        return len({row.caption for row in self.rows})
+        return len({row.caption for row in self.rows if row.error is None})
+
+    @property
+    def captioned(self) -> int:
+        """Number of pictures that have a caption."""
+        return sum(row.error is None for row in self.rows)
 
     @property
     def rate(self) -> float:
         """Captions per second, features already extracted."""
-        return len(self.rows) / max(self.seconds, 1e-9)
+        return self.captioned / max(self.seconds, 1e-9)
 
 
 def evaluate(
@@ -52,6 +68,7 @@ def evaluate(
     split: str,
     regions: FeatureStore,
     *,
+    concepts: ConceptFolder | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     beam: int | None = None,
     controls: bool = True,
@@ -65,6 +82,8 @@ def evaluate(
         dataset: gives the split, and the training captions for the constant control.
         split: its name; pictures without captions are captioned and not scored.
         regions: their features, prepared as the run's were.
+        concepts: stored concepts, in place of what the run's extractor finds; a run trained on
+            concepts from a file needs them, a run without concepts does not look at them.
         metrics: names that `miacap.metrics.score` knows.
         beam: hypotheses of the search; the run's own unless told.
         controls: compare with a constant caption and with shuffled captions.
@@ -72,16 +91,25 @@ def evaluate(
         quiet: show no progress.
 
     Raises:
-        RunError: features made in another way than the run's.
+        RunError: features made in another way than the run's, or concepts that are not the
+            run's.
+        DataError: pictures without features or concepts, or all of them set aside.
     """
     check_features(run, regions)
     part = dataset.split(split)
-    names = part.ids
+    aside = set_aside(part.ids, regions, concepts.store if concepts is not None else None)
+    names = [name for name in part.ids if name not in aside]
+    if not names:
+        first, reason = next(iter(aside.items()))
+        raise DataError(
+            f"{part.name}: all {len(aside)} pictures of {split} were set aside when features or "
+            f"concepts were made, {first!r} because: {reason}"
+        )
     captioner = run.captioner()
     rows: list[Row] = []
     start = time.monotonic()
     with Progress(f"captioning {split}", len(names), "photos", quiet) as progress:
-        batches = pictures_of(run, regions, names, concepts_of)
+        batches = pictures_of(run, regions, names, concepts_of, concepts)
         settings = run.settings
         width = beam or settings.beam
         for row in search(
@@ -90,13 +118,15 @@ def evaluate(
             rows.append(row)
             progress.advance()
     seconds = time.monotonic() - start
-    references = {entry.id: entry.captions for entry in part.pictures if entry.captions}
-    if not references:
-        return Evaluation(tuple(rows), seconds)
+    references = {name: part.captions[name] for name in names if name in part.captions}
     candidates = {row.id: row.caption or "" for row in rows if row.id in references}
+    by_name = {row.id: row for row in rows} | {n: Row(n, error=aside[n]) for n in aside}
+    every = tuple(by_name[name] for name in part.ids)
+    if not references:
+        return Evaluation(every, seconds)
     scores = score(references, candidates, metrics=metrics)
     compared = _controls(dataset, references, candidates) if controls else {}
-    return Evaluation(tuple(rows), seconds, scores, compared)
+    return Evaluation(every, seconds, scores, compared)
 
 
 def _controls(
@@ -128,30 +158,61 @@ def pictures_of(
     regions: FeatureStore,
     names: Sequence[str],
     concepts_of: Mapping[str, str] | None = None,
-) -> Iterable[Pictures]:
-    """Batches of stored regions, with concepts of the run's own extractor, in this order.
+    concepts: ConceptFolder | None = None,
+) -> Iterator[Pictures]:
+    """Batches of stored regions, with the run's concepts, in this order.
 
-    ``concepts_of`` says whose concepts a picture gets where not its own.
+    Args:
+        run: a run, or several joined.
+        regions: features of the pictures.
+        names: the pictures.
+        concepts_of: whose concepts a picture gets where not its own.
+        concepts: where they are stored; without it the run's own extractor finds them.
     """
-    extractor = run.extractor
-    words = None if extractor is None else run.concept_words(extractor.words)
+    source = _source(run, regions, concepts)
+    whose = [(concepts_of or {}).get(name, name) for name in names]
+    if concepts is not None and source is not None and source.listed:
+        concepts.store.require(whose)
+        require_lists(concepts.store, source.words, whose, regions, run.settings.rows)
     for start in range(0, len(names), _PICTURES_PER_SEARCH):
         some = names[start : start + _PICTURES_PER_SEARCH]
-        matrices = regions.rows_of(some)
-        scores = None
-        if extractor is not None:
-            seen = matrices
-            if concepts_of is not None:
-                seen = regions.rows_of([concepts_of.get(name, name) for name in some])
-            scores = list(concept_scores(extractor, seen))
-        yield collate(
+        theirs = whose[start : start + _PICTURES_PER_SEARCH]
+        pictures = collate(
             some,
-            matrices,
-            scores=scores,
-            concept_words=words,
+            regions.rows_of(some),
+            scores=None if source is None else source.scores(theirs),
+            concept_words=None if source is None else source.words,
             rows=run.settings.rows,
             concepts=run.settings.concepts,
         )
+        if source is not None and source.listed:
+            pictures = only_listed(pictures, source.words)
+        yield pictures
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the concepts of pictures come from."""
+
+    words: Tensor
+    scores: Callable[[Sequence[str]], list[Tensor]]
+    listed: bool = False
+
+
+def _source(run: Run, regions: FeatureStore, concepts: ConceptFolder | None) -> _Source | None:
+    if concepts is not None:
+        if not check_fits(run, concepts):
+            return None
+        words = concepts.store.manifest.words or ()
+        return _Source(run.concept_words(words), concepts.store.rows_of, concepts.lists is not None)
+    extractor = run.extractor
+    if extractor is None:
+        return None
+    found: Extractor = extractor
+    return _Source(
+        run.concept_words(found.words),
+        lambda names: list(concept_scores(found, regions.rows_of(names))),
+    )
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

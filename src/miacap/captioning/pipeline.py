@@ -17,8 +17,9 @@ from torch import nn
 from miacap import runs
 from miacap.captioning.ensembles import join
 from miacap.captioning.searching import Row, find, sentence
-from miacap.concepts import Extractor
+from miacap.concepts import Extractor, WordLists
 from miacap.concepts import extract as concept_scores
+from miacap.concepts.described import no_extractor
 from miacap.errors import PictureError
 from miacap.pictures import Pictures, collate
 from miacap.runs import Run
@@ -147,8 +148,9 @@ def load(run: Runs, **options: Any) -> Pipeline:
 
     Several folders, ``load(["runs/a", "runs/b"])``, caption as an ensemble.
 
-    Raises RunError at once where a folder is no run or lacks something, or where several do
-    not agree in vocabulary, preprocessing and concepts.
+    Raises RunError at once where a folder is no run or lacks something (a run whose concepts
+    came from a file has nothing to find them with), or where several do not agree in
+    vocabulary, preprocessing and concepts.
     """
     pipeline = Pipeline(run, **options)
     _load(pipeline.folders)
@@ -161,6 +163,10 @@ def _folders(run: Runs) -> tuple[Path, ...]:
 
 def _load(folders: Sequence[Path]) -> Run:
     found = [runs.load(folder) for folder in folders]
+    for run in found:
+        lists = WordLists.of(run.folder)
+        if lists is not None:
+            raise no_extractor(run.folder, lists.file)
     return found[0] if len(found) == 1 else join(found)
 
 

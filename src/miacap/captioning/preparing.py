@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
+from miacap.captioning.listed import ListedBatches, require_lists
 from miacap.data import Dataset
 from miacap.data.batches import Batches
 from miacap.data.store import FeatureStore
@@ -13,23 +13,6 @@ from miacap.errors import DataError, RunError
 from miacap.runs.folder import concept_words
 from miacap.runs.settings import RunSettings
 from miacap.text import Vocabulary, tokenize_all
-
-
-@dataclass(frozen=True)
-class ConceptFolder:
-    """What `miacap concepts train` left: scores of every picture, and the extractor."""
-
-    folder: Path
-    store: FeatureStore
-
-    @classmethod
-    def open(cls, folder: Path) -> "ConceptFolder":
-        """Open a folder of trained concepts. Raises RunError where it is none."""
-        if not (folder / "extractor.safetensors").is_file():
-            raise RunError(
-                f"{folder}: no trained concepts here; make them with: miacap concepts train"
-            )
-        return cls(folder, FeatureStore.open(folder / "scores"))
 
 
 def encode(
@@ -56,9 +39,17 @@ def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:
     return vocabulary
 
 
-def with_captions(dataset: Dataset) -> list[str]:
-    """Give the ids of pictures that have at least one caption."""
-    return [entry.id for entry in dataset.pictures if entry.captions]
+def set_aside(names: Iterable[str], *stores: FeatureStore | None) -> dict[str, str]:
+    """Give those pictures that a store was told to leave out, with the reason.
+
+    A picture that a store never heard of is not among them: that is an extraction not finished.
+    """
+    reasons: dict[str, str] = {}
+    for store in stores:
+        if store is not None:
+            known = store.set_aside
+            reasons = {name: known[name] for name in names if name in known} | reasons
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -81,6 +72,24 @@ class Inputs:
             raise RunError("The concept store names no words; make it again.")
         return cls(regions, concepts, concept_words(vocabulary, words))
 
+    @property
+    def listed(self) -> bool:
+        """Whether the concepts are lists of unequal length, read from a file."""
+        return self.concepts is not None and self.concepts.manifest.extractor is None
+
+    def require(self, ids: Sequence[str], settings: RunSettings) -> None:
+        """See that every picture has the rows and as many concepts as the settings want.
+
+        Raises:
+            DataError: absent pictures, or lists that are too short.
+        """
+        self.regions.require(ids)
+        if self.concepts is not None:
+            self.concepts.require(ids)
+            if self.listed:
+                assert self.concept_words is not None
+                require_lists(self.concepts, self.concept_words, ids, self.regions, settings.rows)
+
     def batches(
         self,
         ids: Sequence[str],
@@ -89,7 +98,8 @@ class Inputs:
         batch_size: int | None = None,
     ) -> Batches:
         """Make batches of these pictures; with captions for training, without for search."""
-        return Batches(
+        kind = ListedBatches if self.listed else Batches
+        return kind(
             self.regions,
             ids,
             captions=captions,
@@ -99,5 +109,11 @@ class Inputs:
             concepts_per_picture=settings.concepts,
             batch_size=batch_size or settings.pictures_per_batch,
             seed=settings.training.seed,
+            keep_scores=self.listed or reads_probabilities(settings),
             maximum=settings.maximum_words,
         )
+
+
+def reads_probabilities(settings: RunSettings) -> bool:
+    """Say whether the captioner reads the scores of all concepts, rather than the best words."""
+    return settings.sizes.get("concept_input") == "probabilities"

@@ -1,31 +1,34 @@
 """Train a captioner on a dataset whose features lie in a store."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from miacap import runs
+from miacap.captioning.folders import ConceptFolder, check_same_concepts
 from miacap.captioning.preparing import (
-    ConceptFolder,
     Inputs,
     build_vocabulary,
     encode,
-    with_captions,
+    reads_probabilities,
+    set_aside,
 )
 from miacap.captioning.searching import search
 from miacap.captioning.task import CaptionTask, negative_log_likelihood
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
-from miacap.errors import DataError
+from miacap.errors import DataError, SettingsError
 from miacap.metrics import score
+from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings, write_card
 from miacap.runs.folder import build
 from miacap.settings import from_json
-from miacap.text import Vocabulary
+from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, fit
 from miacap.visual import Preprocessing
 
@@ -91,16 +94,19 @@ def train(
         regions: features of (at least) both splits.
         folder: the run folder.
         settings: the run's settings; its region width follows the store.
-        concepts: trained concepts, for sources that read them.
+        concepts: trained or read from a file, for sources that read them; where the captioner
+            does not look at them, they are left out.
         stop_after: stop after this many steps, resumable.
-        quiet: show no progress.
+        quiet: show no progress, and not what is left out.
+
+    Pictures that a store has set aside (broken photos, no list of concepts) are left out.
 
     Returns:
         What `training.fit` gives; `best_scores` reads the dev numbers of its best epoch.
 
     Raises:
         DataError: a split without captions, pictures without features.
-        RunError: the folder holds something else.
+        RunError: the folder holds something else, or concepts of other features.
     """
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     vocabulary = build_vocabulary(train_split, settings.minimum_count)
@@ -108,17 +114,20 @@ def train(
         Preprocessing, regions.manifest.preprocessing, f"{regions.folder}/manifest"
     )
     settings = replace(settings, region_width=regions.manifest.width)
-    _try(settings, vocabulary, regions, concepts)
-    run = runs.create(
-        folder,
-        settings,
-        vocabulary,
-        preprocessing,
-        dataset.sources,
-        concepts.folder if concepts else None,
-    )
+    notes: list[str] = []
+    concepts = _read(settings, vocabulary, regions, concepts, notes)
     inputs = Inputs.of(regions, concepts.store if concepts else None, vocabulary)
-    task = _task(run, inputs, train_split, dev_split)
+    splits = [_usable(part, inputs, notes) for part in (train_split, dev_split)]
+    if not splits[1]:
+        raise DataError(f"{dev_split.name}: the dev split has no captions; nothing to choose by.")
+    inputs.require([name for captions in splits for name in captions], settings)
+    run = _lay(folder, settings, vocabulary, preprocessing, dataset, concepts)
+    if inputs.concept_words is not None and (unmapped := count_unmapped(inputs.concept_words)):
+        notes.append(f"{unmapped} of {len(inputs.concept_words)} concepts are no caption words")
+    for note in notes:
+        if not quiet:
+            print(f"left out: {note}", file=sys.stderr)
+    task = _task(run, inputs, *splits)
     result = fit(task, settings.training, folder, quiet=quiet, stop_after=stop_after)
     if result.finished:
         write_card(folder, best_scores(result))
@@ -133,41 +142,122 @@ def best_scores(result: FitResult) -> dict[str, float]:
     return {}
 
 
-def _try(
+def _read(
     settings: RunSettings,
     vocabulary: Vocabulary,
     regions: FeatureStore,
     concepts: ConceptFolder | None,
-) -> None:
-    """Encode one picture before anything is written: what cannot work says so at once."""
+    notes: list[str],
+) -> ConceptFolder | None:
+    """Give the concepts that the captioner looks at, or None.
+
+    One picture is tried before anything is written: what cannot work says so at once.
+    """
     module: Any = build(settings, len(vocabulary)).eval()
-    inputs = Inputs.of(regions, concepts.store if concepts else None, vocabulary)
-    names = regions.names[:1] if concepts is None else concepts.store.names[:1]
-    batch = next(inputs.batches(names, settings).ordered())
-    try:
-        with torch.inference_mode():
-            module.encode(batch.pictures)
-    except DataError as error:
-        if concepts is None:
+    if concepts is None:
+        try:
+            _logits(module, Inputs.of(regions, None, vocabulary), regions.names[:1], settings)
+        except DataError as error:
             raise DataError(
                 f"{settings.captioner} fed {settings.source!r}: {error} "
                 "Trained concepts are given with --concepts FOLDER."
             ) from None
-        raise
+        return None
+    names = [name for name in concepts.store.names if name in regions][:1]
+    if not names:
+        raise DataError(
+            f"No picture is both in {regions.folder} and in {concepts.folder}; make the concepts "
+            "of these features' pictures."
+        )
+    try:
+        bare = _logits(module, Inputs.of(regions, None, vocabulary), names, settings)
+    except Exception:  # whatever it is that a captioner of one's own does without concepts
+        bare = None
+    inputs = Inputs.of(regions, concepts.store, vocabulary)
+    if bare is not None and torch.equal(bare, _logits(module, inputs, names, settings)):
+        notes.append(
+            f"the concepts of {concepts.folder}, which {settings.captioner} fed "
+            f"{settings.source!r} does not look at"
+        )
+        return None
+    concepts.check_features(regions)
+    if concepts.lists is not None and concepts.lists.scores == "ranks":
+        _refuse_ranks(settings, concepts)
+    inputs.require(names, settings)
+    _logits(module, inputs, names, settings)
+    return concepts
 
 
-def _task(run: Run, inputs: Inputs, train_split: Dataset, dev_split: Dataset) -> CaptionTask:
+def _logits(module: Any, inputs: Inputs, names: Sequence[str], settings: RunSettings) -> Tensor:
+    batch = next(inputs.batches(names, settings).ordered())
+    with torch.inference_mode():
+        logits: Tensor = module(batch.pictures, torch.tensor([[[BOS]]]))
+    return logits
+
+
+def _refuse_ranks(settings: RunSettings, concepts: ConceptFolder) -> None:
+    if reads_probabilities(settings):
+        raise SettingsError(
+            f"concept_input='probabilities', but the lists in {concepts.folder} have an order and "
+            "no probabilities; leave concept_input at 'rows', or read lists with probabilities."
+        )
+
+
+def _usable(part: Dataset, inputs: Inputs, notes: list[str]) -> dict[str, tuple[str, ...]]:
+    """Give the captions of those pictures of a split that were not set aside."""
+    captions = part.captions
+    aside = set_aside(captions, inputs.regions, inputs.concepts)
+    if aside:
+        first, reason = next(iter(aside.items()))
+        split = part.pictures[0].split
+        notes.append(f"{len(aside)} of {len(captions)} pictures of {split}, {first!r}: {reason}")
+    if captions and len(aside) == len(captions):
+        raise DataError(
+            f"{part.name}: all {len(captions)} captioned pictures of a split were set aside when "
+            f"features or concepts were made, {first!r} because: {reason}"
+        )
+    return {name: texts for name, texts in captions.items() if name not in aside}
+
+
+def _lay(
+    folder: Path,
+    settings: RunSettings,
+    vocabulary: Vocabulary,
+    preprocessing: Preprocessing,
+    dataset: Dataset,
+    concepts: ConceptFolder | None,
+) -> Run:
+    """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
+    lists = None
+    if concepts is not None:
+        check_same_concepts(folder, concepts)
+        lists = concepts.lists
+    run = runs.create(
+        folder,
+        settings,
+        vocabulary,
+        preprocessing,
+        dataset.sources,
+        concepts.folder if concepts is not None and lists is None else None,
+    )
+    if lists is not None:
+        lists.save(folder)
+    return run
+
+
+def _task(
+    run: Run,
+    inputs: Inputs,
+    captions: Mapping[str, tuple[str, ...]],
+    references: Mapping[str, tuple[str, ...]],
+) -> CaptionTask:
     settings = run.settings
-    references = {name: dev_split.captions[name] for name in with_captions(dev_split)}
-    if not references:
-        raise DataError(f"{dev_split.name}: the dev split has no captions; nothing to choose by.")
     torch.manual_seed(settings.training.seed)
     module = build(settings, len(run.vocabulary))
-    captioned = with_captions(train_split)
-    ids = encode(run.vocabulary, {name: train_split.captions[name] for name in captioned})
+    ids = encode(run.vocabulary, captions)
     return CaptionTask(
         module,
-        inputs.batches(captioned, settings, captions=ids),
+        inputs.batches(list(captions), settings, captions=ids),
         DevScores(run, inputs, references),
         settings.label_smoothing,
         attention_penalty=settings.attention_penalty,

@@ -1,5 +1,6 @@
-"""`miacap concepts train` and `show`: the words that a picture brings to mind."""
+"""`miacap concepts train`, `read` and `show`: the words that a picture brings to mind."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,10 @@ import typer
 
 from miacap.cli.options import Data, Features, Photos, Quiet, Seed, Sets
 
+_LISTED = 5
+
 concepts = typer.Typer(
-    help="Concepts: train an extractor of caption words, and look at what it finds.",
+    help="Concepts: train what finds them, or read your own; look at what is found.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -16,7 +19,7 @@ concepts = typer.Typer(
 
 @concepts.callback()
 def _group() -> None:
-    """Concepts: train an extractor of caption words, and look at what it finds."""
+    """Concepts: train what finds them, or read your own; look at what is found."""
 
 
 @concepts.command()
@@ -46,6 +49,48 @@ def train(
     settings = override(room.ConceptSettings(seed=seed), sets or [])
     report = room.train(FeatureStore.open(features), dataset, output, settings, quiet=quiet)
     typer.echo(room.table(report))
+
+
+@concepts.command()
+def read(
+    file: Annotated[
+        Path, typer.Argument(help="Lists of words: a JSON object or list, or JSON Lines.")
+    ],
+    data: Data,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
+    photos: Photos = None,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read concepts from a file with a list of words for each picture.
+
+    {"dog.jpg": ["dog", "grass"], ...}, the most probable word first; or a line
+    {"id": "dog.jpg", "concepts": ["dog", "grass"]} for each picture. `train` and
+    `reproduce` take the folder as they take one of `concepts train`; a run
+    trained with it holds no extractor, so it captions no new photos.
+
+    Example: miacap concepts read image_concepts.json flickr8k -o concepts
+    """
+    from miacap import concepts as room
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import read as read_data
+    from miacap.settings import override
+
+    dataset = read_data(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    settings = override(room.ListSettings(), sets or [])
+    found = room.read(file, dataset, output, settings, quiet=quiet)
+    for what, items in found.set_aside.items():
+        if items:
+            print(f"{what}: {len(items)}", file=sys.stderr)
+            for item in items[:_LISTED]:
+                print(f"  {item.where}: {item.reason}", file=sys.stderr)
+            if len(items) > _LISTED:
+                print(f"  and {len(items) - _LISTED} more", file=sys.stderr)
+    typer.echo(room.lists_table(found.report))
+    doubt = room.suspicion(found.report)
+    if doubt is not None:
+        print(f"miacap: {doubt}", file=sys.stderr)
 
 
 @concepts.command()

@@ -1,5 +1,6 @@
 """`miacap evaluate`: captions and scores of a run on a split."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,10 @@ import typer
 from miacap.cli.options import Data, Features, Photos, Quiet
 
 if TYPE_CHECKING:
-    from miacap.captioning import Evaluation
+    from miacap.captioning import ConceptFolder, Evaluation
+    from miacap.runs import Run
+
+_LISTED = 5
 
 
 def evaluate(
@@ -28,6 +32,13 @@ def evaluate(
             "--with", metavar="RUN", help="Average RUN's word probabilities with this run's too."
         ),
     ] = None,
+    concepts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Concepts to take in place of what the run's extractor finds: the folder "
+            "that it was trained with, or other lists of `concepts read`."
+        ),
+    ] = None,
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
@@ -38,6 +49,7 @@ def evaluate(
 
     Beside the scores stands whether the run beats a constant caption and its own
     captions shuffled over the pictures. A split without captions is only captioned.
+    A run trained on concepts from a file holds no extractor: give it --concepts.
 
     Example: miacap evaluate runs/a flickr8k --features f --split test
 
@@ -51,7 +63,11 @@ def evaluate(
     store = FeatureStore.open(features)
     found = [runs.load(folder) for folder in (run, *(others or []))]
     joined = captioning.join(found) if others else found[0]
-    result = captioning.evaluate(joined, dataset, split, store, beam=beam, quiet=quiet)
+    stored = captioning.ConceptFolder.open(concepts) if concepts else None
+    _tell(joined, split, stored)
+    result = captioning.evaluate(
+        joined, dataset, split, store, concepts=stored, beam=beam, quiet=quiet
+    )
     if output is not None:
         write_rows(output, result.rows)
     _print(result, split)
@@ -59,9 +75,22 @@ def evaluate(
         _write_json(json_file, result)
 
 
+def _tell(run: "Run", split: str, concepts: "ConceptFolder | None") -> None:
+    """Say on standard error what a reader of the scores has to know about the concepts."""
+    from miacap.captioning.folders import what_to_know
+
+    note = what_to_know(run, split, concepts)
+    if note is not None:
+        print(f"miacap: {note}", file=sys.stderr)
+
+
 def _print(result: "Evaluation", split: str) -> None:
-    count = len(result.rows)
-    typer.echo(f"{count} photos of {split}: {result.distinct} distinct captions")
+    aside = [row for row in result.rows if row.error is not None]
+    for row in aside[:_LISTED]:
+        print(f"set aside: {row.id}: {row.error}", file=sys.stderr)
+    if len(aside) > _LISTED:
+        print(f"set aside: {len(aside)} photos in all", file=sys.stderr)
+    typer.echo(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")
     typer.echo(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
     if result.scores is None:
         typer.echo("no captions in this split: nothing to score")
@@ -89,7 +118,8 @@ def _write_json(path: Path, result: "Evaluation") -> None:
         {
             **({} if scores is None else {name: float(value) for name, value in scores.items()}),
             "signature": None if scores is None else scores.signature,
-            "photos": len(result.rows),
+            "photos": result.captioned,
+            "set_aside": len(result.rows) - result.captioned,
             "distinct": result.distinct,
             "seconds": result.seconds,
             "captions_per_second": result.rate,

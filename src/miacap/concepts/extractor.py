@@ -11,15 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from miacap.concepts.described import DESCRIPTION, FORMAT, KIND, description, no_extractor
 from miacap.concepts.extractors import KINDS, Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.errors import DataError, RunError
-from miacap.files import atomic, read_json, sha256, write_json
+from miacap.files import atomic, sha256, write_json
 from miacap.pictures import collate
 
-FORMAT = 1
 WEIGHTS = "extractor.safetensors"
-DESCRIPTION = "concepts.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,21 +161,9 @@ def _batches(
 
 def _description(place: Path) -> dict[str, Any]:
     file = place / DESCRIPTION
-    if not file.is_file():
-        raise RunError(
-            f"{place}: no concept extractor here ({DESCRIPTION} is absent); make one with: "
-            "miacap concepts train"
-        )
-    try:
-        said = read_json(file)
-    except DataError as error:
-        raise RunError(str(error)) from None
-    if not isinstance(said, dict) or not isinstance(said.get("format"), int):
-        raise RunError(f"{file}: not the description of a concept extractor.")
-    if said["format"] > FORMAT:
-        raise RunError(
-            f"{file}: format {said['format']}, this miacap reads {FORMAT}; install a newer miacap."
-        )
+    said = description(place)
+    if said.get("kind") == KIND:
+        raise no_extractor(place, said.get("file"))
     kinds = {
         "kind": str, "width": int, "hidden": int, "dropout": float | int,
         "weights_sha256": str, "words": list,

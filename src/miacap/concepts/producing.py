@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from miacap.concepts import folds, report
+from miacap.concepts.claiming import claim
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.extractors import build
 from miacap.concepts.settings import ConceptSettings
@@ -25,7 +26,7 @@ from miacap.concepts.task import ExtractorTask, Rows, Statistics, begin, probabi
 from miacap.concepts.vocabulary import ConceptVocabulary, coverage
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
-from miacap.errors import DataError, RunError
+from miacap.errors import DataError
 from miacap.files import read_json, write_json
 from miacap.progress import Progress
 from miacap.settings import to_json
@@ -70,7 +71,7 @@ def train(
     settings = settings or ConceptSettings()
     place = Path(folder)
     data = _Data.of(regions, dataset, settings)
-    claim(place, settings, data)
+    claim(place, "train", to_json(settings), data.fingerprint())
     if (place / "report.json").is_file():
         found: dict[str, Any] = read_json(place / "report.json")
         return found
@@ -155,31 +156,6 @@ def _tokens(dataset: Dataset, names: list[str]) -> dict[str, list[list[str]]]:
     captions = dataset.captions
     flat = iter(tokenize_all([caption for name in names for caption in captions[name]]))
     return {name: [next(flat) for _ in captions[name]] for name in names}
-
-
-def claim(place: Path, settings: ConceptSettings, data: _Data) -> None:
-    """Begin a folder, or see that it was begun alike. Raises RunError."""
-    wanted = to_json(settings)
-    now = {"format": 1, "data_sha256": data.fingerprint(), "settings": wanted}
-    file = place / "settings.json"
-    if not file.is_file():
-        if place.is_dir() and any(place.iterdir()):
-            raise RunError(f"{place}: holds something else; choose an empty or new folder.")
-        write_json(file, now)
-        return
-    before = read_json(file)
-    if not isinstance(before, dict) or before.get("format") != 1:
-        raise RunError(f"{file}: not written by this version of miacap; choose a new folder.")
-    for name, value in wanted.items():
-        if before["settings"].get(name) != value:
-            raise RunError(
-                f"{place}: begun with {name}={before['settings'].get(name)!r}, now {value!r}; "
-                "choose another folder, or the same settings to go on."
-            )
-    if before["data_sha256"] != now["data_sha256"]:
-        raise RunError(
-            f"{place}: begun with other captions, splits or features; choose another folder."
-        )
 
 
 def _fit_whole(

@@ -1,4 +1,4 @@
-"""What ``concepts.train`` found out, for ``report.json`` and for people."""
+"""What ``concepts.train`` and ``concepts.read`` found out, for ``report.json`` and for people."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +24,11 @@ def split_report(
     }
 
 
+SUSPICIOUS = 0.1
+"""Lists this much more precise on train than on dev were made by what had seen the captions:
+extractors on Flickr8k reach .76 on photos they saw, .44 on all others."""
+
+
 def table(report: Mapping[str, Any]) -> str:
     """Set the splits' numbers beside their base rates as lines of text."""
     splits: Mapping[str, Any] = report["splits"]
@@ -39,3 +44,55 @@ def table(report: Mapping[str, Any]) -> str:
             cells = "".join(f"{numbers[name]:>9.3f}" for name in names)
             lines.append(f"{label:<14}{count:>9}{cells}")
     return "\n".join(lines)
+
+
+def lists_table(report: Mapping[str, Any]) -> str:
+    """Set what was read from a file of lists as lines of text, beside the base rates."""
+    how = {"ranks": "ranked by their order", "probabilities": "ranked by their probabilities"}
+    lines = [
+        f"{report['words']} concepts of {report['file']}, {how[report['scores']]}, for "
+        f"{report['pictures']} pictures",
+    ]
+    for why, left in report["words left out"].items():
+        if left["words"]:
+            share = left["mentions"] / report["mentions"]
+            lines.append(
+                f"left out, {why}: {left['words']} words ({share:.1%} of all that is listed)"
+            )
+    lines.append(
+        f"{'split':<14}{'pictures':>9}{'without':>9}{'least':>7}{'median':>8}{'most':>7}"
+        f"{'P@10':>8}{'R@10':>8}"
+    )
+    for split, row in report["splits"].items():
+        long = row.get("concepts a picture", {})
+        cells = [f"{long[name]:g}" if long else "-" for name in ("least", "median", "most")]
+        lines.append(
+            f"{split:<14}{row['pictures']:>9}{row['without concepts']:>9}"
+            f"{cells[0]:>7}{cells[1]:>8}{cells[2]:>7}" + _numbers(row.get("scores"))
+        )
+        if "base rate" in row:
+            lines.append(f"{'  base rate':<54}" + _numbers(row["base rate"]))
+    return "\n".join(lines)
+
+
+def suspicion(report: Mapping[str, Any]) -> str | None:
+    """Say so where lists of training pictures know more than those of dev pictures.
+
+    Concepts of training pictures have to be as good as those of new ones, no better: a captioner
+    that learned to lean on better ones is let down by what it gets later.
+    """
+    found = [report["splits"].get(split, {}).get("scores", {}) for split in ("train", "dev")]
+    train, dev = (numbers.get("P@10") for numbers in found)
+    if train is None or dev is None or train - dev <= SUSPICIOUS:
+        return None
+    return (
+        f"P@10 is {train:.3f} on train and {dev:.3f} on dev: whatever made these lists seems to "
+        "have learned from the captions of the training pictures. Have each training picture's "
+        "list made without its captions."
+    )
+
+
+def _numbers(numbers: Mapping[str, float] | None) -> str:
+    if numbers is None:
+        return f"{'-':>8}{'-':>8}"
+    return f"{numbers['P@10']:>8.3f}{numbers['R@10']:>8.3f}"

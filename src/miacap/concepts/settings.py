@@ -23,6 +23,22 @@ def extractor_training() -> TrainingSettings:
 
 
 @dataclass(frozen=True)
+class ListSettings:
+    """Settings of ``concepts.read``. Raises SettingsError where a value makes no sense."""
+
+    minimum_count: int = 5
+    """A concept occurs at least this often in the training captions, as caption words do."""
+    words: int = 5000
+    """Concepts, at most: those that most training pictures list. Each costs every picture four
+    bytes on disk."""
+
+    def __post_init__(self) -> None:
+        for name in ("minimum_count", "words"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is at least 1, not {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
 class ConceptSettings:
     """Settings of ``concepts.train``. Raises SettingsError where a value makes no sense."""
 

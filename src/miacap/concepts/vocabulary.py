@@ -107,6 +107,10 @@ class ConceptVocabulary:
             raise DataError(f"{path}: there is no word in this file; write one a line.")
         return cls(list(words))
 
+    def place(self, word: str) -> int | None:
+        """Give the index of a word's score, None for a word that is no concept."""
+        return self._index.get(word)
+
     def targets(self, captions: Sequence[Iterable[Sequence[str]]]) -> Bool[Tensor, "B A"]:
         """Say which words occur in any caption of each picture.
 

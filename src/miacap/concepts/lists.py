@@ -1,0 +1,252 @@
+"""A person's own concepts: a file with an ordered list of words for each picture.
+
+Three forms, UTF-8, plain or gzip:
+
+    {"dog.jpg": ["dog", "grass"], ...}                            one JSON object
+    [{"image_id": 42, "image_concepts": ["dog", "grass"]}, ...]   one JSON list, as the released
+                                                                  code's image_concepts.json
+    {"id": "dog.jpg", "concepts": ["dog", "grass"]}               JSON Lines, a picture a line
+
+The most probable word comes first. The last two forms may have ``"probabilities"``, a number a
+word, for every picture or for none; words are then ranked by them.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from miacap.data import SetAside
+from miacap.data.lines import numbered_lines, parse_json, read_text
+from miacap.errors import DataError
+from miacap.files import sha256
+
+ID_NAMES = ("id", "image_id", "file_name")
+LIST_NAMES = ("concepts", "image_concepts")
+PROBABILITIES = "probabilities"
+
+_LEAST = 1e-30
+"""A listed word scores above 0 in single precision, so that it differs from one not listed."""
+_BLANK = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(frozen=True)
+class PictureList:
+    """What a file says about one picture.
+
+    Attributes:
+        words: in lower case, each once, most probable first.
+        probabilities: one a word, in (0, 1], falling; None where only the order is known.
+        where: file and line.
+    """
+
+    words: tuple[str, ...]
+    probabilities: tuple[float, ...] | None
+    where: str
+
+
+@dataclass
+class ListFile:
+    """A file of lists, read.
+
+    Attributes:
+        path, sha256: of the file as it lies on disk.
+        pictures: lists by id, in the order of the file.
+        unread: lists that make no sense, with the reason.
+        twice: lists of a picture that had one before; the first one counts.
+        repeated: words that stood a second time in their list.
+    """
+
+    path: Path
+    sha256: str
+    pictures: dict[str, PictureList] = field(default_factory=dict)
+    unread: list[SetAside] = field(default_factory=list)
+    twice: list[SetAside] = field(default_factory=list)
+    repeated: int = 0
+
+    @property
+    def with_probabilities(self) -> bool:
+        """Whether the lists come with probabilities."""
+        return any(found.probabilities is not None for found in self.pictures.values())
+
+
+def read_lists(path: str | Path) -> ListFile:
+    """Read a file of word lists; a list that makes no sense is set aside.
+
+    Raises:
+        DataError: no such file, not JSON, a row without id, no list at all, or probabilities
+            for some pictures alone; with file and line.
+    """
+    place = Path(path)
+    text = read_text(place)
+    found = ListFile(place, sha256(place))
+    for where, id, words, probabilities in _rows(place, text):
+        if id in found.pictures:
+            first = found.pictures[id].where
+            found.twice.append(SetAside(id, where, f"{id!r} was already listed at {first}"))
+            continue
+        one = _list(words, probabilities, where)
+        if isinstance(one, str):
+            found.unread.append(SetAside(id, where, f"{id!r}: {one}"))
+            continue
+        found.repeated += len(words) - len(one.words)
+        found.pictures[id] = one
+    if not found.pictures:
+        first = "".join(f"; the first row, {one.where}: {one.reason}" for one in found.unread[:1])
+        raise DataError(f"{place}: no list of words in this file{first}.")
+    _same_kind(found.pictures)
+    return found
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[str, str, Any, Any]]:
+    """Give where, id, words and probabilities of each row, in whichever form."""
+    first = text.lstrip()[:1]
+    if first == "[":
+        for where, value in _Cursor(path, text).entries():
+            yield where, *_row(value, where)
+    elif first == "{" and not _is_row(text):
+        for where, id, value in _Cursor(path, text).members():
+            yield where, id, value, None
+    else:
+        for number, line in numbered_lines(path):
+            where = f"{path}, line {number}"
+            yield where, *_row(parse_json(line, str(path), number), where)
+
+
+def _is_row(text: str) -> bool:
+    """Say whether the first line is a row of JSON Lines, rather than the whole or a part of one."""
+    try:
+        value = json.loads(text.lstrip().split("\n", 1)[0])
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(value, dict):
+        return False
+    ids = [name for name in ID_NAMES if isinstance(value.get(name), str | int)]
+    return bool(ids) or any(name in value for name in LIST_NAMES)
+
+
+def _row(value: Any, where: str) -> tuple[str, Any, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}.")
+    id = next((value[name] for name in ID_NAMES if name in value), None)
+    if not isinstance(id, str | int) or isinstance(id, bool):
+        named = ", ".join(repr(name) for name in value) or "nothing"
+        raise DataError(f'{where}: no picture is named; write its "id" (found {named}).')
+    words = next((value[name] for name in LIST_NAMES if name in value), None)
+    return str(id), words, value.get(PROBABILITIES)
+
+
+def _list(words: Any, probabilities: Any, where: str) -> PictureList | str:
+    """Check one picture's list; give the reason where it makes no sense."""
+    if words is None:
+        return 'no "concepts"'
+    if not isinstance(words, list):
+        return f"concepts are a list of words, not {type(words).__name__}"
+    if not words:
+        return "its list is empty"
+    for place, word in enumerate(words, 1):
+        if not isinstance(word, str):
+            return f"concept {place} is {_short(word)}, no word"
+    clean = [word.strip().lower() for word in words]
+    if probabilities is None:
+        return PictureList(tuple(dict.fromkeys(clean)), None, where)
+    if not isinstance(probabilities, list) or len(probabilities) != len(words):
+        return f"{len(words)} words need as many probabilities"
+    for place, number in enumerate(probabilities, 1):
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not _LEAST <= number <= 1:
+            return f"probability {place} is {_short(number)}, not above 0 and at most 1"
+    # Sorting stably keeps equally probable words in the order of the list.
+    order = sorted(range(len(clean)), key=lambda place: -probabilities[place])
+    ranked: dict[str, float] = {}
+    for place in order:
+        ranked.setdefault(clean[place], float(probabilities[place]))
+    return PictureList(tuple(ranked), tuple(ranked.values()), where)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _same_kind(pictures: Mapping[str, PictureList]) -> None:
+    first = next(iter(pictures.values()))
+    for id, one in pictures.items():
+        if (one.probabilities is None) != (first.probabilities is None):
+            has, lacks = (first, one) if one.probabilities is None else (one, first)
+            raise DataError(
+                f"{lacks.where}: no probabilities, but {has.where} has some; give them for every "
+                f"picture or for none (first difference at {id!r})."
+            )
+
+
+class _Cursor:
+    """Reads one long JSON object or list entry by entry, and knows on which line it is.
+
+    ``json.loads`` would keep the last of two equal keys and forget where anything stood.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.text = path, text
+        self.place, self.line, self._counted = 0, 1, 0
+        self._decoder = json.JSONDecoder()
+
+    def members(self) -> Iterator[tuple[str, str, Any]]:
+        """Give where, key and value of each member of an object."""
+        for where in self._items("{", "}"):
+            key = self._value()
+            if not isinstance(key, str):
+                self._stop("a picture's id in quotes is expected here")
+            self._take(":")
+            yield where, key, self._value()
+
+    def entries(self) -> Iterator[tuple[str, Any]]:
+        """Give where and value of each entry of a list."""
+        for where in self._items("[", "]"):
+            yield where, self._value()
+
+    def _items(self, opening: str, closing: str) -> Iterator[str]:
+        self._take(opening)
+        if self._next() != closing:
+            yield self._where()
+            while self._next() == ",":
+                self._take(",")
+                yield self._where()
+        self._take(closing)
+        if self._next():
+            self._stop("nothing may follow the end of the list")
+
+    def _next(self) -> str:
+        match = _BLANK.match(self.text, self.place)
+        assert match is not None
+        self.place = match.end()
+        return self.text[self.place : self.place + 1]
+
+    def _take(self, character: str) -> None:
+        if self._next() != character:
+            self._stop(f"{character!r} is expected here")
+        self.place += 1
+
+    def _value(self) -> Any:
+        self._next()
+        try:
+            value, self.place = self._decoder.raw_decode(self.text, self.place)
+        except json.JSONDecodeError as error:
+            self.place = error.pos
+            self._stop(error.msg)
+        except (ValueError, RecursionError) as error:  # endless numbers, endless nesting
+            raise DataError(f"{self._where()}: JSON that is too much ({error}).") from None
+        return value
+
+    def _where(self) -> str:
+        self._next()
+        self.line += self.text.count("\n", self._counted, self.place)
+        self._counted = self.place
+        return f"{self.path}, line {self.line}"
+
+    def _stop(self, reason: str) -> NoReturn:
+        line = self.text.count("\n", 0, self.place) + 1
+        column = self.place - self.text.rfind("\n", 0, self.place)
+        raise DataError(f"{self.path}, line {line}, column {column}: not JSON ({reason}).")
