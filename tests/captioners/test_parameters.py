@@ -1,4 +1,4 @@
-"""Numbers of parameters at full size, derived by hand from the equations.
+"""Numbers of parameters of the full-size recipes, derived by hand from the equations.
 
 V raw region width, d rows and hidden states, e words, W vocabulary, s scorer.
 """
@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from miacap import captioners
+from miacap.experiments import recipe
+from miacap.experiments.baselines import BASELINES
+from miacap.runs.folder import build
 
 V, W = 2048, 9487
 MUTUAL = {512: 6_305_792, 1000: 16_216_096, 1024: 16_801_792}  # models.md 2.2
@@ -61,7 +64,7 @@ def concept_attention(d: int, s: int = 49) -> int:
     return W * d + lstm(d, d) + scorer(d, s) + output(d)
 
 
-def transformer(d: int, layers: int = 3, inner: int = 2048) -> int:
+def transformer(d: int, layers: int = 6, inner: int = 2048) -> int:
     heads, norm, feed = 4 * (d * d + d), 2 * d, 2 * d * inner + inner + d
     encoder, decoder = heads + feed + 2 * norm, 2 * heads + feed + 3 * norm
     return W * d + project(d) + layers * (encoder + decoder) + 2 * norm + output(d)
@@ -89,9 +92,17 @@ def count(name: str, source: str, **sizes: object) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def of_recipe(name: str, source: str) -> int:
+    """The number of parameters of a captioner's full-size recipe."""
+    baseline = next(b.name for b in BASELINES.values() if b.captioner == name)
+    settings = recipe(f"{baseline}-{source}").fitted(W, V)
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(settings, W).parameters())
+
+
 @pytest.mark.parametrize(("name", "d", "expected"), FULL)
 def test_plain_has_the_equations_parameters_alone(name: str, d: int, expected: int) -> None:
-    assert count(name, "plain", width=d) == expected
+    assert of_recipe(name, "plain") == expected
 
 
 @pytest.mark.parametrize(("name", "d", "expected"), FULL)
@@ -103,7 +114,7 @@ def test_other_sources_add_the_refiner_and_nothing_else(name: str, d: int, expec
         more = {"plain": 0, "concatenated": kinds, "normed": 2 * d}.get(
             source, MUTUAL[d] + extra + kinds
         )
-        assert count(name, source, width=d) == expected + more, source
+        assert of_recipe(name, source) == expected + more, source
 
 
 def test_other_forms() -> None:

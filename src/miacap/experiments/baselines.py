@@ -136,8 +136,9 @@ def att_fcn() -> RunSettings:
 
     Width of the hidden state and batch are cited. Differs: words are 512 wide, not 300, as they
     are compared with concepts; Adam stands in for RMSProp; as many concepts as regions, where
-    the original takes ten; no regulariser on the attentions; one model, where the original's
-    scores are an ensemble of five (`miacap evaluate --with` averages runs).
+    the original takes ten; no regulariser on the attentions (``attention_penalty`` weighs them);
+    one model, where the original's scores are an ensemble of five (`miacap evaluate --with`
+    averages runs).
     """
     sizes = {"width": 512, "dropout": 0.5}
     return RunSettings(sizes=sizes, pictures_per_batch=51, training=_common())

@@ -1,9 +1,18 @@
 """The paper's tables: every row with its published scores and the recipe that stands for it.
 
-Tables 1 to 6 and the self-attention CIDErs of section 3.5 of Liu et al. 2019, on COCO's
-Karpathy test split, x 100. Figure 5 has no printed numbers: its rows have recipes, and its
-published cells are empty. Nothing here was measured by us; a score of one's own is compared
-with such a cell only on the same pictures and with the same features (models differ, too: the
+    Table 1      captioners that read regions          [table:1]
+    Table 2      captioners that read concepts         [table:2]
+    Table 3      captioners that read both             [table:3]
+    Table 4      Up-Down after CIDEr optimisation      [table:4]   no recipe yet
+    Table 5      who queries first                     [table:5]
+    Table 6      SPICE by category                     [table:6]
+    Section 3.5  self-attention in place of MIA        [section:3.5]
+    Figure 5     N = 1 to 5                            [figure:5]   no printed numbers
+    Table 7      captions of two photos: no scores, so it has no rows here   [table:7]
+
+All of Liu et al. 2019, on COCO's Karpathy test split, x 100. Figure 5's rows have recipes, and
+empty published cells. Nothing here was measured by us; a score of one's own is compared with
+such a cell only on the same pictures and with the same features (models differ, too: the
 recipes say in what).
 """
 
