@@ -239,11 +239,9 @@ class IterativeRefiner(nn.Module):
             raise ValueError(f"residual is 'value', 'query' or 'none', not {residual!r}.")
         if len(set(streams)) != len(streams) or not streams:
             raise ValueError(f"streams are different names, not {list(streams)}.")
-        for name in [name for step in steps for name in step] + list(outer):
-            if name not in streams:
-                raise ValueError(f"No stream is named {name!r}; there are {list(streams)}.")
         self.width = width
         self.streams = tuple(streams)
+        self._check_names([name for step in steps for name in step] + list(outer))
         self.steps: Steps = tuple((stream, guide) for stream, guide in steps)
         self.iterations = _checked_iterations(iterations)
         self.rows = rows
@@ -275,6 +273,7 @@ class IterativeRefiner(nn.Module):
         Raises:
             ValueError: streams, shapes or masks that do not fit.
         """
+        self._check_names(wanted or ())
         known = self._checked_masks(features, masks or {})
         count = self.iterations if iterations is None else _checked_iterations(iterations)
         state = {name: _zeroed(features[name], known[name]) for name in self.streams}
@@ -352,12 +351,15 @@ class IterativeRefiner(nn.Module):
             own = "aligned" if self.rows == "aligned" else "none"
         return {"value": own, "query": "query", "none": "none"}[self.residual], own
 
+    def _check_names(self, names: Collection[str]) -> None:
+        for name in names:
+            if name not in self.streams:
+                raise ValueError(f"No stream is named {name!r}; there are {list(self.streams)}.")
+
     def _checked_masks(
         self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor | None]
     ) -> dict[str, Tensor | None]:
-        for name in (*features, *masks):
-            if name not in self.streams:
-                raise ValueError(f"No stream is named {name!r}; there are {list(self.streams)}.")
+        self._check_names((*features, *masks))
         for name in self.streams:
             if name not in features:
                 raise ValueError(f"Stream {name!r} is missing; got {list(features)}.")

@@ -94,6 +94,8 @@ def test_unknown_names_and_sizes_are_explained() -> None:
             {"concept_input": "probabilities", "source": "plain"},
             "needs concepts, their number",
         ),
+        ("spatial-attention", {"scorer": 0}, "'spatial-attention': scorer is at least 1, not 0"),
+        ("up-down", {"scorer": -2}, "'up-down': scorer is at least 1, not -2"),
         ("transformer", {"layer_heads": 3}, "3 layer_heads do not divide width=8"),
         ("transformer", {"layers": 0}, "at least 1"),
         ("transformer", {"layer_dropout": -0.1}, "layer_dropout is from 0"),
@@ -120,6 +122,8 @@ def test_pictures_that_do_not_fit_are_explained() -> None:
     wide = collate(["a"], [torch.zeros(2, 7)])
     with pytest.raises(DataError, match=r"Regions are 7 wide.*region_width=6"):
         captioners.build("nic", "plain", **TINY).encode(wide)
+    with pytest.raises(DataError, match=r"Regions are 7 wide.*region_width=6"):
+        captioners.build("up-down", "plain", **TINY, raw_features=True).encode(wide)
     scored = captioners.build(
         "att-cnn-lstm", "plain", **TINY, concept_input="probabilities", concepts=4
     )

@@ -1,6 +1,8 @@
 """What must hold of any refiner: counts, symmetries, masks, refusals (models.md 2.2 and 9)."""
 
 import importlib.util
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -243,6 +245,8 @@ def test_streams_that_do_not_fit(lifted: ModuleType) -> None:
         refiner({"a": torch.zeros(1, 2, 16)})
     with pytest.raises(ValueError, match="No stream is named 'c'"):
         refiner({name: torch.zeros(1, 2, 16) for name in "abc"})
+    with pytest.raises(ValueError, match="No stream is named 'd'"):
+        refiner({name: torch.zeros(1, 2, 16) for name in "ab"}, wanted=("d",))
     with pytest.raises(ValueError, match="different names"):
         lifted.IterativeRefiner(16, ("a", "a"), (), heads=4)
     with pytest.raises(ValueError, match="no step of a stream named 'c'"):
@@ -258,3 +262,21 @@ def test_the_file_needs_torch_and_jaxtyping_alone(lifted: ModuleType) -> None:
     assert packages - set(sys.stdlib_module_names) == {"torch", "jaxtyping"}
     refined = lifted.MutualIterativeAttention(16, heads=4)(*pair())
     assert refined.combined.shape == (2, 5, 16)
+
+
+def test_the_file_works_alone_in_another_folder(tmp_path: Path) -> None:
+    """Copied, in a process of its own: it learns, and nothing of ours is loaded with it."""
+    shutil.copyfile(miacap.refiner.__file__, tmp_path / "mutual.py")
+    (tmp_path / "use.py").write_text(
+        "import sys, torch\n"
+        "from mutual import MutualIterativeAttention, accumulate\n"
+        "refine = MutualIterativeAttention(width=16, heads=4, inner=24)\n"
+        "refined = refine(torch.randn(2, 5, 16), torch.randn(2, 5, 16), trace=True)\n"
+        "refined.combined.square().mean().backward()\n"
+        "rolled = accumulate(refined.trace, 'regions')\n"
+        "ours = [name for name in sys.modules if name.split('.')[0] == 'miacap']\n"
+        "print(tuple(refined.combined.shape), len(rolled), ours)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, "use.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("(2, 5, 16) 2 []\n", 0), done.stderr

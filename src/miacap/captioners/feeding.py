@@ -37,7 +37,7 @@ from miacap.refiner import (
     StepTrace,
 )
 
-__all__ = ["Fed", "Feed", "Slot", "mean_rows"]
+__all__ = ["Fed", "Feed", "Slot", "mean_rows", "raw_rows"]
 
 _STREAMS = ("regions", "concepts")
 _REFINED = (*_STREAMS, "combined", "both")
@@ -80,6 +80,21 @@ def mean_rows(slot: Slot) -> Float[Tensor, "B D"]:
     """Average the valid rows ([eq:mean]); the pooled vector of every source."""
     valid = slot.mask.unsqueeze(-1)
     return slot.rows.masked_fill(~valid, 0.0).sum(dim=1) / valid.sum(dim=1)
+
+
+def raw_rows(pictures: Pictures, width: int) -> Float[Tensor, "B N V"]:
+    """Give the backbone's rows, padding cleared: what it holds must not matter.
+
+    Raises:
+        DataError: they are not ``width`` wide.
+    """
+    found = pictures.regions.shape[-1]
+    if found != width:
+        raise DataError(
+            f"Regions are {found} wide, but the captioner was built for region_width={width}; "
+            "use the backbone it was trained with."
+        )
+    return pictures.regions.masked_fill(~pictures.region_mask.unsqueeze(-1), 0.0)
 
 
 class Feed(nn.Module):
@@ -165,14 +180,7 @@ class Feed(nn.Module):
         )
 
     def _regions(self, pictures: Pictures) -> Slot:
-        width = pictures.regions.shape[-1]
-        if width != self.project.in_features:
-            raise DataError(
-                f"Regions are {width} wide, but the captioner was built for "
-                f"region_width={self.project.in_features}; use the backbone it was trained with."
-            )
-        # What padding holds must not matter, so it is cleared before the projection.
-        rows = pictures.regions.masked_fill(~pictures.region_mask.unsqueeze(-1), 0.0)
+        rows = raw_rows(pictures, self.project.in_features)
         rows = self.dropout(rows.to(self.project.weight.dtype))
         return Slot(torch.relu(self.project(rows)), pictures.region_mask)
 

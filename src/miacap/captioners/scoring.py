@@ -21,10 +21,15 @@ class Additive(nn.Module):
         rows: width of x.
         query: width of q.
         width: of the layer in between; 49 in Lu et al. and MIA's code, 512 in Up-Down.
+
+    Raises:
+        ValueError: ``width`` below 1; captioners call it ``scorer``.
     """
 
     def __init__(self, rows: int, query: int, width: int) -> None:
         super().__init__()
+        if width < 1:
+            raise ValueError(f"scorer is at least 1, not {width}.")
         self.key = nn.Linear(rows, width, bias=False)
         self.query = nn.Linear(query, width, bias=False)
         self.score = nn.Linear(width, 1, bias=False)

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Fed, Feed, Slot, mean_rows
+from miacap.captioners.feeding import Fed, Feed, Slot, mean_rows, raw_rows
 from miacap.captioners.late_gradient import LateGradient
 from miacap.captioners.records import MemoryRecord, StateRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, lstm_cell, over_words, word_table
@@ -141,9 +141,8 @@ class UpDown(nn.Module):
         self, pictures: Pictures, trace: bool
     ) -> tuple[UpDownMemory, tuple[StepTrace, ...]]:
         if self.feed is None:
-            mask = pictures.region_mask
-            rows = pictures.regions.masked_fill(~mask.unsqueeze(-1), 0.0)
-            fed = Fed(Slot(rows.to(self.output.weight.dtype), mask), None)
+            rows = raw_rows(pictures, self.sizes.region_width)
+            fed = Fed(Slot(rows.to(self.output.weight.dtype), pictures.region_mask), None)
         else:
             fed = self.feed(pictures, self.embedding.weight, trace)
         slot = fed.regions
