@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -111,3 +112,26 @@ def test_rows_that_never_meet_have_no_sum(sizes: dict[str, Any]) -> None:
 def test_att_fcn_does_not_leave_a_source_half_unread(source: str, visual: str) -> None:
     with pytest.raises(SettingsError, match=f"visual='{visual}' leaves what '{source}' does"):
         built("att-fcn", source, visual=visual)
+
+
+def tensors(record: Any) -> list[torch.Tensor]:
+    """Those of a memory or a state, in order."""
+    if isinstance(record, torch.Tensor):
+        return [record]
+    parts = [getattr(record, field.name) for field in fields(record)]
+    return [tensor for part in parts if part is not None for tensor in tensors(part)]
+
+
+# A Transformer's encoder has dropout of its own.
+@pytest.mark.parametrize(("name", "source"), [(n, s) for n, s in EVERY if n != "transformer"])
+def test_regions_and_pooled_rows_have_a_dropout_of_their_own(name: str, source: str) -> None:
+    """``dropout`` leaves alone all that comes before the first word, if ``region_dropout`` is 0."""
+    module = built(name, source, dropout=0.5, region_dropout=0.0, refiner_dropout=0.0).train()
+    torch.manual_seed(1)
+    memories = [module.encode(some_pictures()) for _ in range(2)]
+    draws = [tensors(memory) + tensors(module.start(memory)) for memory in memories]
+    assert all(map(torch.equal, *draws))
+    torch.manual_seed(1)
+    words = some_words(3)[:, :, 0]
+    logits = [module.step(m, module.start(m, 2), words)[0] for m in memories]
+    assert not torch.equal(*logits)

@@ -155,6 +155,13 @@ def test_those_that_take_it_have_both_attentions_and_no_other_has() -> None:
         assert ({"input", "output"} <= set(trace.attentions)) == (name in captioners.penalised())
 
 
+def test_sizes_do_not_say_what_the_run_says() -> None:
+    for name, decides in (("source", "source"), ("name", "captioner"), ("words", "vocabulary"),
+                          ("region_width", "features")):  # fmt: skip
+        with pytest.raises(SettingsError, match=rf"sizes\.{name} is not for .* the .*{decides}"):
+            override(RunSettings(), [f"sizes.{name}=7"])
+
+
 def test_settings_weigh_the_penalty_where_there_is_one() -> None:
     given = RunSettings(captioner="att-fcn", attention_penalty=0.01)
     assert from_json(RunSettings, to_json(given), "there") == given

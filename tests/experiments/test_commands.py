@@ -33,6 +33,8 @@ def test_without_data_the_settings_are_shown() -> None:
     assert "CIDEr-D 95.6†" in done.stdout and "BLEU-4 30.4," in done.stdout
     shown = json.loads(done.stdout[done.stdout.index("{") :])
     assert shown["captioner"] == "att-fcn" and shown["sizes"]["width"] == 256
+    done = miacap("reproduce", "att-fcn-plain", "--set", "attention_penalty=0.001")
+    assert json.loads(done.stdout[done.stdout.index("{") :])["attention_penalty"] == 0.001
 
 
 def test_usage(drawn) -> None:

@@ -269,7 +269,9 @@ def _traces_are_shares(make: Callable[[], Any]) -> None:
     for name, gate in trace.gates.items():
         assert gate.shape == words.shape, f"Gate {name!r} is B C T."
         assert bool(((gate >= 0) & (gate <= 1)).all()), f"Gate {name!r} is a share."
-    refined = to_json(captioner.sizes)["source"] in ("regions", "concepts", "combined", "both")
+    sizes = to_json(captioner.sizes)
+    refined = sizes["source"] in ("regions", "concepts", "combined", "both")
+    refined = refined and sizes.get("iterations") != 0
     assert bool(trace.refiner) == refined, "The refiner's steps are in the trace."
 
 

@@ -70,6 +70,7 @@ class Spatial(nn.Module):
         self.attention = Additive(sizes.width, sizes.width, sizes.scorer)
         self.output = nn.Linear(sizes.width, sizes.words)
         self.dropout = nn.Dropout(sizes.dropout)
+        self.pooled_dropout = nn.Dropout(sizes.dropout_of_regions)
 
     def encode(self, pictures: Pictures) -> SpatialMemory:
         """Project, refine, pool, and score the rows' side."""
@@ -105,7 +106,7 @@ class Spatial(nn.Module):
     ) -> tuple[SpatialMemory, tuple[StepTrace, ...]]:
         fed = self.feed(pictures, self.embedding.weight, trace)
         slot = fed.regions
-        pooled = self.pooled(self.dropout(mean_rows(slot))).relu()
+        pooled = self.pooled(self.pooled_dropout(mean_rows(slot))).relu()
         memory = SpatialMemory(
             rows=slot.rows,
             mask=slot.mask,

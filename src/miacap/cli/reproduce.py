@@ -1,5 +1,6 @@
 """`miacap reproduce`: the paper's rows and their controls, by name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,7 @@ def reproduce(
         return
     found = experiments.recipe(recipe, small)
     if data is None:
-        _show(found)
+        _show(found, sets or [])
         return
     for name, value in (("--features", features), ("--output", output)):
         if value is None:
@@ -89,17 +90,19 @@ def _list() -> None:
         typer.echo(f"-\t{places}: {len(absent)} rows that cross-entropy cannot train")
 
 
-def _show(recipe: "Recipe") -> None:
+def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
     import json
 
-    from miacap.settings import to_json
+    from miacap.settings import override, to_json
+
+    settings = override(recipe.settings, sets)
 
     typer.echo(f"{recipe.name}: {recipe.says}")
     typer.echo(f"features: {recipe.features}; concepts: {recipe.concepts}")
     if recipe.as_large_as is not None:
         typer.echo("width: counted out when the vocabulary is known")
     _published(recipe)
-    typer.echo(json.dumps(to_json(recipe.settings), indent=2))
+    typer.echo(json.dumps(to_json(settings), indent=2))
 
 
 def _published(recipe: "Recipe") -> None:

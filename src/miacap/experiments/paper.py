@@ -8,7 +8,7 @@
     Table 6      SPICE by category                     [table:6]
     Section 3.5  self-attention in place of MIA        [section:3.5]
     Figure 5     N = 1 to 5                            [figure:5]   no printed numbers
-    Table 7      captions of two photos: no scores, so it has no rows here   [table:7]
+    Table 7      captions of six photos: no scores, so it has no rows here   [table:7]
 
 All of Liu et al. 2019, on COCO's Karpathy test split, x 100. Figure 5's rows have recipes, and
 empty published cells. Nothing here was measured by us; a score of one's own is compared with

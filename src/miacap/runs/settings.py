@@ -11,6 +11,15 @@ FORMAT = 1
 """Newest layout of a run folder that this version reads and the one that it writes."""
 
 
+_ELSEWHERE = {
+    "name": "the run's captioner does",
+    "source": "the run's source does",
+    "words": "the vocabulary does",
+    "region_width": "the features do",
+}
+"""What building a captioner also needs, and who decides it."""
+
+
 def captioner_training() -> TrainingSettings:
     """Training settings that suit a captioner on two cores (models.md 7.1's prototype)."""
     return TrainingSettings(
@@ -63,6 +72,9 @@ class RunSettings:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
         if self.pictures_per_batch < 1:
             raise ValueError(f"pictures_per_batch is at least 1, not {self.pictures_per_batch}.")
+        for name, decides in _ELSEWHERE.items():
+            if name in self.sizes:
+                raise ValueError(f"sizes.{name} is not for sizes to say: {decides}.")
         if not 0.0 <= self.label_smoothing < 1.0:
             raise ValueError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}.")
         if self.attention_penalty < 0.0:
