@@ -220,3 +220,10 @@ def test_long_lines_take_little_time(unit: str, end: str) -> None:
     start = time.process_time()
     tokenize(line)
     assert time.process_time() - start < 2
+
+
+def test_time_grows_with_the_length_alone() -> None:
+    """Every "www." may begin an address that runs to the end of the line."""
+    start = time.process_time()
+    tokenize("9www." * 12_000)
+    assert time.process_time() - start < 5

@@ -72,8 +72,10 @@ _URL_BODY = r"[^ \t\n\f\r\"<>|()]"
 _URL_END = r"[^ \t\n\f\r\"<>|.!?(){},\-]"
 _PATH = rf"(?:/{_URL_BODY}+{_URL_END})?"
 FULL_URL = rf"{any_case('https?')}://[^ \t\n\f\r\"<>|(){{}}]+{_URL_END}"
-WWW = rf"{any_case('www')}\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]+\.)+[a-zA-Z]{{2,4}}{_PATH}"
 # Lengths are bounded, far beyond real addresses, so that no text takes more than linear time.
+WWW = (
+    rf"{any_case('www')}\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]{{1,255}}\.){{1,63}}[a-zA-Z]{{2,4}}{_PATH}"
+)
 # The official class holds the range from comma to underscore, hence neither digits nor capitals.
 _LABEL = r"[^ \t\n\f\r\"`'<>|.!?(){},-_$]{1,255}"
 DOMAIN = rf"(?:{_LABEL}\.){{1,63}}{any_case('com|net|org|edu')}{_PATH}"
