@@ -59,7 +59,7 @@ def some() -> list[str]:
     return sorted(set(chosen), key=names.index)
 
 
-def whole_way(name: str, world: MadeUp, folder: Path) -> None:
+def whole_way(name: str, world: MadeUp, folder: Path, *sets: str) -> None:
     """Train to the first step, resume to the end, load, caption."""
     found = recipe(name, small=True)
 
@@ -70,7 +70,7 @@ def whole_way(name: str, world: MadeUp, folder: Path) -> None:
             world.regions,
             folder,
             concepts=world.concepts,
-            sets=tiny(name),
+            sets=(*tiny(name), *sets),
             stop_after=stop_after,
             quiet=True,
         )
@@ -103,6 +103,20 @@ def test_a_recipe_trains_resumes_saves_and_loads(
     name: str, made_up: MadeUp, tmp_path: Path
 ) -> None:
     whole_way(name, made_up, tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["att-cnn-lstm-plain", "lstm-a4-plain"])
+def test_the_originals_probabilities_go_the_same_way(
+    name: str, made_up: MadeUp, tmp_path: Path
+) -> None:
+    """What baselines.py says of the original input: scores of all concepts in place of rows."""
+    sets = ("sizes.concept_input=probabilities", "sizes.concepts=6")
+    whole_way(name, made_up, tmp_path / "run", *sets)
+
+
+def test_raw_features_and_regularisers_go_the_same_way(made_up: MadeUp, tmp_path: Path) -> None:
+    whole_way("up-down-rcnn-plain", made_up, tmp_path / "up-down", "sizes.raw_features=true")
+    whole_way("att-fcn-combined", made_up, tmp_path / "att-fcn", "attention_penalty=0.01")
 
 
 @pytest.mark.slow

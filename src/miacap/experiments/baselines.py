@@ -149,7 +149,7 @@ def lstm_a() -> RunSettings:
 
     SGD 0.01 and 1,024 captions a batch are cited. Chosen: momentum 0.9, 30 epochs, dropout 0.5.
     Differs: a concept is a row of the word table, where the original feeds 1,000 probabilities
-    (``sizes.concept_input`` under plain does so).
+    (``sizes.concept_input=probabilities`` and ``sizes.concepts``, their number, under plain do so).
     """
     training = _common(optimiser="sgd", momentum=0.9, learning_rate=0.01, schedule="constant")
     sizes = {"width": 1024, "word_width": 1024, "dropout": 0.5}
