@@ -54,10 +54,13 @@ class RunSettings:
     beam: int = 3
     """Hypotheses of the search; 1 is greedy."""
     pictures_per_batch: int = 16
+    """Photos in a training batch, each with all of its captions."""
     label_smoothing: float = 0.0
+    """Share of each target that goes to the other words, in training alone; 0.1 helps against
+    learning captions by heart."""
     attention_penalty: float = 0.0
-    """Weight of ATT-FCN's regularisers [eq:att-fcn-penalty] in the training loss: 1 in its paper,
-    at 10 concepts; with k of them 0.01 / k is a start. 0 leaves them out."""
+    """Weight of ATT-FCN's regularisers in the training loss: 1 in its paper, at 10 concepts;
+    with k of them 0.01 / k is a start. 0 leaves them out; other captioners have none."""
     training: TrainingSettings = field(default_factory=captioner_training)
     format: int = FORMAT
 
