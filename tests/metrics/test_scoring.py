@@ -150,7 +150,7 @@ def test_a_signature_changes_with_all_that_matters(monkeypatch: pytest.MonkeyPat
 def test_a_signature_is_one_printable_line() -> None:
     frequencies = DocumentFrequencies.count([[["a", "dog"]]], name="my\n set\udcff")
     scores = score(REFERENCES, CANDIDATES, ["CIDEr-D"], frequencies=frequencies)
-    assert r"|df:my set\udcff] tok:ptb|" in scores.signature
+    assert r"|df:my set\udcff/1] tok:ptb|" in scores.signature
 
 
 def test_fixed_frequencies_equal_those_of_the_call_and_rescue_one_picture(tmp_path: Any) -> None:

@@ -93,7 +93,9 @@ def _count_words(
             found.statistics.append(bleu.statistics(corpus, counted.correct))
         if counted.similarity is not None and cider.NAME in wanted:
             found.statistics.append(cider.statistics(corpus, counted.similarity))
-            found.signature[cider.NAME] = f"df:{frequencies.name if frequencies else 'references'}"
+            found.signature[cider.NAME] = (
+                "df:references" if frequencies is None else frequencies.label
+            )
     if rouge.NAME in wanted:
         found.statistics.append(rouge.statistics(intern_at_blanks(candidates, references, corpus)))
 

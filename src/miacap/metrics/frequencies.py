@@ -33,6 +33,11 @@ class DocumentFrequencies:
     pictures: float
     name: str = "fixed"
 
+    @property
+    def label(self) -> str:
+        """What a signature says: ``df:NAME/N``, as two sets may have one name."""
+        return f"df:{self.name}/{self.pictures:g}"
+
     @classmethod
     def count(
         cls, references: Iterable[Iterable[Sequence[object]]], orders: int = 4, name: str = "fixed"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from miacap.errors import DataError
+from miacap.metrics.meteor.lexicon import java_hash
 from miacap.metrics.spice import CATEGORIES, SpiceScores, aggregate, score_tuples
-from miacap.metrics.spice.concepts import Concept, Lexicon, _string_hash, _table_order
+from miacap.metrics.spice.concepts import Concept, Lexicon, _table_order
 from miacap.metrics.spice.graph import SceneGraph
 
 
@@ -116,15 +117,15 @@ def test_what_does_not_fit_is_named(few_synonyms: Any) -> None:
 
 
 def test_java_orders_strings_by_their_hash() -> None:
-    assert _string_hash("hello") == 99162322  # "hello".hashCode()
-    assert _string_hash("fire hydrant") == sum(
+    assert java_hash("hello") == 99162322  # "hello".hashCode()
+    assert java_hash("fire hydrant") == sum(
         ord(c) * 31 ** (11 - i) for i, c in enumerate("fire hydrant")
     ) % (1 << 32)
     # One letter hashes to its code; 16 buckets: "q" (113) is in bucket 1, "a" (97) too, "b" in 2.
-    assert _table_order(["b", "q", "a"], _string_hash) == ("q", "a", "b")
+    assert _table_order(["b", "q", "a"], java_hash) == ("q", "a", "b")
     # The thirteenth word doubles the buckets to 32, which parts "q" (17) from "a" (1).
     many = [*"bqacdefghijkl"]
-    assert _table_order(many, _string_hash).index("q") > _table_order(many, _string_hash).index("a")
+    assert _table_order(many, java_hash).index("q") > _table_order(many, java_hash).index("a")
 
 
 def test_similarity_is_a_shared_word_or_the_jaccard_index() -> None:

@@ -5,7 +5,7 @@ the candidate's tuples are matched with those of all references together (`match
 
     P = matched / candidate's tuples,   R = matched / references' tuples,   SPICE = 2PR / (P + R)
 
-It may import METEOR's dictionary and the ground floor; spaCy is imported on first use alone.
+It may import METEOR's dictionary and lexicon and the ground floor; spaCy comes on first use alone.
 
 Example by hand. Candidate "a man rides a red motorcycle": (man), (motorcycle), (motorcycle, red),
 (man, ride, motorcycle). References "a man on a bike" and "a man riding a black bike" make one

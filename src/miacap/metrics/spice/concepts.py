@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
 
+from miacap.metrics.meteor.lexicon import java_hash
+
 _Item = TypeVar("_Item")
 
 
@@ -19,15 +21,6 @@ class Dictionary(Protocol):
     def synsets(self, phrase: str) -> frozenset[int]:
         """Synset numbers of a lower-case phrase whose blanks are underscores."""
         ...
-
-
-def _string_hash(word: str) -> int:
-    """Java's 32-bit `String.hashCode`, as an unsigned number."""
-    value = 0
-    encoded = word.encode("utf-16-be", "surrogatepass")
-    for index in range(0, len(encoded), 2):
-        value = (31 * value + 256 * encoded[index] + encoded[index + 1]) & 0xFFFFFFFF
-    return value
 
 
 def _table_size(count: int) -> int:
@@ -98,7 +91,7 @@ class Concept:
         if self.word_set >= other.word_set and self.synsets >= other.synsets:
             return self
         return Concept(
-            _table_order((*self.words, *other.words), _string_hash),
+            _table_order((*self.words, *other.words), java_hash),
             self.synsets | other.synsets,
         )
 
