@@ -1,19 +1,21 @@
 """The whole way once, on drawn scenes, and what goes wrong on it."""
 
+import io
 import json
 import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 import miacap
-from miacap import captioning, runs
-from miacap.captioning import ConceptFolder, Pipeline
+from miacap import captioning, concepts, runs
+from miacap.captioning import ConceptFolder, Pipeline, pipeline
 from miacap.captioning.evaluation import pictures_of
 from miacap.data import Batches
 from miacap.errors import MiacapError, PictureError, RunError, SettingsError
@@ -91,6 +93,78 @@ def test_caption_takes_a_path_bytes_or_an_image(world, tmp_path: Path) -> None:
     assert len(captions) == 1
     (caption,) = captions
     assert caption[0].isupper() and caption.endswith(".") and "<unk>" not in caption
+
+
+def test_an_opened_image_is_read_as_its_file_is(world, tmp_path: Path) -> None:
+    """Upright, transparency on white, deep grey scaled: whatever hands the photo over."""
+    name = world.dataset.split("test").ids[0]
+    photo = Image.open(io.BytesIO(world.dataset.photos.read(name))).convert("RGB")
+    clear = photo.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(photo.size))
+    deep = Image.fromarray(np.asarray(photo.convert("L")).astype(np.uint16) * np.uint16(257))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = {
+        "turned.jpg": (photo.resize((200, 90)), {"exif": turned}),
+        "clear.png": (clear, {}),
+        "key.png": (photo.convert("P"), {"transparency": 3}),
+        "deep.png": (deep, {}),
+        "press.tif": (photo.convert("CMYK"), {}),
+        "grey.jpg": (photo.convert("L"), {}),
+        "float.tif": (Image.fromarray(np.asarray(photo.convert("L")) / np.float32(255)), {}),
+    }
+    for file, (image, options) in kinds.items():
+        image.save(tmp_path / file, **options)
+        with Image.open(tmp_path / file) as opened:
+            seen = pipeline._image(file, opened)
+        expected = pipeline._image(file, tmp_path / file)
+        assert seen.mode == "RGB" and seen.size == expected.size, file
+        assert seen.tobytes() == expected.tobytes(), file
+
+
+def test_an_opened_image_that_is_cut_off_is_a_row_with_an_error(world, tmp_path: Path) -> None:
+    name = world.dataset.split("test").ids[0]
+    whole = Image.open(io.BytesIO(world.dataset.photos.read(name)))
+    whole.convert("RGB").save(tmp_path / "whole.jpg")
+    data = (tmp_path / "whole.jpg").read_bytes()
+    opened = Image.open(io.BytesIO(data[: len(data) // 2]))
+    rows = list(Pipeline(world.run("plain")).rows([opened, whole], ["cut", "whole"]))
+    assert rows[0].error is not None and rows[0].error.startswith("cut: the image cannot be read")
+    assert rows[1].caption
+
+
+def test_a_pipeline_of_nothing_is_refused(world) -> None:
+    with pytest.raises(SettingsError, match="beam is at least 1, not 0"):
+        miacap.load(world.run("plain"), beam=0)
+    with pytest.raises(SettingsError, match="batch_size is at least 1, not 0"):
+        miacap.load(world.run("plain"), batch_size=0)
+    with pytest.raises(SettingsError, match="beam is at least 1, not 0"):
+        captioning.evaluate(
+            runs.load(world.run("plain")), world.dataset, "test", world.regions, beam=0
+        )
+    with pytest.raises(ValueError, match="is longer than"):
+        list(Pipeline(world.run("plain")).rows([b"", b""], ["a"]))
+
+
+def test_a_test_set_alone_is_scored_without_the_constant_caption(world) -> None:
+    test = world.dataset.split("test")
+    result = captioning.evaluate(
+        runs.load(world.run("plain")), test, "test", world.regions, quiet=True
+    )
+    assert result.scores is not None
+    assert list(result.controls) == ["its captions shuffled"]
+
+
+def test_a_store_of_concepts_is_no_store_of_regions(world, tmp_path: Path) -> None:
+    scores = ConceptFolder.open(world.root / "concepts").store
+    message = "holds concepts, no regions; give the folder that `miacap features` filled"
+    with pytest.raises(RunError, match=message):
+        captioning.train(world.dataset, scores, tmp_path / "r", _settings("nic", "plain"))
+    with pytest.raises(RunError, match=message):
+        captioning.evaluate(runs.load(world.run("plain")), world.dataset, "test", scores)
+    with pytest.raises(RunError, match=message):
+        concepts.train(scores, world.dataset, tmp_path / "c", quiet=True)
+    assert not (tmp_path / "r").exists() and not (tmp_path / "c").exists()
 
 
 def test_a_broken_photo_is_a_row_with_an_error_and_the_rest_goes_on(world, tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_files_that_do_not_belong_together(finished: Path, tmp_path: Path) -> No
         ({"format": 2}, "format 2, this miacap reads 1; install a newer"),
         ({"kind": "oracle"}, "an extractor of kind 'oracle' is unknown"),
         ({"words": said["words"][1:]}, "these weights do not fit"),
+        ({"dropout": 2.0}, "these weights do not fit"),
         ({"width": None}, "width is absent or of the wrong type"),
         ({"weights_sha256": "0" * 64}, "damaged, or not the weights that concepts.json"),
     ]:

@@ -12,9 +12,10 @@ from miacap.captioning.controls import best_constant, shuffled
 from miacap.captioning.folders import ConceptFolder, check_fits
 from miacap.captioning.listed import only_listed, require_lists
 from miacap.captioning.preparing import set_aside
-from miacap.captioning.searching import Row, search
+from miacap.captioning.searching import Row, at_least_one, search
 from miacap.concepts import Extractor
 from miacap.concepts import extract as concept_scores
+from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
@@ -94,7 +95,9 @@ def evaluate(
         RunError: features made in another way than the run's, or concepts that are not the
             run's.
         DataError: pictures without features or concepts, or all of them set aside.
+        SettingsError: a beam of none.
     """
+    at_least_one(beam=beam)
     check_features(run, regions)
     part = dataset.split(split)
     aside = set_aside(part.ids, regions, concepts.store if concepts is not None else None)
@@ -136,8 +139,8 @@ def _controls(
     own = score(references, candidates, metrics=(metric,))
     found = {}
     others = {}
-    train = dataset.split("train").captions
-    if any(train.values()):
+    train = {entry.id: entry.captions for entry in dataset if entry.split == "train"}
+    if any(train.values()):  # a test set alone has no training captions to take it from
         constant = best_constant({name: texts for name, texts in train.items() if texts})
         others["a constant caption"] = dict.fromkeys(candidates, constant)
     if len(candidates) > 1:
@@ -149,6 +152,7 @@ def _controls(
 
 def check_features(run: Run, regions: FeatureStore) -> None:
     """Refuse features that were made in another way than the run's. Raises RunError."""
+    require_regions(regions)
     wanted = to_json(run.preprocessing)
     require_same(wanted, regions.manifest.preprocessing, str(run.folder), str(regions.folder))
 

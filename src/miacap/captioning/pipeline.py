@@ -5,18 +5,19 @@ many machines; rows go in as ``{"id", "path" or "bytes"}`` and come out as
 ``{"id", "caption", "log_probability"}`` or ``{"id", "error"}``.
 """
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from miacap import runs
 from miacap.captioning.ensembles import join
-from miacap.captioning.searching import Row, find, sentence
+from miacap.captioning.searching import Row, at_least_one, find, sentence
 from miacap.concepts import Extractor, WordLists
 from miacap.concepts import extract as concept_scores
 from miacap.concepts.described import no_extractor
@@ -25,6 +26,8 @@ from miacap.pictures import Pictures, collate
 from miacap.runs import Run
 from miacap.settings import to_json
 from miacap.visual import Grid, decode, grid_for
+
+_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 Photo = str | os.PathLike[str] | bytes | Image.Image
 """A path, the bytes of an image file, or a Pillow image."""
@@ -40,9 +43,13 @@ class Pipeline:
         run: a run folder, or several whose word probabilities are averaged.
         beam: hypotheses of the search; the run's own unless told.
         batch_size: photos that go through the network together.
+
+    Raises:
+        SettingsError: no hypothesis, or no photo at a time.
     """
 
     def __init__(self, run: Runs, *, beam: int | None = None, batch_size: int = 16) -> None:
+        at_least_one(beam=beam, batch_size=batch_size)
         self.folders = _folders(run)
         self.beam = beam
         self.batch_size = batch_size
@@ -64,10 +71,14 @@ class Pipeline:
         return row.caption
 
     def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
-        """Caption many photos in order, a few at a time; a broken one gives a row with an error."""
+        """Caption many photos in order, a few at a time; a broken one gives a row with an error.
+
+        Raises ValueError where ``ids`` are fewer or more than the photos.
+        """
         batch: list[tuple[str, Photo]] = []
-        for place, photo in enumerate(photos):
-            batch.append((ids[place] if ids is not None else _id(photo, place), photo))
+        named = _named(photos) if ids is None else zip(ids, photos, strict=True)
+        for name, photo in named:
+            batch.append((name, photo))
             if len(batch) == self.batch_size:
                 yield from self._rows(batch)
                 batch = []
@@ -172,7 +183,7 @@ def _load(folders: Sequence[Path]) -> Run:
 
 def _image(name: str, photo: Photo) -> Image.Image:
     if isinstance(photo, Image.Image):
-        return photo.convert("RGB")
+        return _upright(name, photo)
     if isinstance(photo, bytes | bytearray | memoryview):
         return decode(bytes(photo), name)
     try:
@@ -184,5 +195,20 @@ def _image(name: str, photo: Photo) -> Image.Image:
     return decode(data, name)
 
 
-def _id(photo: Photo, place: int) -> str:
-    return os.fspath(photo) if isinstance(photo, str | os.PathLike) else str(place)
+def _upright(name: str, photo: Image.Image) -> Image.Image:
+    """Read an image that somebody opened as its file would be read: upright, alpha on white."""
+    try:
+        turned = ImageOps.exif_transpose(photo)
+        if turned.mode == "RGB" and not turned.has_transparency_data:
+            return turned
+        held = io.BytesIO()
+        # PNG keeps transparency, TIFF the modes that PNG cannot hold.
+        turned.save(held, "PNG" if turned.mode in _PNG else "TIFF", compress_level=1)
+    except Exception as error:  # Pillow reads on demand, and raises nearly anything then
+        raise PictureError(f"{name}: the image cannot be read ({error}).") from None
+    return decode(held.getvalue(), name)
+
+
+def _named(photos: Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
+    for place, photo in enumerate(photos):
+        yield (os.fspath(photo) if isinstance(photo, str | os.PathLike) else str(place)), photo

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from miacap.decoding import Found, beam, greedy
+from miacap.errors import SettingsError
 from miacap.pictures import Pictures
 from miacap.text import Vocabulary, detokenize
 
@@ -29,6 +30,13 @@ class Row:
         if self.error is not None:
             return {"id": self.id, "error": self.error}
         return {"id": self.id, "caption": self.caption, "log_probability": self.log_probability}
+
+
+def at_least_one(**numbers: int | None) -> None:
+    """Refuse hypotheses or photos below one; None leaves the choice. Raises SettingsError."""
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise SettingsError(f"{name} is at least 1, not {number}.")
 
 
 def search(

@@ -20,6 +20,7 @@ from miacap.captioning.preparing import (
 )
 from miacap.captioning.searching import search
 from miacap.captioning.task import CaptionTask, negative_log_likelihood
+from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
@@ -97,9 +98,10 @@ def train(
         concepts: trained or read from a file, for sources that read them; where the captioner
             does not look at them, they are left out.
         stop_after: stop after this many steps, resumable.
-        quiet: show no progress, and not what is left out.
+        quiet: show no progress, and not which concepts are left out.
 
-    Pictures that a store has set aside (broken photos, no list of concepts) are left out.
+    Pictures that a store has set aside (broken photos, no list of concepts) are left out, and
+    standard error says so.
 
     Returns:
         What `training.fit` gives; `best_scores` reads the dev numbers of its best epoch.
@@ -108,6 +110,7 @@ def train(
         DataError: a split without captions, pictures without features.
         RunError: the folder holds something else, or concepts of other features.
     """
+    require_regions(regions)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     vocabulary = build_vocabulary(train_split, settings.minimum_count)
     preprocessing = from_json(
@@ -117,16 +120,16 @@ def train(
     notes: list[str] = []
     concepts = _read(settings, vocabulary, regions, concepts, notes)
     inputs = Inputs.of(regions, concepts.store if concepts else None, vocabulary)
-    splits = [_usable(part, inputs, notes) for part in (train_split, dev_split)]
+    aside: list[str] = []
+    splits = [_usable(part, inputs, aside) for part in (train_split, dev_split)]
     if not splits[1]:
         raise DataError(f"{dev_split.name}: the dev split has no captions; nothing to choose by.")
     inputs.require([name for captions in splits for name in captions], settings)
     run = _lay(folder, settings, vocabulary, preprocessing, dataset, concepts)
     if inputs.concept_words is not None and (unmapped := count_unmapped(inputs.concept_words)):
         notes.append(f"{unmapped} of {len(inputs.concept_words)} concepts are no caption words")
-    for note in notes:
-        if not quiet:
-            print(f"left out: {note}", file=sys.stderr)
+    for note in [*aside, *([] if quiet else notes)]:
+        print(f"left out: {note}", file=sys.stderr)
     task = _task(run, inputs, *splits)
     result = fit(task, settings.training, folder, quiet=quiet, stop_after=stop_after)
     if result.finished:

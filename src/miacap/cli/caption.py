@@ -56,13 +56,20 @@ def caption(
             progress.advance()
             captioned += row.caption is not None
             if form is Form.jsonl:
-                typer.echo(json.dumps(row.to_json(), ensure_ascii=False))
+                typer.echo(_printable(json.dumps(row.to_json(), ensure_ascii=False)))
             elif row.error is not None:
                 print(f"miacap: {row.error}", file=sys.stderr)
             else:
-                typer.echo(row.caption if len(photos) == 1 else f"{row.id}\t{row.caption}")
+                typer.echo(
+                    row.caption if len(photos) == 1 else f"{_printable(row.id)}\t{row.caption}"
+                )
     if not captioned:
         raise typer.Exit(1)
+
+
+def _printable(text: str) -> str:
+    """Escape the bytes of file names that are no UTF-8, as JSON does; they cannot be printed."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _expand(argument: str) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from miacap.concepts.described import DESCRIPTION, FORMAT, KIND, description, no_extractor
@@ -92,7 +92,7 @@ class Extractor:
                 said["kind"], said["width"], len(vocabulary), said["hidden"], said["dropout"]
             )
             module.load_state_dict(safetensors.torch.load(weights.read_bytes()))
-        except (DataError, RuntimeError, OSError, safetensors.SafetensorError) as error:
+        except (DataError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise RunError(f"{weights}: these weights do not fit ({error}).") from None
         return cls(
             vocabulary,

@@ -104,14 +104,20 @@ def read(
 
 def scores_of(one: PictureList, words: ConceptVocabulary) -> Float[Tensor, " A"]:
     """Give a picture's score vector. [eq:reciprocal-rank]"""
+    if one.probabilities is None:
+        values = np.float32(1) / np.arange(1, len(one.words) + 1, dtype=np.float32)
+    else:
+        values = np.asarray(one.probabilities, dtype=np.float32)
+        for rank in np.flatnonzero(values[1:] >= values[:-1]) + 1:
+            # What follows a tie may be a tie now, so the whole run of equals is walked down.
+            while rank < len(values) and values[rank] >= values[rank - 1]:
+                values[rank] = np.nextafter(values[rank - 1], np.float32(0))
+                rank += 1
     scores = np.zeros(len(words), dtype=np.float32)
-    last = np.float32(np.inf)
-    for rank, word in enumerate(one.words, 1):
-        score = np.float32(1 / rank if one.probabilities is None else one.probabilities[rank - 1])
-        last = min(score, np.nextafter(last, np.float32(0)))
+    for value, word in zip(values, one.words, strict=True):
         place = words.place(word)
         if place is not None:
-            scores[place] = last
+            scores[place] = value
     return torch.from_numpy(scores)
 
 
@@ -254,7 +260,7 @@ def _report(
     }
     train = [id for id in dataset.split("train").ids if id in named]
     frequencies = Counter(w for id in train for w in _content(named[id], words))
-    often = sorted(frequencies, key=lambda word: (-frequencies[word], words.words.index(word)))
+    often = sorted(frequencies, key=lambda word: (-frequencies[word], word))
     splits = {}
     for split in dataset.splits:
         ids = dataset.split(split).ids

@@ -22,7 +22,14 @@ from miacap.concepts.claiming import claim
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.extractors import build
 from miacap.concepts.settings import ConceptSettings
-from miacap.concepts.task import ExtractorTask, Rows, Statistics, begin, probabilities
+from miacap.concepts.task import (
+    ExtractorTask,
+    Rows,
+    Statistics,
+    begin,
+    probabilities,
+    require_regions,
+)
 from miacap.concepts.vocabulary import ConceptVocabulary, coverage
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -66,9 +73,10 @@ def train(
 
     Raises:
         DataError: nothing to learn from.
-        RunError: the folder was begun with other settings or data.
+        RunError: the folder was begun with other settings or data; ``regions`` holds none.
     """
     settings = settings or ConceptSettings()
+    require_regions(regions)
     place = Path(folder)
     data = _Data.of(regions, dataset, settings)
     claim(place, "train", to_json(settings), data.fingerprint())

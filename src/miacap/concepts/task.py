@@ -11,7 +11,17 @@ from torch import Tensor, nn
 from miacap.concepts.evaluation import measure
 from miacap.concepts.extractors import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
+from miacap.errors import RunError
 from miacap.pictures import collate
+
+
+def require_regions(store: FeatureStore) -> None:
+    """Refuse a store of concept scores where regions are wanted. Raises RunError."""
+    if store.kind != "regions":
+        raise RunError(
+            f"{store.folder}: holds {store.kind}, no regions; give the folder that "
+            "`miacap features` filled."
+        )
 
 
 class Rows:
