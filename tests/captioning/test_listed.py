@@ -226,18 +226,20 @@ def test_pictures_without_a_list_are_left_out_and_said(
 ) -> None:
     some = {name: words for name, words in LONG.items() if name not in ("p2", "p3", "p7", "p9")}
     lists = world.read("some", some)
-    run = fit(world, tmp_path / "r", settings(), lists, quiet=False)
+    run = fit(world, tmp_path / "r", settings(), lists)
     said = capsys.readouterr().err
-    assert "left out: 2 of 6 pictures of train, 'p2': " in said and "'p2' has no list" in said
-    assert "left out: 1 of 3 pictures of dev, 'p7': " in said
+    assert said.splitlines() == [
+        "left out: 2 of 6 pictures of train, the first: some.json: 'p2' has no list",
+        "left out: 1 of 3 pictures of dev, the first: some.json: 'p7' has no list",
+    ]
     result = captioning.evaluate(run, DATA, "test", world.regions, concepts=lists, quiet=True)
     assert [row.id for row in result.rows] == ["p9", "p10", "p11"]
-    assert result.rows[0].caption is None and "'p9' has no list" in result.rows[0].error
+    assert result.rows[0].caption is None and result.rows[0].error == "some.json: 'p9' has no list"
     assert result.captioned == 2 and result.scores.ids == ("p10", "p11")
     none = world.read("none", {"p0": ["dog", "cat", "bird"]})
     with pytest.raises(DataError, match=r"all 3 pictures of test were set aside .* has no list"):
         captioning.evaluate(run, DATA, "test", world.regions, concepts=none, quiet=True)
-    with pytest.raises(DataError, match="all 3 captioned pictures of a split were set aside"):
+    with pytest.raises(DataError, match="all 3 captioned pictures of dev were set aside"):
         fit(world, tmp_path / "other", settings(), none)
 
 

@@ -133,7 +133,7 @@ def test_what_is_left_out_is_counted_and_listed(tmp_path: Path) -> None:
     }
     store = FeatureStore.open(tmp_path / "c" / "scores")
     assert store.names == ("a",)
-    assert store.set_aside["b"] == f"{path}, line 4: 'b': none of its words is a concept"
+    assert store.set_aside["b"] == "mine.json, line 4: 'b': none of its words is a concept"
     assert found.report == json.loads((tmp_path / "c" / "report.json").read_text())
 
 

@@ -103,10 +103,10 @@ def evaluate(
     aside = set_aside(part.ids, regions, concepts.store if concepts is not None else None)
     names = [name for name in part.ids if name not in aside]
     if not names:
-        first, reason = next(iter(aside.items()))
+        first = next(iter(aside.values()))
         raise DataError(
             f"{part.name}: all {len(aside)} pictures of {split} were set aside when features or "
-            f"concepts were made, {first!r} because: {reason}"
+            f"concepts were made, the first: {first}"
         )
     captioner = run.captioner()
     rows: list[Row] = []

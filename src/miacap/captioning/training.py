@@ -211,13 +211,12 @@ def _usable(part: Dataset, inputs: Inputs, notes: list[str]) -> dict[str, tuple[
     captions = part.captions
     aside = set_aside(captions, inputs.regions, inputs.concepts)
     if aside:
-        first, reason = next(iter(aside.items()))
-        split = part.pictures[0].split
-        notes.append(f"{len(aside)} of {len(captions)} pictures of {split}, {first!r}: {reason}")
+        split, first = part.pictures[0].split, next(iter(aside.values()))
+        notes.append(f"{len(aside)} of {len(captions)} pictures of {split}, the first: {first}")
     if captions and len(aside) == len(captions):
         raise DataError(
-            f"{part.name}: all {len(captions)} captioned pictures of a split were set aside when "
-            f"features or concepts were made, {first!r} because: {reason}"
+            f"{part.name}: all {len(captions)} captioned pictures of {split} were set aside when "
+            f"features or concepts were made, the first: {first}"
         )
     return {name: texts for name, texts in captions.items() if name not in aside}
 

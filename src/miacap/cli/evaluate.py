@@ -87,7 +87,7 @@ def _tell(run: "Run", split: str, concepts: "ConceptFolder | None") -> None:
 def _print(result: "Evaluation", split: str) -> None:
     aside = [row for row in result.rows if row.error is not None]
     for row in aside[:_LISTED]:
-        print(f"set aside: {row.id}: {row.error}", file=sys.stderr)
+        print(f"set aside: {row.error}", file=sys.stderr)
     if len(aside) > _LISTED:
         print(f"set aside: {len(aside)} photos in all", file=sys.stderr)
     typer.echo(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")

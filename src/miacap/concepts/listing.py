@@ -231,7 +231,8 @@ def _store(
         extractor=None,
         made_by=f"miacap {__version__}",
     )
-    reasons = {one.id: f"{one.where}: {one.reason}" for one in without}
+    # The file's folder is nobody's business where the store is copied to.
+    reasons = {one.id: f"{Path(one.where).name}: {one.reason}" for one in without}
     with StoreWriter(place / SCORES, manifest) as writer:
         ids = [id for id in dataset.ids if id not in writer.done]
         with Progress("storing concepts", len(ids), "pictures", quiet) as progress:
