@@ -1,7 +1,9 @@
-"""Python in the docs runs: docs/api.md from top to bottom, README's lines on a captioner."""
+"""Python in the docs runs: docs/api.md and docs/data.md whole, README's lines on a captioner."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +58,23 @@ def test_readmes_captioner_captions(walked: Path) -> None:
     done = run(block, walked)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith(".") and len(done.stdout.splitlines()) == 1
+
+
+_EXTRACT = """
+from miacap.data import read
+from miacap.visual import extract
+extract(read("my-photos"), "features", quiet=True)
+"""
+
+
+def test_the_page_of_data_runs(walked: Path, tmp_path: Path) -> None:
+    (tmp_path / "my-photos").mkdir()
+    rows = []
+    for number, (name, split) in enumerate([("dog.jpg", "train"), ("cat.jpg", "dev")]):
+        shutil.copy(walked / f"scenes/scene-{number:06}.png", tmp_path / "my-photos" / name)
+        rows.append(json.dumps({"file_name": name, "caption": "A dog runs.", "split": split}))
+    (tmp_path / "my-photos" / "metadata.jsonl").write_text("\n".join(rows))
+    found = blocks("docs/data.md")
+    assert len(found) == 2
+    done = run("\n".join([_EXTRACT, *found]), tmp_path)
+    assert done.returncode == 0, done.stderr
