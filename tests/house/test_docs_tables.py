@@ -159,8 +159,12 @@ def signature(value: object) -> str:
     if not inspect.isfunction(value):
         return ""
     shown = []
+    stars: dict[object, str] = {
+        inspect.Parameter.VAR_KEYWORD: "**",
+        inspect.Parameter.VAR_POSITIONAL: "*",
+    }
     for parameter in inspect.signature(value).parameters.values():
-        star = {parameter.VAR_KEYWORD: "**", parameter.VAR_POSITIONAL: "*"}.get(parameter.kind, "")
+        star = stars.get(parameter.kind, "")
         optional = parameter.default is not parameter.empty
         shown.append(f"{star}{parameter.name}{'=' if optional else ''}")
     return f" `({', '.join(shown)})`"
