@@ -336,6 +336,9 @@ def test_stored_concepts_of_the_extractor_stand_for_it(world: World, tmp_path: P
         for c in (None, folder)
     ]
     assert found[0] == found[1]
+    more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "test")))
+    with pytest.raises(DataError, match="1 of 4 pictures are not in this store of concepts"):
+        captioning.evaluate(run, more, "test", world.regions, concepts=folder, quiet=True)
     assert what_to_know(run, "test", None) is None and what_to_know(run, "train", folder) is None
     note = what_to_know(run, "train", None)
     assert note is not None and "learned from the captions of these pictures" in note
@@ -370,6 +373,10 @@ def test_a_run_goes_on_with_its_own_concepts_alone(
                   trained(tmp_path / "t", world.regions)):  # fmt: skip
         with pytest.raises(RunError, match=r"trained with other concepts than those in .* choose"):
             fit(world, run, settings(), other)
+    assert (run / "concepts.json").read_bytes() == before
+    # Killed after the run folder was laid, and before it said whose concepts it has.
+    (run / "concepts.json").unlink()
+    fit(world, run, settings(), world.read("long", LONG))
     assert (run / "concepts.json").read_bytes() == before
     assert not (run / "extractor.safetensors").exists()
 

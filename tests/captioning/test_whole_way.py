@@ -282,6 +282,19 @@ def test_a_run_that_lacks_a_file_says_which(copy: Path, name: str) -> None:
         miacap.load(copy)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("weights.safetensors", "copy: no weights yet; train it to the end of one epoch first"),
+        ("extractor.safetensors", "the weights of the concept extractor are absent; copy them"),
+    ],
+)
+def test_load_says_at_once_what_is_absent(copy: Path, name: str, message: str) -> None:
+    (copy / name).unlink()
+    with pytest.raises(RunError, match=message):
+        miacap.load(copy)
+
+
 def test_damaged_weights_are_named(world, copy: Path) -> None:
     path = copy / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:1000])

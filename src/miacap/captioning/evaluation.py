@@ -175,9 +175,10 @@ def pictures_of(
     """
     source = _source(run, regions, concepts)
     whose = [(concepts_of or {}).get(name, name) for name in names]
-    if concepts is not None and source is not None and source.listed:
+    if concepts is not None and source is not None:
         concepts.store.require(whose)
-        require_lists(concepts.store, source.words, whose, regions, run.settings.rows)
+        if source.listed:
+            require_lists(concepts.store, source.words, whose, regions, run.settings.rows)
     for start in range(0, len(names), _PICTURES_PER_SEARCH):
         some = names[start : start + _PICTURES_PER_SEARCH]
         theirs = whose[start : start + _PICTURES_PER_SEARCH]

@@ -20,8 +20,8 @@ from miacap.captioning.ensembles import join
 from miacap.captioning.searching import Row, at_least_one, find, sentence
 from miacap.concepts import Extractor, WordLists
 from miacap.concepts import extract as concept_scores
-from miacap.concepts.described import no_extractor
-from miacap.errors import PictureError
+from miacap.concepts.described import DESCRIPTION, no_extractor
+from miacap.errors import PictureError, RunError
 from miacap.pictures import Pictures, collate
 from miacap.runs import Run
 from miacap.settings import to_json
@@ -175,10 +175,25 @@ def _folders(run: Runs) -> tuple[Path, ...]:
 def _load(folders: Sequence[Path]) -> Run:
     found = [runs.load(folder) for folder in folders]
     for run in found:
-        lists = WordLists.of(run.folder)
-        if lists is not None:
-            raise no_extractor(run.folder, lists.file)
+        _require_whole(run)
     return found[0] if len(found) == 1 else join(found)
+
+
+def _require_whole(run: Run) -> None:
+    """See by the files alone that a run can caption photos. Raises RunError."""
+    lists = WordLists.of(run.folder)
+    if lists is not None:
+        raise no_extractor(run.folder, lists.file)
+    if not (run.folder / "weights.safetensors").is_file():
+        raise RunError(
+            f"{run.folder}: no weights yet; train it to the end of one epoch first, or copy "
+            "weights.safetensors too."
+        )
+    extractor = run.folder / "extractor.safetensors"
+    if (run.folder / DESCRIPTION).is_file() and not extractor.is_file():
+        raise RunError(
+            f"{extractor}: the weights of the concept extractor are absent; copy them too."
+        )
 
 
 def _image(name: str, photo: Photo) -> Image.Image:

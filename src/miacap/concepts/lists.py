@@ -130,10 +130,13 @@ def _is_row(text: str) -> bool:
 def _row(value: Any, where: str) -> tuple[str, Any, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}.")
-    id = next((value[name] for name in ID_NAMES if name in value), None)
-    if not isinstance(id, str | int) or isinstance(id, bool):
+    name = next((name for name in ID_NAMES if name in value), None)
+    if name is None:
         named = ", ".join(repr(name) for name in value) or "nothing"
         raise DataError(f'{where}: no picture is named; write its "id" (found {named}).')
+    id = value[name]
+    if not isinstance(id, str | int) or isinstance(id, bool):
+        raise DataError(f"{where}: {name} is {_short(id)}, neither text nor a whole number.")
     words = next((value[name] for name in LIST_NAMES if name in value), None)
     return str(id), words, value.get(PROBABILITIES)
 
