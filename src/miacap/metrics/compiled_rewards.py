@@ -22,6 +22,18 @@ def hashed(keys: Integers) -> Integers:
 
 
 @_compile
+def _place(key: int, keys: Integers, slots: Integers) -> int:
+    """Where a key stands among ``keys``; -1 if it does not."""
+    mask = len(slots) - 1
+    slot = ((key * 0x9E3779B97F4A7C1) >> 20) & mask
+    while slots[slot] >= 0:
+        if keys[slots[slot]] == key:
+            return int(slots[slot])
+        slot = (slot + 1) & mask
+    return -1
+
+
+@_compile
 def compare(
     sizes: tuple[int, int, float],
     known: tuple[Integers, Integers, Floats],
@@ -50,20 +62,13 @@ def compare(
     words, lengths, picture, first, offset = batch
     result = np.zeros(pairs)
     numbers = np.full(len(words), -1, np.int64)
-    mask = len(slots) - 1
     start = 0
     for sample in range(len(lengths)):
         end = start + lengths[sample] - order + 1
         for position in range(start, end):
             last = words[position + order - 1]
             if prefix[position] >= 0 and last < width:
-                key = prefix[position] * width + last
-                slot = ((key * 0x9E3779B97F4A7C1) >> 20) & mask
-                while slots[slot] >= 0:
-                    if keys[slots[slot]] == key:
-                        numbers[position] = slots[slot]
-                        break
-                    slot = (slot + 1) & mask
+                numbers[position] = _place(prefix[position] * width + last, keys, slots)
         low, high = begin[picture[sample]], begin[picture[sample] + 1]
         norm = 0.0
         for position in range(start, end):
