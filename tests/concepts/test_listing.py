@@ -176,16 +176,23 @@ def test_the_report_holds_the_lists_against_the_captions(tmp_path: Path) -> None
 
 
 def test_lists_that_know_the_training_captions_are_doubted(tmp_path: Path) -> None:
-    found = read(wrote(tmp_path, LISTS), dataset(), tmp_path / "c", ONCE, quiet=True)
-    doubt = suspicion(found.report)
-    assert doubt is not None
-    assert doubt.startswith("P@10 is 0.750 on train and 0.500 on dev: whatever made these lists")
-    same = {**LISTS, "a": ["dog", "red"], "b": ["ball", "dog"]}
-    found = read(wrote(tmp_path, same), dataset(), tmp_path / "d", ONCE, quiet=True)
-    assert suspicion(found.report) is None
-    without_dev = replace(dataset(), pictures=dataset().pictures[:2])
-    found = read(wrote(tmp_path, LISTS), without_dev, tmp_path / "e", ONCE, quiet=True)
-    assert suspicion(found.report) is None
+    def world(train: int, dev: int, known: int) -> object:
+        """Pictures of a dog; the lists of ``known`` training pictures say nothing else."""
+        entries = [Entry(f"{i}", ("A dog on grass.",), "train" if i < train else "dev")
+                   for i in range(train + dev)]  # fmt: skip
+        lists = {e.id: ["dog"] if int(e.id) < known else ["dog", "ball"] for e in entries}
+        entries.append(Entry("ball", ("A ball.",), "train"))
+        place = tmp_path / f"{train}-{dev}-{known}"
+        path = wrote(tmp_path, {**lists, "ball": ["ball"]})
+        data = Dataset("toy", tuple(entries), NoPhotos())
+        return suspicion(read(path, data, place, ONCE, quiet=True).report)
+
+    doubt = world(120, 110, known=60)
+    assert isinstance(doubt, str)
+    assert doubt.startswith("P@10 is 0.752 on train and 0.500 on dev: whatever made these lists")
+    assert world(120, 110, known=10) is None  # a little better, as chance would have it
+    assert world(120, 99, known=60) is None  # too few to tell
+    assert world(120, 0, known=60) is None
 
 
 def test_lists_of_other_pictures_and_other_words(tmp_path: Path) -> None:

@@ -307,6 +307,7 @@ def _split(
     pairs = [(one, _content(named[id], words)) for id, one in lists.items() if id in named]
     pairs = [(one, said) for one, said in pairs if said]
     if pairs:
+        row["compared"] = len(pairs)
         row["scores"] = _agreement(pairs)
         row["base rate"] = _agreement([(often, said) for _, said in pairs])
     return row
