@@ -189,7 +189,10 @@ def compare(
     orders = numbers.shape[0]
     correct = np.zeros((pictures, orders), np.int64)
     similarity = np.zeros((pictures, orders))
-    longest = max(lengths.max(), 1)
+    longest = 1
+    for length in lengths:  # numba compiles this far sooner than lengths.max()
+        if length > longest:
+            longest = length
     own = np.empty((orders, longest), np.int64)
     others = np.empty((orders, longest), np.int64)
     best = np.zeros((orders, longest), np.int64)
