@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from miacap.metrics.comparisons import (
     permutation_test,
 )
 from miacap.metrics.scoring import Scores
+from miacap.metrics.spice import TupleFile
 
 LEXICAL = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
@@ -135,12 +137,16 @@ def test_a_thousand_resamples_of_five_thousand_pictures() -> None:
     chance = np.random.default_rng(0)
     pick = chance.integers(0, 40, 5000)
     references, candidates = drawn(0)
+    dogs: list[Sequence[str]] = [("dog",), ("dog", "brown")]
+    tuples = TupleFile(list(range(5000)), [[dogs]] * 5000, [dogs[: n % 3] for n in pick], "by hand")
     scores = score(
         [references[n] for n in pick],
         [candidates[n] for n in pick],
-        [m for m in METRICS if m != "SPICE"],
+        METRICS,
         tokenized=True,
+        tuples=tuples,
     )
     start = time.process_time()
-    intervals(scores)
+    found = intervals(scores)
     assert time.process_time() - start < 10
+    assert list(found) == list(METRICS)
