@@ -18,7 +18,8 @@ Photos = Annotated[
 ]
 Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]
 Concepts = Annotated[
-    Path | None, typer.Option("--concepts", help="Folder that `miacap concepts train` filled.")
+    Path | None,
+    typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that chance decides.")]

@@ -22,7 +22,7 @@ class Manifest:
         preprocessing: exactly how photos were prepared, as `visual` writes it.
         width: length of a region row, or size of the concept vocabulary.
         words: the concept vocabulary in order, for concepts; None for regions.
-        extractor: checksum of the concept extractor's weights; None for regions.
+        extractor: checksum of the concept extractor's weights; None for regions and for lists.
         made_by: program and version; two versions may fill one store.
         format: version of the layout on disk.
 

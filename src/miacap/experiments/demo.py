@@ -60,9 +60,9 @@ def demo(folder: Path, settings: Demo | None = None, *, quiet: bool = False) -> 
         run = folder / "runs" / arm
         if not quiet:
             print(f"training {arm}", file=sys.stderr, flush=True)
-        captioning.train(
-            dataset, regions, run, _run_settings(arm, settings), concepts=trained, quiet=quiet
-        )
+        wanted = _run_settings(arm, settings)
+        found = None if arm == "plain" else trained  # plain looks at regions alone
+        captioning.train(dataset, regions, run, wanted, concepts=found, quiet=quiet)
         results[arm] = captioning.evaluate(
             runs.load(run), dataset, "test", regions, metrics=SHOWN, quiet=quiet
         )

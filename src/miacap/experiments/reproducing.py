@@ -91,7 +91,7 @@ def reproduce(
     readings = {}
     if result.finished:
         readings = {
-            probe.label: _read(probe, folder, dataset, regions, seed, quiet)
+            probe.label: _read(probe, folder, dataset, regions, concepts, seed, quiet)
             for probe in recipe.probes
         }
         write_json(folder / FILE, {**told, "readings": readings})
@@ -173,7 +173,13 @@ def _claim(folder: Path, told: Mapping[str, Any]) -> None:
 
 
 def _read(
-    probe: Probe, folder: Path, dataset: Dataset, regions: FeatureStore, seed: int, quiet: bool
+    probe: Probe,
+    folder: Path,
+    dataset: Dataset,
+    regions: FeatureStore,
+    concepts: ConceptFolder | None,
+    seed: int,
+    quiet: bool,
 ) -> dict[str, float]:
     """Score dev captions of the trained captioner, read as the probe says."""
     run = runs.load(folder)
@@ -182,12 +188,14 @@ def _read(
         sizes = {**run.settings.sizes, "iterations": probe.iterations}
         run = replace(run, settings=replace(run.settings, sizes=sizes))
     dev = dataset.split("dev")
-    others = partners(dev, dev.ids, seed) if probe.others_concepts else None
+    having = dev.ids if concepts is None else concepts.store.names
+    others = partners(dev, having, seed) if probe.others_concepts else None
     result = captioning.evaluate(
         run,
         dataset,
         "dev",
         regions,
+        concepts=concepts,
         metrics=METRICS,
         controls=False,
         concepts_of=others,
