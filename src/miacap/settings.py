@@ -47,7 +47,7 @@ def from_json(cls: type[S], mapping: Any, where: str) -> S:
             one, a wrong type, or whatever the dataclass itself refuses.
     """
     if not isinstance(mapping, Mapping):
-        raise SettingsError(f"{where}: expected settings (name: value), got {mapping!r}.")
+        raise SettingsError(f"{where}: expected settings (name: value), got {_short(mapping)}.")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in mapping:
         if name not in fields:
@@ -61,11 +61,18 @@ def from_json(cls: type[S], mapping: Any, where: str) -> S:
         for name in fields
         if name in mapping
     }
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in mapping
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise SettingsError(f"{where}: missing: {', '.join(map(repr, missing))}.")
     try:
         return cls(**values)
-    except TypeError as error:
-        raise SettingsError(f"{where}: {error}.") from None
-    except ValueError as error:
+    except (SettingsError, ValueError) as error:
         raise SettingsError(f"{where}: {error}") from None
 
 
@@ -100,6 +107,15 @@ def _read(text: str) -> Any:
         return text
 
 
+def _short(value: Any) -> str:
+    """Show a value in a message, not all of it where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number that is far too long"
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
 def _convert(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is typing.Union or origin is types.UnionType:
@@ -107,17 +123,17 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if origin is typing.Literal:
         choices = typing.get_args(hint)
         if value not in choices:
-            names = ", ".join(str(choice) for choice in choices)
+            names = [str(choice) for choice in choices]
             raise SettingsError(
-                f"{where} is one of {names}, not {value!r}."
-                f"{nearest(str(value), [str(choice) for choice in choices])}"
+                f"{where} is one of {', '.join(names)}, not {_short(value)}."
+                f"{nearest(str(value)[:80], names)}"
             )
         return value
     if origin is tuple:
         return _convert_tuple(typing.get_args(hint), value, where)
     if origin in (dict, Mapping) or hint is dict or str(origin).endswith("Mapping'>"):
         if not isinstance(value, Mapping):
-            raise SettingsError(f"{where} is a mapping, not {value!r}.")
+            raise SettingsError(f"{where} is a mapping, not {_short(value)}.")
         return dict(value)
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_json(hint, value, where)
@@ -140,7 +156,7 @@ def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_tuple(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     if not isinstance(value, list | tuple):
-        raise SettingsError(f"{where} is a list, not {value!r}.")
+        raise SettingsError(f"{where} is a list, not {_short(value)}.")
     if len(hints) == 2 and hints[1] is Ellipsis:
         return tuple(_convert(hints[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if len(hints) != len(value):
@@ -155,8 +171,15 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint not in kinds:
         raise TypeError(f"{where}: settings cannot hold {hint!r}")
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
+        if _is_finite(value):
             return float(value)
     elif isinstance(value, hint) and (hint is not int or not isinstance(value, bool)):
         return value
-    raise SettingsError(f"{where} is {kinds[hint]}, not {value!r}.")
+    raise SettingsError(f"{where} is {kinds[hint]}, not {_short(value)}.")
+
+
+def _is_finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False

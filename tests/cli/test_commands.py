@@ -117,7 +117,7 @@ def test_tokenize_names_the_line_of_a_wrong_encoding() -> None:
         (("train", "DATA", "--features", "F", "-o", "r", "--source", "combind"), "'combined'?"),
         (
             ("train", "DATA", "--features", "F", "-o", "r", "--concepts", "DATA"),
-            "no trained concepts",
+            "no concepts here; make them with",
         ),
         (("evaluate", "DATA", "DATA", "--features", "F"), "no run folder"),
         (("evaluate", "RUN", "DATA", "--features", "F", "--split", "tset"), "Did you mean 'test'?"),

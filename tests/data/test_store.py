@@ -340,7 +340,7 @@ def test_one_writer_at_a_time(filled: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("miacap.data.store._LOCK_SECONDS", 0.1)
     with (
         StoreWriter(filled, manifest(), SHARD),
-        pytest.raises(RunError, match=r"another process has held this lock"),
+        pytest.raises(RunError, match=r"another miacap \(process \d+\) is at work"),
         StoreWriter(filled, manifest(), SHARD),
     ):
         pass

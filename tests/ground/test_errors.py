@@ -19,3 +19,10 @@ def test_a_missing_extra_is_one_line_to_paste() -> None:
 
 def test_the_version_is_a_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", miacap.__version__)
+
+
+def test_the_nearest_may_be_sought_among_more_than_is_listed() -> None:
+    error = UnknownName("recipe", "nicplain", ["nic", "up-down"], near=["nic-plain", "nic"])
+    assert str(error) == (
+        "No recipe named 'nicplain'. Did you mean 'nic-plain'? Known: nic, up-down."
+    )

@@ -12,6 +12,10 @@ class Inner:
     rate: float = 0.5
     betas: tuple[float, float] = (0.9, 0.999)
 
+    def __post_init__(self) -> None:
+        if not self.rate > 0:
+            raise SettingsError(f"rate is above 0, not {self.rate}.")
+
 
 @dataclass(frozen=True)
 class Outer:
@@ -46,7 +50,11 @@ def test_settings_survive_json() -> None:
         ({"name": "x", "inner": {"betas": [1.0]}}, r"f.json: inner: betas has 2 entries, not 1"),
         ({"name": "x", "inner": {"rate": float("nan")}}, "rate is a number, not nan"),
         ({"name": "x", "width": 0}, "f.json: width is at least 1, not 0"),
-        ({}, "f.json: .*missing.*'name'"),
+        ({"name": "x", "inner": {"rate": -1}}, "f.json: inner: rate is above 0, not -1.0"),
+        ({"name": "x", "inner": {"rate": 10**400}}, "f.json: inner: rate is a number, not 1000000"),
+        ({"name": "x", "width": "9" * 5000}, r"a whole number, not '9{59}\.\.\. \(5002 char"),
+        ({"name": "x", "width": [10**5000]}, "a whole number, not a number that is far too long"),
+        ({}, "^f.json: missing: 'name'.$"),
         ([], "expected settings"),
     ],
 )

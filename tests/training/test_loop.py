@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -267,3 +268,26 @@ def test_tensorboard_gets_every_number(toy: ModuleType, tmp_path: Path) -> None:
     events.Reload()
     found = [(event.step, event.value) for event in events.Scalars("score")]
     assert found == [(r["step"], pytest.approx(r["score"])) for r in result.history]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": -1}, r"seed lies in \[0, 2\^53\), not -1"),
+        ({"seed": 2**64}, r"seed lies in"),
+        ({"threads": 10**6}, "threads is at most 1024"),
+        ({"clip_norm": float("nan")}, "clip_norm is at least 0, not nan"),
+        ({"learning_rate": float("inf")}, "learning_rate is above 0, not inf"),
+    ],
+)
+def test_numbers_that_torch_would_choke_on(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        TrainingSettings(**change)
+
+
+@pytest.mark.parametrize("device", ["meta", "nowhere", "cuda:99", ""])
+def test_a_device_that_computes_nothing_is_refused(
+    toy: ModuleType, tmp_path: Path, device: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"device '{device}' cannot be used \(.*choose auto"):
+        fit(toy.Toy(), TrainingSettings(device=device), tmp_path, quiet=True)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from miacap.concepts import WordLists
 from miacap.files import atomic, read_json
+from miacap.runs.folder import read_sources
 from miacap.version import __version__
 
 
@@ -16,9 +18,12 @@ def write_card(folder: Path, scores: Mapping[str, float]) -> None:
     """
     settings = read_json(folder / "settings.json")
     preprocessing = read_json(folder / "preprocessing.json")
-    sources = read_json(folder / "data.json")["sources"]
     rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in scores.items())
-    data = "\n".join(f"- `{s['name']}` ({s['terms'] or 'terms not stated'})" for s in sources)
+    data = "\n".join(
+        f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
+        for s in read_sources(folder)
+    )
+    lists = WordLists.of(folder)
     with atomic(folder / "README.md", "w") as file:
         file.write(
             f"""---
@@ -32,15 +37,7 @@ tags:
 
 A captioner trained with miacap {__version__} on features of `{preprocessing["backbone"]}`.
 
-## Caption a photo
-
-```python
-import miacap
-
-print(miacap.load("{folder.name}").caption("photo.jpg"))
-```
-
-or `miacap caption photo.jpg --run {folder.name}`.
+{_use(folder.name, lists)}
 
 ## Scores on the development split
 
@@ -58,3 +55,25 @@ Captions describe what such photos usually show; they can be wrong, and they rep
 the habits of the people who wrote the training captions.
 """
         )
+
+
+def _use(name: str, lists: WordLists | None) -> str:
+    """Say how captions come of the run."""
+    if lists is not None:
+        return f"""## Caption photos
+
+Its concepts were read from a file (`{lists.file}`), so the run holds no extractor, and
+captions those photos alone that have lists, in a folder that `miacap concepts read` filled:
+
+```
+miacap evaluate {name} DATA --features FEATURES --concepts CONCEPTS -o captions.jsonl
+```"""
+    return f"""## Caption a photo
+
+```python
+import miacap
+
+print(miacap.load("{name}").caption("photo.jpg"))
+```
+
+or `miacap caption photo.jpg --run {name}`."""

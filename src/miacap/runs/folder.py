@@ -1,7 +1,6 @@
 """A run folder on disk: create, load, list."""
 
 import platform
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,22 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from miacap import captioners
 from miacap.concepts import Extractor
 from miacap.data import Source
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import read_json, write_json
+from miacap.files import atomic, read_json, sha256, strangers, write_json
+from miacap.files import folder as make_folder
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
+from miacap.training import read_weights
 from miacap.version import __version__
 from miacap.visual import Preprocessing
 
 EXTRACTOR_FILES = ("extractor.safetensors", "concepts.json")
+_BEFORE_SETTINGS = (
+    "vocabulary.json", "preprocessing.json", *EXTRACTOR_FILES, "data.json", "environment.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Run:
     @cached_property
     def extractor(self) -> Extractor | None:
         """The concept extractor, or None for a run that reads no concepts."""
-        if not (self.folder / "concepts.json").exists():
+        if not any((self.folder / name).exists() for name in EXTRACTOR_FILES):
             return None
         return Extractor.load(self.folder)
 
@@ -96,29 +98,35 @@ def create(
     Raises:
         RunError: the folder holds something else.
     """
+    if settings.format != FORMAT:
+        raise SettingsError(f"format is {FORMAT} for new runs, not {settings.format}.")
     if (folder / "settings.json").exists():
-        run = _same(load(folder), settings, vocabulary, preprocessing)
+        run = _same(load(folder), settings, vocabulary, preprocessing, sources)
         _copy_extractor(concepts, folder)
         return run
-    if folder.is_dir() and any(folder.iterdir()):
-        raise RunError(f"{folder}: not empty and no run folder; choose another place.")
-    folder.mkdir(parents=True, exist_ok=True)
+    others = strangers(folder, _BEFORE_SETTINGS)  # ours: an earlier call was interrupted here
+    if others:
+        raise RunError(
+            f"{folder}: holds {others[0]!r} and no run; choose an empty or new folder for the run."
+        )
+    make_folder(folder)
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     _copy_extractor(concepts, folder)
-    rows = [
-        {"name": s.name, "sha256": s.sha256, "bytes": s.bytes, "terms": s.terms} for s in sources
-    ]
-    write_json(folder / "data.json", {"sources": rows})
+    write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
     return Run(folder, settings, vocabulary, preprocessing)
 
 
 def _copy_extractor(concepts: Path | None, folder: Path) -> None:
-    if concepts is not None:
-        for name in EXTRACTOR_FILES:
-            shutil.copyfile(concepts / name, folder / name)
+    if concepts is None:
+        return
+    for name in EXTRACTOR_FILES:
+        source, target = concepts / name, folder / name
+        if not target.is_file() or sha256(target) != sha256(source):
+            with atomic(target) as file:
+                file.write(source.read_bytes())
 
 
 def environment() -> dict[str, Any]:
@@ -138,6 +146,11 @@ def load(folder: str | Path) -> Run:
     folder = Path(folder)
     if not (folder / "settings.json").is_file():
         raise RunError(f"{folder}: no run folder (it has no settings.json). List runs: miacap runs")
+    if not (folder / "vocabulary.json").exists():
+        raise RunError(
+            f"{folder}: no whole run folder (it has no vocabulary.json); copy it again, or choose "
+            "another folder."
+        )
     try:
         tree = read_json(folder / "settings.json")
         _check_format(folder, tree)
@@ -163,15 +176,21 @@ def listing(root: Path) -> list[Path]:
 
 def _check_format(folder: Path, tree: Any) -> None:
     number = tree.get("format", FORMAT) if isinstance(tree, dict) else None
-    if not isinstance(number, int) or number > FORMAT:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise RunError(f"{folder / 'settings.json'}: not the settings of a run; copy them again.")
+    if number > FORMAT:
         raise RunError(
-            f"{folder}: run format {number!r}, but this miacap {__version__} reads up to {FORMAT}; "
+            f"{folder}: run format {number}, but this miacap {__version__} reads up to {FORMAT}; "
             "install a newer miacap."
         )
 
 
 def _same(
-    run: Run, settings: RunSettings, vocabulary: Vocabulary, preprocessing: Preprocessing
+    run: Run,
+    settings: RunSettings,
+    vocabulary: Vocabulary,
+    preprocessing: Preprocessing,
+    sources: Sequence[Source],
 ) -> Run:
     old, new = to_json(run.settings), to_json(settings)
     old.pop("training"), new.pop("training")  # training.fit compares its own
@@ -188,16 +207,49 @@ def _same(
             f"{run.folder}: made for {run.preprocessing.backbone} at {run.preprocessing.size} px, "
             f"but these features are of {preprocessing.backbone} at {preprocessing.size} px."
         )
+    _check_sources(run.folder, sources)
     if run.settings != settings:
         write_json(run.folder / "settings.json", to_json(settings))
     return Run(run.folder, settings, vocabulary, preprocessing)
 
 
+def _check_sources(folder: Path, sources: Sequence[Source]) -> None:
+    """Refuse to go on with other captions or splits than those a run was begun with."""
+    before = {row.get("sha256"): row.get("name") for row in read_sources(folder)}
+    now = {source.sha256: source.name for source in sources}
+    changed = [
+        name for digest, name in (before | now).items() if (digest in before) != (digest in now)
+    ]
+    if changed:
+        raise RunError(
+            f"{folder}: begun with other data ({changed[0]} is not what it was); choose another "
+            "folder to train anew."
+        )
+
+
+def read_sources(folder: Path) -> list[dict[str, Any]]:
+    """Give the files that a run was made from, as data.json says them. Raises RunError."""
+    path = folder / "data.json"
+    try:
+        value = read_json(path)
+    except DataError as error:
+        raise RunError(f"{error} It says what the run was made from; copy it again.") from None
+    rows = value.get("sources") if isinstance(value, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise RunError(f'{path}: expected an object with a list "sources"; copy the file again.')
+    return rows
+
+
 def _fill(module: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise RunError(f"{path.parent}: no weights yet; train it to the end of one epoch first.")
+    tensors = read_weights(path)
     try:
-        tensors = load_file(path)
         module.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise RunError(f"{path}: these weights do not fit the run's settings ({error}).") from None
+    except RuntimeError as error:
+        # torch lists every tensor; the first says enough.
+        first = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), "")
+        raise RunError(
+            f"{path}: these weights do not fit the run's settings or vocabulary "
+            f"({first or error}); copy the run folder again."
+        ) from None

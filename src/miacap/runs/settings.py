@@ -21,7 +21,7 @@ _ELSEWHERE = {
 
 
 def captioner_training() -> TrainingSettings:
-    """Training settings that suit a captioner on two cores (models.md 7.1's prototype)."""
+    """Training settings that suit a captioner on two cores (docs/log.md has what they reach)."""
     return TrainingSettings(
         epochs=12,
         learning_rate=1e-3,

@@ -8,7 +8,6 @@ the checkpoint is there, and so can be made again.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from miacap.errors import MiacapError, RunError
@@ -36,6 +36,22 @@ class Checkpoint:
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
     """Write tensors as safetensors, whole or not at all; give the file's SHA-256."""
+    return _write(path, _serialised(tensors))
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor]) -> str:
+    """Write tensors with a checksum of their own, for a file that travels; give its SHA-256."""
+    content = _serialised(tensors)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    # Not through the library: it writes several entries in an order that changes every time.
+    header["__metadata__"]["sha256"] = _checksum(tensors)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return _write(path, len(text).to_bytes(8, "little") + text + content[end:])
+
+
+def _serialised(tensors: dict[str, Tensor]) -> bytes:
     plain, seen = {}, set()
     for name, tensor in tensors.items():
         value = tensor.detach().cpu().contiguous()
@@ -44,7 +60,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
             value = value.clone()
         seen.add(value.data_ptr())
         plain[name] = value
-    content = safetensors.torch.save(plain, metadata={"format": "pt"})
+    return bytes(safetensors.torch.save(plain, metadata={"format": "pt"}))
+
+
+def _write(path: Path, content: bytes) -> str:
     with atomic(path) as file:
         file.write(content)
     return hashlib.sha256(content).hexdigest()
@@ -134,7 +153,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with open(path, "rb") as file:
             return dict(safetensors.torch.load(file.read()))
     except (OSError, safetensors.SafetensorError) as error:
+        raise RunError(f"{path}: no whole safetensors file ({error}); copy it again.") from None
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights, and compare them with their checksum if the file has one.
+
+    Raises:
+        RunError: no file of weights, or a damaged one.
+    """
+    tensors = read_tensors(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            expected = (file.metadata() or {}).get("sha256")
+    except (OSError, safetensors.SafetensorError) as error:
         raise RunError(f"{path}: cannot be read ({error}).") from None
+    if expected is not None and _checksum(tensors) != expected:
+        raise RunError(f"{path}: damaged (its checksum differs); copy the file again.")
+    return tensors
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """Give one SHA-256 over names, kinds, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class _Damaged(RunError):
@@ -173,9 +219,3 @@ def _read_state(file: Path) -> dict[str, Any]:
 def _digest(body: dict[str, Any]) -> str:
     text = json.dumps(body, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def touch(path: Path) -> None:
-    """Renew the time of a lock, so that a long run never looks abandoned."""
-    if path.exists():
-        os.utime(path)

@@ -26,7 +26,12 @@ def to(batch: Any, device: torch.device) -> Any:
 
 
 def choose(name: str) -> torch.device:
-    """Give the device of a name; auto is a GPU where torch sees one."""
+    """Give the device of a name; auto is a GPU where torch sees one.
+
+    Raises RuntimeError or AssertionError, as torch does, where nothing can be computed there.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    device = torch.device(name)
+    torch.ones(1, device=device).item()  # some devices hold shapes and no numbers
+    return device

@@ -42,7 +42,10 @@ class Run:
             self.device = moving.choose(settings.device)
             self.module: nn.Module = task.module.to(self.device)
         except (RuntimeError, AssertionError) as error:
-            raise SettingsError(f"device {settings.device!r}: {error}") from None
+            what = str(error).partition("\n")[0]
+            raise SettingsError(
+                f"device {settings.device!r} cannot be used ({what}); choose auto, cpu or cuda."
+            ) from None
         self.optimiser = optimisers.build(self.module, settings)
         self.place = Place()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
@@ -120,7 +123,6 @@ class Run:
         }
         checkpoints.write(self.folder, self.place.step, tensors, state)
         checkpoints.prune(self.folder, self.place.best.file if self.place.best else None)
-        checkpoints.touch(self.folder / ".lock")
 
     def read_sums(self) -> None:
         """Bring the running loss into the place. Raises RunError where it is not finite."""
@@ -174,7 +176,7 @@ class Run:
         gained = before is None or value is None or value > before
         if gained:
             file = f"best-{at.step:09d}.safetensors"
-            digest = checkpoints.write_tensors(self.folder / file, self.module.state_dict())
+            digest = checkpoints.write_weights(self.folder / file, self.module.state_dict())
             at.best = Best(value, at.epoch, at.step, file, digest)
         at.without_gain = 0 if gained else at.without_gain + 1
         at.reason = self._reason()

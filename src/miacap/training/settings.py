@@ -1,5 +1,6 @@
 """What can be chosen about a training run; names and defaults in one place."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +9,8 @@ from miacap.errors import SettingsError
 Optimiser = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "constant", "step", "linear"]
 Precision = Literal["float32", "bfloat16"]
+
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,13 @@ class TrainingSettings:
         for name in ("threads", "schedule_epochs"):
             if getattr(self, name) is not None:
                 self._at_least(name, 1)
-        if not self.learning_rate > 0:
+        if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning_rate is above 0, not {self.learning_rate}.")
+        # Beyond 2^53 other programs that read the JSON would round it.
+        if not 0 <= self.seed < 2**53:
+            raise SettingsError(f"seed lies in [0, 2^53), not {self.seed}.")
+        if self.threads is not None and self.threads > _MOST_THREADS:
+            raise SettingsError(f"threads is at most {_MOST_THREADS}, not {self.threads}.")
         for name, value in (("momentum", self.momentum), *(("betas", b) for b in self.betas)):
             if not 0 <= value < 1:
                 raise SettingsError(f"{name} lies in [0, 1), not {value}.")
@@ -79,7 +87,7 @@ class TrainingSettings:
         self._one_of("precision", Precision)
 
     def _at_least(self, name: str, least: int) -> None:
-        if getattr(self, name) < least:
+        if not least <= getattr(self, name) < math.inf:
             raise SettingsError(f"{name} is at least {least}, not {getattr(self, name)}.")
 
     def _one_of(self, name: str, choices: object) -> None:

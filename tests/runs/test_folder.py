@@ -1,0 +1,140 @@
+"""Run folders: begun, interrupted, gone on with, damaged."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from miacap import runs
+from miacap.data import Source
+from miacap.errors import RunError, SettingsError
+from miacap.runs import RunSettings, create, write_card
+from miacap.runs import folder as module
+from miacap.text import Vocabulary
+from miacap.training.checkpoints import write_weights
+from miacap.visual import Preprocessing
+
+SETTINGS = RunSettings("nic", "plain", {"width": 8, "word_width": 8}, region_width=6)
+WORDS = Vocabulary(["a", "cat", "dog"])
+PREPARED = Preprocessing("efficientnet-lite0", "0" * 64)
+SOURCES = (Source("captions.csv", "1" * 64, 10, "CC0"),)
+
+
+def lay(folder: Path, settings: RunSettings = SETTINGS, sources: tuple[Source, ...] = SOURCES):  # type: ignore[no-untyped-def]
+    return create(folder, settings, WORDS, PREPARED, sources)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    weights = dict(lay(folder).captioner(weights=False).state_dict())
+    write_weights(folder / "weights.safetensors", weights)
+    return folder
+
+
+@pytest.mark.parametrize("written", range(1, 5))
+def test_a_run_that_was_hardly_begun_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    inner, calls = module.write_json, []
+
+    def deadly(path: Path, value: object) -> None:
+        calls.append(path)
+        if len(calls) == written:
+            path.with_name(f".{path.name}.x-1-2.part").write_bytes(b"half")
+            raise KeyboardInterrupt
+        inner(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_json", deadly)
+        with pytest.raises(KeyboardInterrupt):
+            lay(tmp_path / "run")
+    assert not (tmp_path / "run" / "settings.json").exists()
+    assert runs.load(lay(tmp_path / "run").folder).settings == SETTINGS
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    with pytest.raises(RunError, match=r"holds 'diary\.txt' and no run; choose an empty"):
+        lay(tmp_path)
+    with pytest.raises(RunError, match=r"diary\.txt: is a file, not a folder"):
+        lay(tmp_path / "diary.txt")
+    with pytest.raises(SettingsError, match="format is 1 for new runs, not 2"):
+        lay(tmp_path / "new", replace(SETTINGS, format=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+
+
+def test_other_data_is_no_way_to_go_on(run: Path) -> None:
+    lay(run)
+    for sources in ((), (Source("captions.csv", "2" * 64, 10, "CC0"),)):
+        with pytest.raises(RunError, match=r"begun with other data \(captions\.csv is not what"):
+            lay(run, sources=sources)
+    (run / "data.json").write_text("null")
+    for way in (lambda: lay(run), lambda: write_card(run, {"CIDEr-D": 1.0})):
+        with pytest.raises(RunError, match=r'data\.json: expected an object with a list "sourc'):
+            way()
+
+
+def test_weights_are_read_back_and_every_changed_bit_is_noticed(run: Path) -> None:
+    path = run / "weights.safetensors"
+    runs.load(run).captioner()
+    with safe_open(path, framework="pt") as file:
+        assert set(file.metadata()) == {"format", "sha256"}
+    content = path.read_bytes()
+    for place in (len(content) - 1, len(content) - 700):
+        damaged = bytearray(content)
+        damaged[place] ^= 16
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(RunError, match=r"weights\.safetensors: damaged \(its checksum diff"):
+            runs.load(run).captioner()
+    for damaged in (b"", content[:-9], b"\x80\x04K\x05.", b"\xff" * 99):
+        path.write_bytes(damaged)
+        with pytest.raises(RunError, match=r"weights\.safetensors: no whole safetensors file"):
+            runs.load(run).captioner()
+
+
+def test_weights_without_a_checksum_are_those_of_older_runs(run: Path) -> None:
+    module_ = runs.load(run).captioner()
+    save_file(dict(module_.state_dict()), run / "weights.safetensors")
+    again = runs.load(run).captioner()
+    assert all(map(torch.equal, module_.parameters(), again.parameters()))
+
+
+def test_weights_of_another_run_are_one_line(run: Path) -> None:
+    settings = json.loads((run / "settings.json").read_text())
+    settings["sizes"]["width"] = 16
+    (run / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(RunError, match="do not fit the run's settings or vocabulary") as found:
+        runs.load(run).captioner()
+    assert "\n" not in str(found.value) and len(str(found.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("settings.json", "null", "settings.json: not the settings of a run"),
+        ("settings.json", '{"format": true}', "settings.json: not the settings of a run"),
+        ("settings.json", '{"format": 2}', "run format 2, but this miacap .* install a newer"),
+        ("preprocessing.json", "{}", "missing: 'backbone', 'weights_sha256'"),
+        ("vocabulary.json", None, "no whole run folder .it has no vocabulary.json."),
+    ],
+)
+def test_damaged_descriptions_are_named(
+    run: Path, name: str, content: str | None, message: str
+) -> None:
+    (run / name).unlink()
+    if content is not None:
+        (run / name).write_text(content)
+    with pytest.raises(RunError, match=message):
+        runs.load(run)
+
+
+def test_half_an_extractor_is_not_none(run: Path) -> None:
+    assert runs.load(run).extractor is None
+    (run / "extractor.safetensors").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"concepts\.json"):
+        _ = runs.load(run).extractor
