@@ -47,6 +47,9 @@ FORMS = {
     ),
     "csv": 'image_id,caption\r\n1,A dog.\r\n1,"The dog, running"\r\n2,A cat\r\n',
     "csv columns": 'id,caption_1,caption_2\n1,A dog.,"The dog, running"\n2,A cat,\n',
+    "semicolons": "Photo;Caption\n1;A dog.\n1;The dog, running\n2;A cat\n",
+    "flickr30k": "image_name| comment_number| comment\n"
+    "1| 0| A dog.\n1| 1| The dog, running\n2| 0| A cat\n",
     "tsv": "id\tcaption\n1\tA dog.\n1\tThe dog, running\n2\tA cat\n",
     "flickr": "1#0\tA dog.\n1#1\tThe dog, running\n2#0\tA cat\n",
 }

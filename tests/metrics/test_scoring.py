@@ -26,6 +26,15 @@ def test_scores_are_a_mapping_in_the_order_of_the_references() -> None:
     assert type(scores["CIDEr-D"]) is float
     with pytest.raises(KeyError):
         scores["nothing"]
+    lines = repr(scores).splitlines()
+    assert len(lines) == 7 and lines[4].startswith("ROUGE-L  0.") and "tok:ptb" in lines[6]
+
+
+def test_ids_that_differ_by_their_folder_are_told() -> None:
+    given = {f"photos/{key}": caption for key, caption in CANDIDATES.items()}
+    for allowed in (False, True):
+        with pytest.raises(DataError, match=r"differ by their folder alone \(b and photos/b\)"):
+            score(REFERENCES, given, WORDS, allow_missing=allowed)
 
 
 def test_lists_go_by_place_and_numbers_are_ids_too() -> None:

@@ -25,7 +25,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from miacap.metrics.corpus import Corpus, Floats, Integers
+from miacap.metrics.arrays import Floats, Integers
+from miacap.metrics.corpus import Corpus
 from miacap.metrics.ngrams import NGrams
 from miacap.metrics.statistics import Statistics
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from miacap.errors import DataError, UnknownName
-from miacap.metrics.corpus import Floats
+from miacap.metrics.arrays import Floats
 from miacap.metrics.scoring import Scores
 from miacap.metrics.statistics import Statistics
 

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from miacap.metrics.corpus import Flags, Floats, Integers
+from miacap.metrics.arrays import Flags, Floats, Integers
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 Bytes = NDArray[np.uint8]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from miacap.metrics.arrays import Floats, Integers
 from miacap.metrics.compiled import _compile
-from miacap.metrics.corpus import Floats, Integers
 
 
 @_compile

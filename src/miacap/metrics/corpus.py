@@ -11,13 +11,9 @@ from functools import cached_property
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
+from miacap.metrics.arrays import Flags, Integers
 from miacap.metrics.speed import loops
-
-Integers = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 _ASCII_BLANKS = "\t\v\f\r\x1c\x1d\x1e\x1f"
 _OTHER_BLANK = re.compile(r"[^\S \n]")

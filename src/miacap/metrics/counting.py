@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from miacap.metrics import bleu, cider
-from miacap.metrics.corpus import Corpus, Floats, Integers
+from miacap.metrics.arrays import Floats, Integers
+from miacap.metrics.corpus import Corpus
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.ngrams import distinct
 from miacap.metrics.speed import loops

@@ -13,7 +13,8 @@ import numpy as np
 
 from miacap.errors import MissingExtra
 from miacap.metrics import bleu, cider, rouge, signatures
-from miacap.metrics.corpus import Floats, intern, intern_at_blanks
+from miacap.metrics.arrays import Floats
+from miacap.metrics.corpus import intern, intern_at_blanks
 from miacap.metrics.counting import overlaps
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.statistics import Statistics, of_means

@@ -5,7 +5,8 @@
     Karpathy           {"images": [{"cocoid": 1, "sentences": [{"raw": "..."}]}]}
     a dictionary       {"1": "..."} or {"1": ["...", "..."]} or {"1": [{"caption": "..."}]}
     JSON Lines         {"id": "1.jpg", "caption": "..."} or {"id": "1.jpg", "captions": [...]}
-    CSV, TSV           a header with an id column and one or more caption columns
+    CSV, TSV           a header with an id column and one or more caption columns; also with
+                       ";" or "|" between them (Flickr30k's results.csv)
     Flickr tokens      1.jpg#0<TAB>...
 
 The form is read from the content, never from the name; gzip is undone.
@@ -24,7 +25,20 @@ from pathlib import Path
 from miacap.errors import DataError
 from miacap.metrics.matching import few, text_id
 
-ID_NAMES = ("image_id", "cocoid", "id", "file_name", "filename", "image", "picture", "name")
+ID_NAMES = (
+    "image_id",
+    "cocoid",
+    "id",
+    "file_name",
+    "filename",
+    "file",
+    "image",
+    "image_name",
+    "photo",
+    "picture",
+    "path",
+    "name",
+)
 CAPTION_NAMES = (
     "caption",
     "captions",
@@ -36,6 +50,7 @@ CAPTION_NAMES = (
     "sentence",
     "sentences",
     "text",
+    "comment",
     "raw",
 )
 
@@ -232,7 +247,7 @@ def _table(text: str, path: str) -> Iterator[Row]:
     key, tab, _ = head.partition("\t")
     if tab and key.rpartition("#")[2].isdigit() and "#" in key:
         return _flickr(text, path)
-    return _delimited(text, "\t" if tab else ",", path)
+    return _delimited(text, max("\t|;,", key=head.count), path)
 
 
 def _flickr(text: str, path: str) -> Iterator[Row]:
@@ -248,9 +263,12 @@ def _flickr(text: str, path: str) -> Iterator[Row]:
 
 
 def _delimited(text: str, delimiter: str, path: str) -> Iterator[Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # Flickr30k's results.csv has "|" between columns and bare quotes inside its captions.
+    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=delimiter, quoting=quoting, strict=True)
     try:
-        header = [name.strip() for name in next(reader)]
+        header = [name.strip().lower() for name in next(reader)]
         key = next((name for name in ID_NAMES if name in header), None)
         columns = [
             place
@@ -267,6 +285,8 @@ def _delimited(text: str, delimiter: str, path: str) -> Iterator[Row]:
         for cells in reader:
             if not cells:
                 continue
+            if delimiter == "|":
+                cells = [cell.strip() for cell in cells]
             where = f"{path}, line {reader.line_num}"
             if len(cells) != len(header):
                 raise DataError(

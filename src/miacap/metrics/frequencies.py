@@ -15,7 +15,8 @@ import numpy as np
 
 from miacap import files
 from miacap.errors import DataError
-from miacap.metrics.corpus import Corpus, Floats
+from miacap.metrics.arrays import Floats
+from miacap.metrics.corpus import Corpus
 from miacap.metrics.ngrams import NGrams
 
 

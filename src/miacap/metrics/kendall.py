@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from miacap.errors import DataError
-from miacap.metrics.corpus import Integers
+from miacap.metrics.arrays import Integers
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ def match(references: References, candidates: Candidates, allow_missing: bool = 
     without = [key for key, captions in texts.items() if not captions]
     notes = _report(
         allow_missing,
+        _folders(texts, given),
         (
             ("{} without a candidate: {}", [key for key in texts if key not in given]),
             (
@@ -62,8 +63,9 @@ def match(references: References, candidates: Candidates, allow_missing: bool = 
     ids = tuple(key for key, captions in texts.items() if captions and key in given)
     if not ids:
         raise DataError(
-            "Nothing to score: no picture has both a candidate and references"
-            f" ({len(texts)} ids of references, {len(given)} of candidates)."
+            "Nothing to score: no picture has both a candidate and references "
+            f"({len(texts)} ids of references, {len(given)} of candidates)."
+            + _folders(texts, given)
         )
     return Pairs(
         ids,
@@ -124,7 +126,22 @@ def _candidate(key: str, value: object) -> str:
     return value
 
 
-def _report(allow_missing: bool, problems: Sequence[tuple[str, list[str]]]) -> tuple[str, ...]:
+def _folders(known: Iterable[str], given: Iterable[str]) -> str:
+    """Say so where ids are equal but for a folder, as after captioning a folder of photos."""
+    last = {key.rpartition("/")[2]: key for key in known}
+    for key in given:
+        other = last.get(key.rpartition("/")[2], key)
+        if other != key:
+            return (
+                f" Some ids differ by their folder alone ({other} and {key}): "
+                "write the same ids on both sides."
+            )
+    return ""
+
+
+def _report(
+    allow_missing: bool, hint: str, problems: Sequence[tuple[str, list[str]]]
+) -> tuple[str, ...]:
     found = [
         text.format(f"{len(ids)} picture{'s' if len(ids) > 1 else ''}", few(ids))
         for text, ids in problems
@@ -134,6 +151,7 @@ def _report(allow_missing: bool, problems: Sequence[tuple[str, list[str]]]) -> t
         raise DataError(
             "References and candidates do not fit together: "
             + "; ".join(found)
-            + ". Allow missing pictures (--allow-missing) to score the others."
+            + "."
+            + (hint or " Allow missing pictures (--allow-missing) to score the others.")
         )
     return tuple(f"left out: {text}" for text in found)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from miacap.metrics.corpus import Corpus, Flags, Integers
+from miacap.metrics.arrays import Flags, Integers
+from miacap.metrics.corpus import Corpus
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from miacap.errors import DataError
 from miacap.metrics import cider
-from miacap.metrics.corpus import Corpus, Floats, Integers
+from miacap.metrics.arrays import Floats, Integers
+from miacap.metrics.corpus import Corpus
 from miacap.metrics.matching import few
 from miacap.metrics.ngrams import NGrams, distinct
 from miacap.metrics.signatures import FIXED, setting

@@ -16,7 +16,8 @@ P = 3/3, R = 2/2, so ROUGE-L = 1 although neither reference equals the candidate
 
 import numpy as np
 
-from miacap.metrics.corpus import Corpus, Integers
+from miacap.metrics.arrays import Integers
+from miacap.metrics.corpus import Corpus
 from miacap.metrics.speed import loops
 from miacap.metrics.statistics import Statistics, of_means
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scores(Mapping[str, float]):
     """Corpus scores by metric name, on the official scale (0-1; CIDEr-D 0-10).
 
@@ -38,7 +38,7 @@ class Scores(Mapping[str, float]):
     per_picture: Mapping[str, list[float]]
     signature: str
     signatures: Mapping[str, str]
-    statistics: tuple[Statistics, ...] = field(repr=False)
+    statistics: tuple[Statistics, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     categories: Mapping[str, float] = field(default_factory=dict)
@@ -55,6 +55,12 @@ class Scores(Mapping[str, float]):
 
     def __len__(self) -> int:
         return len(self.values_by_metric)
+
+    def __repr__(self) -> str:
+        """A line a metric, and the signature: what a notebook shows."""
+        width = max((len(name) for name in self), default=0)
+        lines = [f"{name:<{width}}  {value:.4f}" for name, value in self.items()]
+        return "\n".join([*lines, f"signature: {self.signature}"])
 
 
 def score(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from miacap.metrics.corpus import Floats
+from miacap.metrics.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from miacap.metrics.corpus import Floats
+from miacap.metrics.arrays import Floats
 from miacap.metrics.pycoco.cider.cider_scorer import CiderScorer
 from miacap.metrics.pycoco.sentences import Sentences, sides
 

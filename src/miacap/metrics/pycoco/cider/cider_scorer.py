@@ -7,7 +7,8 @@ import numpy as np
 
 from miacap.errors import DataError
 from miacap.metrics import cider
-from miacap.metrics.corpus import Floats, intern
+from miacap.metrics.arrays import Floats
+from miacap.metrics.corpus import intern
 from miacap.metrics.counting import overlaps
 
 

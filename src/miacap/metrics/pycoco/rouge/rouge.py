@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from miacap.metrics import rouge
-from miacap.metrics.corpus import Floats, intern, intern_at_blanks
+from miacap.metrics.arrays import Floats
+from miacap.metrics.corpus import intern, intern_at_blanks
 from miacap.metrics.pycoco.sentences import Sentences, sides
 
 
