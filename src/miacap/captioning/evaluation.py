@@ -1,10 +1,10 @@
 """Evaluate a run on a split: its captions, their scores, and whether it beats seeing nothing."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from torch import Tensor
 
@@ -220,7 +220,7 @@ def _source(run: Run, regions: FeatureStore, concepts: ConceptFolder | None) -> 
     )
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
+def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     """Write rows as JSON Lines, whole or not at all."""
     with atomic(path, "w") as file:
         for row in rows:

@@ -1,5 +1,6 @@
 """Folders of concepts: trained or read from a file, and whether one fits features or a run."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,29 +39,30 @@ class ConceptFolder:
     lists: WordLists | None = None
 
     @classmethod
-    def open(cls, folder: Path) -> "ConceptFolder":
+    def open(cls, folder: str | os.PathLike[str]) -> "ConceptFolder":
         """Open a folder of concepts.
 
         Raises:
             RunError: it is none, or not finished, or its parts do not belong together.
         """
-        command = unfinished(folder)
+        place = Path(folder)
+        command = unfinished(place)
         if command is not None:
-            raise RunError(f"{folder}: not finished; start again what made it: {command}")
-        lists = WordLists.of(folder)
-        if lists is None and not (folder / "extractor.safetensors").is_file():
+            raise RunError(f"{place}: not finished; start again what made it: {command}")
+        lists = WordLists.of(place)
+        if lists is None and not (place / "extractor.safetensors").is_file():
             raise RunError(
-                f"{folder}: no concepts here; make them with: miacap concepts train, or read "
+                f"{place}: no concepts here; make them with: miacap concepts train, or read "
                 "your own with: miacap concepts read"
             )
-        store = FeatureStore.open(folder / "scores")
-        checksum = description(folder).get("weights_sha256") if lists is None else None
+        store = FeatureStore.open(place / "scores")
+        checksum = description(place).get("weights_sha256") if lists is None else None
         if store.kind != "concepts" or store.manifest.extractor != checksum:
             raise RunError(
-                f"{folder}: its scores do not come from what {DESCRIPTION} beside them tells; "
+                f"{place}: its scores do not come from what {DESCRIPTION} beside them tells; "
                 "make the concepts again."
             )
-        return cls(folder, store, lists)
+        return cls(place, store, lists)
 
     def check_features(self, regions: FeatureStore) -> None:
         """Refuse features other than those that trained concepts were found in; lists fit all.

@@ -5,6 +5,7 @@ most in the word, the photo in grey where it does not. Each map is scaled to its
 cell, whose probability is in the listing; two maps are not compared by their colours.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Concept:
 
 
 def show(
-    run: Run, photo: Image.Image, top: int = 10, folder: Path | None = None
+    run: Run, photo: Image.Image, top: int = 10, folder: str | os.PathLike[str] | None = None
 ) -> tuple[Concept, ...]:
     """Give the words that a photo brings to mind, best first; ties in the extractor's order.
 
@@ -79,7 +80,7 @@ def show(
         path = None
         if folder is not None and belief is not None:
             safe = re.sub(r"[^\w-]", "_", word)  # a word from a file may hold anything
-            path = folder / f"{number:02d}-{safe}.png"
+            path = Path(folder) / f"{number:02d}-{safe}.png"
             _save(path, heat_map(photo, belief, boxes))
         hottest = None if belief is None else float(belief.max())
         found.append(Concept(word, float(scores[place]), hottest, path))

@@ -1,5 +1,6 @@
 """Train a captioner on a dataset whose features lie in a store."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -81,7 +82,7 @@ class DevScores:
 def train(
     dataset: Dataset,
     regions: FeatureStore,
-    folder: Path,
+    folder: str | os.PathLike[str],
     settings: RunSettings,
     *,
     concepts: ConceptFolder | None = None,
@@ -111,6 +112,7 @@ def train(
         RunError: the folder holds something else, or concepts of other features.
     """
     require_regions(regions)
+    place = Path(folder)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     vocabulary = build_vocabulary(train_split, settings.minimum_count)
     preprocessing = from_json(
@@ -125,15 +127,15 @@ def train(
     if not splits[1]:
         raise DataError(f"{dev_split.name}: the dev split has no captions; nothing to choose by.")
     inputs.require([name for captions in splits for name in captions], settings)
-    run = _lay(folder, settings, vocabulary, preprocessing, dataset, concepts)
+    run = _lay(place, settings, vocabulary, preprocessing, dataset, concepts)
     if inputs.concept_words is not None and (unmapped := count_unmapped(inputs.concept_words)):
         notes.append(f"{unmapped} of {len(inputs.concept_words)} concepts are no caption words")
     for note in [*aside, *([] if quiet else notes)]:
         print(f"left out: {note}", file=sys.stderr)
     task = _task(run, inputs, *splits)
-    result = fit(task, settings.training, folder, quiet=quiet, stop_after=stop_after)
+    result = fit(task, settings.training, place, quiet=quiet, stop_after=stop_after)
     if result.finished:
-        write_card(folder, best_scores(result))
+        write_card(place, best_scores(result))
     return result
 
 

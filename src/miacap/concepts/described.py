@@ -1,5 +1,6 @@
 """``concepts.json``: what a folder of concepts, or a run trained with one, says of them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -30,23 +31,24 @@ class WordLists:
     file: str
     file_sha256: str
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the description into a folder of concepts or a run folder."""
         said = {"format": FORMAT, "kind": KIND, "scores": self.scores, "file": self.file,
                 "file_sha256": self.file_sha256, "words": list(self.words)}  # fmt: skip
-        write_json(folder / DESCRIPTION, said)
+        write_json(Path(folder) / DESCRIPTION, said)
 
     @classmethod
-    def of(cls, folder: Path) -> "WordLists | None":
+    def of(cls, folder: str | os.PathLike[str]) -> "WordLists | None":
         """Give what a folder says, or None where its concepts are no lists, or it has none.
 
         Raises:
             RunError: a newer format, or a damaged description.
         """
-        file = folder / DESCRIPTION
+        place = Path(folder)
+        file = place / DESCRIPTION
         if not file.is_file():
             return None
-        said = description(folder)
+        said = description(place)
         if said.get("kind") != KIND:
             return None
         words, texts = said.get("words"), [said.get("file"), said.get("file_sha256")]

@@ -1,5 +1,6 @@
 """A trained extractor on disk: ``extractor.safetensors`` and ``concepts.json``."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class Extractor:
         """The concept words, in the order of the scores."""
         return self.vocabulary.words
 
-    def save(self, folder: str | Path) -> "Extractor":
+    def save(self, folder: str | os.PathLike[str]) -> "Extractor":
         """Write both files, the description last. Gives the extractor with its checksum."""
         place = Path(folder)
         tensors = {name: t.detach().cpu() for name, t in self.module.state_dict().items()}
@@ -69,7 +70,7 @@ class Extractor:
         )
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Extractor":
+    def load(cls, folder: str | os.PathLike[str]) -> "Extractor":
         """Read what ``save`` wrote, in this folder or in a run folder.
 
         Raises:

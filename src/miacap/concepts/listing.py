@@ -13,6 +13,7 @@ The folder holds ``scores/`` (a store of kind concepts), ``concepts.json`` and, 
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,9 +59,9 @@ class ReadLists:
 
 
 def read(
-    file: str | Path,
+    file: str | os.PathLike[str],
     dataset: Dataset,
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     settings: ListSettings | None = None,
     *,
     quiet: bool = False,

@@ -12,6 +12,7 @@ word, for every picture or for none; words are then ranked by them.
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class ListFile:
         return any(found.probabilities is not None for found in self.pictures.values())
 
 
-def read_lists(path: str | Path) -> ListFile:
+def read_lists(path: str | os.PathLike[str]) -> ListFile:
     """Read a file of word lists; a list that makes no sense is set aside.
 
     Raises:

@@ -8,6 +8,7 @@ extractor; whatever is interrupted goes on with the same call.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -48,7 +49,7 @@ _CHUNK = 512  # pictures scored before they are handed to the store
 def train(
     regions: FeatureStore,
     dataset: Dataset,
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     settings: ConceptSettings | None = None,
     *,
     quiet: bool = False,

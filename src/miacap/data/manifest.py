@@ -1,5 +1,6 @@
 """What a feature store is about: one short file beside its shards."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -46,18 +47,18 @@ class Manifest:
         if self.kind == "regions" and self.words is not None:
             raise ValueError("a store of regions has no concept words.")
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Write the manifest into a store's folder."""
-        write_json(folder / NAME, to_json(self))
+        write_json(Path(folder) / NAME, to_json(self))
 
     @classmethod
-    def read(cls, folder: Path) -> "Manifest":
+    def read(cls, folder: str | os.PathLike[str]) -> "Manifest":
         """Read a store's manifest.
 
         Raises:
             RunError: no store here, a damaged manifest, or a format newer than this miacap.
         """
-        path = folder / NAME
+        path = Path(folder) / NAME
         if not path.is_file():
             raise RunError(f"{folder}: no feature store here ({NAME} is absent).")
         try:

@@ -1,5 +1,6 @@
 """Where photos lie: a folder, uncompressed tars, or nowhere. Bytes out; `visual` decodes them."""
 
+import os
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -61,7 +62,9 @@ class FolderPhotos:
         names: file name (relative) by id, where it is not the id itself.
     """
 
-    def __init__(self, folder: str | Path, names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], names: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = Path(folder)
         self._names = names
 
@@ -69,7 +72,7 @@ class FolderPhotos:
         """Give the bytes of a photo file. Raises DataError if it is absent."""
         path = self._path(id)
         try:
-            if path is not None and path.is_file():
+            if path is not None and _is_file(path):
                 return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
@@ -77,7 +80,7 @@ class FolderPhotos:
 
     def __contains__(self, id: object) -> bool:
         path = self._path(id) if isinstance(id, str) else None
-        return path is not None and path.is_file()
+        return path is not None and _is_file(path)
 
     def _path(self, id: str) -> Path | None:
         name = id if self._names is None else self._names.get(id)
@@ -87,6 +90,14 @@ class FolderPhotos:
             return self.folder / checked_name(name, "photos")
         except DataError:
             return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no system would take has none."""
+    try:
+        return path.is_file()
+    except OSError:  # too long, or in a folder that may not be looked into
+        return False
 
 
 class TarPhotos:
@@ -102,7 +113,9 @@ class TarPhotos:
         DataError: a damaged or compressed tar, or one name twice.
     """
 
-    def __init__(self, tars: Iterable[str | Path], names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, tars: Iterable[str | os.PathLike[str]], names: Mapping[str, str] | None = None
+    ) -> None:
         self.tars = tuple(Path(tar) for tar in tars)
         self._names = names
         self._places: dict[str, tuple[Path, int, int]] = {}
@@ -137,7 +150,10 @@ class TarPhotos:
     def _scan(self, path: Path) -> None:
         try:
             with tarfile.open(path, "r:") as tar:
+                size = path.stat().st_size
                 for member in tar:
+                    if member.size < 0 or member.offset_data + member.size > size:
+                        raise tarfile.ReadError(f"the size of {member.name!r} cannot be")
                     if member.isreg():
                         name = str(PurePosixPath(member.name))
                         if name in self._places:

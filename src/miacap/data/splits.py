@@ -1,6 +1,7 @@
 """Splits: their names, the lists that assign them, and the draw where nobody assigned one."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from miacap.data.lines import numbered_lines
 from miacap.errors import DataError
 
-Splits = Mapping[str, "str | Path | Iterable[str]"]
+Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
 
 _SAME = {
     "training": "train",
@@ -67,7 +68,9 @@ def lists_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_splits(splits: "Splits | str | Path | None") -> tuple[dict[str, str], tuple[Path, ...]]:
+def read_splits(
+    splits: "Splits | str | os.PathLike[str] | None",
+) -> tuple[dict[str, str], tuple[Path, ...]]:
     """Read who is in which split.
 
     Args:
@@ -81,7 +84,7 @@ def read_splits(splits: "Splits | str | Path | None") -> tuple[dict[str, str], t
     """
     if splits is None:
         return {}, ()
-    if isinstance(splits, str | Path):
+    if isinstance(splits, str | os.PathLike):
         folder = Path(splits)
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder of split lists.")
@@ -91,7 +94,7 @@ def read_splits(splits: "Splits | str | Path | None") -> tuple[dict[str, str], t
     assigned: dict[str, str] = {}
     files: list[Path] = []
     for name, members in splits.items():
-        if isinstance(members, str | Path):
+        if isinstance(members, str | os.PathLike):
             files.append(Path(members))
             members = [line.strip() for _, line in numbered_lines(files[-1])]
         for id in members:

@@ -7,6 +7,7 @@ the bytes come out as if it had never stopped.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from torch import Tensor
 from miacap.data.manifest import NAME, Manifest
 from miacap.data.shards import Index, Shard, next_number, read_indexes, write_shard
 from miacap.errors import DataError, RunError
-from miacap.files import lock
+from miacap.files import lock, strangers
 
 __all__ = ["FeatureStore", "Manifest", "StoreWriter"]
 
@@ -37,8 +38,14 @@ class FeatureStore:
     picklable and may be read from many processes at once.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, indexes: list[Index], verify: bool):
-        self.folder, self.manifest, self._verify = folder, manifest, verify
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        manifest: Manifest,
+        indexes: list[Index],
+        verify: bool,
+    ):
+        self.folder, self.manifest, self._verify = Path(folder), manifest, verify
         self._indexes = indexes
         self._shards: dict[int, Shard] = {}
         self._places: dict[str, tuple[int, int, int]] = {}
@@ -56,7 +63,7 @@ class FeatureStore:
                 start += count
 
     @classmethod
-    def open(cls, folder: str | Path, *, verify: bool = True) -> "FeatureStore":
+    def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> "FeatureStore":
         """Open a store.
 
         Args:
@@ -157,7 +164,9 @@ class StoreWriter:
             at work in it.
     """
 
-    def __init__(self, folder: str | Path, manifest: Manifest, shard_size: int = 512) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], manifest: Manifest, shard_size: int = 512
+    ) -> None:
         if shard_size < 1:
             raise RunError(f"A shard holds at least one picture, not {shard_size}.")
         self.folder, self.manifest, self.shard_size = Path(folder), manifest, shard_size
@@ -170,12 +179,11 @@ class StoreWriter:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> "StoreWriter":
-        self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             stack.enter_context(lock(self.folder / _LOCK, timeout=_LOCK_SECONDS))
-            self._claim()
-            for left_over in self.folder.glob(".shard-*.part"):
+            for left_over in self.folder.glob(".*.part"):  # of a killed writer: we hold the lock
                 left_over.unlink(missing_ok=True)
+            self._claim()
             indexes = read_indexes(self.folder)
             self._number = next_number(indexes)
             for index in indexes:
@@ -242,7 +250,7 @@ class StoreWriter:
                     + "). Choose another folder, or delete this one."
                 )
             return
-        others = [path.name for path in self.folder.iterdir() if path.name != _LOCK]
+        others = strangers(self.folder, (_LOCK,))
         if others:
             raise RunError(
                 f"{self.folder}: this folder holds {others[0]!r} and no feature store; choose an "

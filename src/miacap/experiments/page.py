@@ -5,9 +5,9 @@ Needs no extra: string.Template, and html.escape for everything that came from d
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from string import Template
 
 from miacap.captioning import Evaluation
@@ -67,7 +67,12 @@ $captions
 </article>""")
 
 
-def write_page(path: Path, dataset: Dataset, results: Mapping[str, Evaluation], table: str) -> None:
+def write_page(
+    path: str | os.PathLike[str],
+    dataset: Dataset,
+    results: Mapping[str, Evaluation],
+    table: str,
+) -> None:
     """Write the page: the table, then a card for each of the first test scenes."""
     captions = dataset.captions
     rows = {arm: {row.id: row.caption or "" for row in r.rows} for arm, r in results.items()}

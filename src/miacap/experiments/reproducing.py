@@ -5,6 +5,7 @@ it stands for, whose concepts it saw, its number of parameters, and the scores o
 each labelled. A run trained on another picture's concepts is told from an honest one by it.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -46,7 +47,7 @@ def reproduce(
     recipe: Recipe,
     dataset: Dataset,
     regions: FeatureStore,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     concepts: ConceptFolder | None = None,
     seed: int = 0,
@@ -75,26 +76,27 @@ def reproduce(
     concepts = _concepts(recipe, concepts, dataset, seed)
     settings, count = _settings(recipe, dataset, regions, seed, sets)
     told = _told(recipe, count)
+    place = Path(folder)
 
     def fit(steps: int | None) -> FitResult:
         return captioning.train(
-            dataset, regions, folder, settings, concepts=concepts, stop_after=steps, quiet=quiet
+            dataset, regions, place, settings, concepts=concepts, stop_after=steps, quiet=quiet
         )
 
-    _claim(folder, told)
-    if not (folder / FILE).exists():
+    _claim(place, told)
+    if not (place / FILE).exists():
         # Training lays the run folder. After its first step the folder says what it is.
         fit(1)
-        write_json(folder / FILE, told)
+        write_json(place / FILE, told)
         stop_after = None if stop_after is None else max(0, stop_after - 1)
     result = fit(stop_after)
     readings = {}
     if result.finished:
         readings = {
-            probe.label: _read(probe, folder, dataset, regions, concepts, seed, quiet)
+            probe.label: _read(probe, place, dataset, regions, concepts, seed, quiet)
             for probe in recipe.probes
         }
-        write_json(folder / FILE, {**told, "readings": readings})
+        write_json(place / FILE, {**told, "readings": readings})
     return Reproduced(result, count, readings)
 
 

@@ -1,5 +1,6 @@
 """A run folder on disk: create, load, list."""
 
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -78,12 +79,12 @@ def build(settings: RunSettings, words: int) -> nn.Module:
 
 
 def create(
-    folder: Path,
+    folder: str | os.PathLike[str],
     settings: RunSettings,
     vocabulary: Vocabulary,
     preprocessing: Preprocessing,
     sources: Sequence[Source],
-    concepts: Path | None = None,
+    concepts: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Lay a run folder, or find the same one again to go on with it.
 
@@ -98,6 +99,7 @@ def create(
     Raises:
         RunError: the folder holds something else.
     """
+    folder = Path(folder)
     if settings.format != FORMAT:
         raise SettingsError(f"format is {FORMAT} for new runs, not {settings.format}.")
     if (folder / "settings.json").exists():
@@ -119,11 +121,11 @@ def create(
     return Run(folder, settings, vocabulary, preprocessing)
 
 
-def _copy_extractor(concepts: Path | None, folder: Path) -> None:
+def _copy_extractor(concepts: str | os.PathLike[str] | None, folder: Path) -> None:
     if concepts is None:
         return
     for name in EXTRACTOR_FILES:
-        source, target = concepts / name, folder / name
+        source, target = Path(concepts) / name, folder / name
         if not target.is_file() or sha256(target) != sha256(source):
             with atomic(target) as file:
                 file.write(source.read_bytes())
@@ -141,7 +143,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def load(folder: str | Path) -> Run:
+def load(folder: str | os.PathLike[str]) -> Run:
     """Read a run folder. Raises RunError that says what is missing or wrong in it."""
     folder = Path(folder)
     if not (folder / "settings.json").is_file():
@@ -166,11 +168,10 @@ def load(folder: str | Path) -> Run:
     return Run(folder, settings, vocabulary, preprocessing)
 
 
-def listing(root: Path) -> list[Path]:
+def listing(root: str | os.PathLike[str]) -> list[Path]:
     """Give the run folders at or below ``root``, by name."""
-    found = [
-        p.parent for p in root.rglob("settings.json") if (p.parent / "vocabulary.json").exists()
-    ]
+    settings = Path(root).rglob("settings.json")
+    found = [p.parent for p in settings if (p.parent / "vocabulary.json").exists()]
     return sorted(found)
 
 

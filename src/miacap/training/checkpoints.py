@@ -8,6 +8,7 @@ the checkpoint is there, and so can be made again.
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -156,16 +157,17 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path}: no whole safetensors file ({error}); copy it again.") from None
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read weights, and compare them with their checksum if the file has one.
 
     Raises:
         RunError: no file of weights, or a damaged one.
     """
-    tensors = read_tensors(path)
+    file = Path(path)
+    tensors = read_tensors(file)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            expected = (file.metadata() or {}).get("sha256")
+        with safetensors.safe_open(file, framework="pt") as opened:
+            expected = (opened.metadata() or {}).get("sha256")
     except (OSError, safetensors.SafetensorError) as error:
         raise RunError(f"{path}: cannot be read ({error}).") from None
     if expected is not None and _checksum(tensors) != expected:

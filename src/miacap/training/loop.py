@@ -8,6 +8,7 @@ Exact resume: after any step the run is its parameters, the optimiser's state, t
 a Place; all of these are in a checkpoint, and batches depend on the epoch alone.
 """
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,7 +31,7 @@ from miacap.training.task import FitResult, Task
 def fit(
     task: Task,
     settings: TrainingSettings,
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     *,
     quiet: bool = False,
     label: str = "",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -52,7 +51,7 @@ class _Report:
 
 def extract(
     dataset: Dataset,
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     backbone: str | Backbone = backbones.DEFAULT,
     batch_size: int = 16,
     quiet: bool = False,
@@ -99,6 +98,8 @@ def extract(
         )
     with StoreWriter(folder, manifest, shard_size) as writer:
         skip = writer.done | set(report.absent)
+        aside = FeatureStore.open(folder).set_aside  # in earlier sittings
+        report.broken |= {id: aside[id] for id in dataset.ids if id in aside}
         ids = [id for id in dataset.ids if id not in skip]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
             for batch in _batches(prepared(ids, dataset.photos.read, grid), batch_size):

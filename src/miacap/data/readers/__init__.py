@@ -5,6 +5,7 @@ They import the ground floor and their own room, never torch.
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
@@ -34,11 +35,11 @@ __all__ = ["Format", "read"]
 
 
 def read(
-    path: str | Path,
+    path: str | os.PathLike[str],
     *,
     format: str | None = None,
-    photos: str | Path | Photos | None = None,
-    splits: Splits | str | Path | None = None,
+    photos: str | os.PathLike[str] | Photos | None = None,
+    splits: Splits | str | os.PathLike[str] | None = None,
 ) -> Dataset:
     """Read pictures and captions from a folder or a caption file.
 

@@ -1,5 +1,6 @@
 """From what the lines of a caption file say to a dataset: merged, split, checked, set aside."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,11 @@ class Reading:
         Raises:
             DataError: the picture was in another split before.
         """
+        if split is not None and not isinstance(split, str | int):
+            raise DataError(
+                f"{where}: the split of {id} is text, not {type(split).__name__}; write train, dev "
+                "or test."
+            )
         record = self.records.setdefault(id, Record(where, file or id))
         name = split_name(str(split)) if split is not None and str(split).strip() else None
         if name and record.split and name != record.split:
@@ -70,7 +76,10 @@ class Reading:
         self.set_aside.append(SetAside(id, where, reason))
 
     def dataset(
-        self, name: str, photos: str | Path | Photos, splits: Splits | str | Path | None
+        self,
+        name: str,
+        photos: str | os.PathLike[str] | Photos,
+        splits: Splits | str | os.PathLike[str] | None,
     ) -> Dataset:
         """Assign splits, look for the photos, and set aside the pictures that have none.
 
@@ -85,7 +94,7 @@ class Reading:
                 f"{name}: no captions at all in {', '.join(s.name for s in self.sources)}; "
                 f"{len(self.records)} pictures were named.{self._first_reason()}"
             )
-        if isinstance(photos, str | Path):
+        if isinstance(photos, str | os.PathLike):
             found = locate(Path(photos), {id: r.file for id, r in self.records.items()})
             self._drop_missing(name, found, photos)
         else:

@@ -6,6 +6,7 @@ It may import the ground floor and the readers of this room.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from miacap.data.scenes.composing import Chance, Scene, compose
 from miacap.data.scenes.painting import paint
 from miacap.data.scenes.sentences import captions
 from miacap.errors import DataError
-from miacap.files import atomic, read_json, write_json
+from miacap.files import atomic, lock, read_json, strangers, write_json
 from miacap.progress import Progress
 
 __all__ = ["compose", "describe", "draw", "paint", "split_of"]
 
 FORMAT = 1
+_LOCK = ".lock"
 _NOTE = "scenes.json"
 _METADATA = "metadata.jsonl"
 _SPLITS = (*["train"] * 8, "dev", "test")
@@ -57,7 +59,12 @@ def describe(scene: Scene, seed: int, index: int) -> dict[str, Any]:
 
 
 def draw(
-    folder: str | Path, pictures: int, seed: int = 0, *, size: int = 224, quiet: bool = True
+    folder: str | os.PathLike[str],
+    pictures: int,
+    seed: int = 0,
+    *,
+    size: int = 224,
+    quiet: bool = True,
 ) -> Dataset:
     """Draw scenes 0 to `pictures` - 1 of a set into a folder, as PNGs and metadata.jsonl.
 
@@ -81,6 +88,12 @@ def draw(
     if pictures < 1 or not 32 <= size <= 2048:
         raise DataError(f"{pictures} scenes of {size} pixels: draw at least 1, of 32 to 2048.")
     place = Path(folder)
+    with lock(place / _LOCK):  # two at once would read what the other has half drawn
+        _draw(place, pictures, seed, size, quiet)
+    return read(place)
+
+
+def _draw(place: Path, pictures: int, seed: int, size: int, quiet: bool) -> None:
     there = _there(place, seed, size)
     if there > pictures:
         raise DataError(
@@ -88,13 +101,11 @@ def draw(
             "another folder."
         )
     if there < pictures:
-        place.mkdir(parents=True, exist_ok=True)
         write_json(place / _NOTE, {"format": FORMAT, "seed": seed, "size": size})
         with Progress("Drawing scenes", pictures - there, "pictures", quiet) as progress:
             lines = [_draw_one(place, seed, i, size, i >= there, progress) for i in range(pictures)]
         with atomic(place / _METADATA, "w") as file:
             file.writelines(lines)
-    return read(place)
 
 
 def _draw_one(
@@ -111,7 +122,7 @@ def _draw_one(
 
 def _there(folder: Path, seed: int, size: int) -> int:
     """How many scenes of this set the folder holds; the metadata is written last."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not strangers(folder, (_LOCK,)):
         return 0
     if not (folder / _NOTE).is_file():
         raise DataError(f"{folder}: holds other files; draw scenes into a folder of their own.")
