@@ -36,13 +36,21 @@ class RunError(MiacapError):
 
 
 class UnknownName(MiacapError):
-    """A name is in no registry; the message offers the nearest known one."""
+    """A name is in no registry; the message offers the nearest known one.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    Args:
+        kind: what the registry holds.
+        name: what was asked for.
+        known: what is listed.
+        near: names among which the nearest is sought, where more are known than listed.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], near: Iterable[str] | None = None
+    ) -> None:
         names = list(known)
-        super().__init__(
-            f"No {kind} named {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}."
-        )
+        hint = nearest(name, names if near is None else near)
+        super().__init__(f"No {kind} named {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
 
 
 class MissingExtra(MiacapError, ImportError):

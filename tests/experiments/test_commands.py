@@ -42,7 +42,11 @@ def test_usage(drawn) -> None:
     done = miacap("reproduce", "nic-plain", root / "scenes")
     assert done.exit_code == 2 and "training needs --features" in done.stderr
     done = miacap("reproduce", "nik-plain")
-    assert "No recipe named 'nik-plain'" in str(done.exception)
+    assert "No recipe named 'nik-plain'. Did you mean 'nic-plain'?" in str(done.exception)
+    said = str(miacap("reproduce", "nicplain").exception)
+    assert "Did you mean 'nic-plain'? Known: nic, " in said and len(said) < 400
+    said = str(miacap("reproduce", "nic-plian").exception)
+    assert "Did you mean 'nic-plain'? Known: nic-plain, nic-regions, " in said
 
 
 def test_a_recipe_is_trained_by_name(drawn, tmp_path: Path) -> None:

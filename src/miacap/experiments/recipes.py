@@ -175,8 +175,14 @@ def _find(name: str) -> tuple[Baseline, Arm]:
     for baseline, arm in _all():
         if name == f"{baseline.name}-{arm.name}":
             return baseline, arm
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UnknownName:
+    """List the arms of a known baseline, else the baselines; the nearest is sought among all."""
+    near = [*names(), *BASELINES]
     for baseline in BASELINES.values():
         if name.startswith(f"{baseline.name}-"):
-            known = [f"{baseline.name}-{arm.name}" for arm in _arms(baseline)]
-            raise UnknownName("recipe", name, known)
-    raise UnknownName("recipe", name, BASELINES)
+            arms = [f"{baseline.name}-{arm.name}" for arm in _arms(baseline)]
+            return UnknownName("recipe", name, arms, near)
+    return UnknownName("recipe", name, BASELINES, near)
