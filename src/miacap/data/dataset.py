@@ -120,6 +120,8 @@ class Dataset:
             known = ", ".join(f"{split} ({count})" for split, count in self.splits.items())
             raise DataError(
                 f"{self.name}: no picture is in the split {name!r}."
-                f"{nearest(name, self.splits)} Known: {known or 'none at all'}."
+                f"{nearest(name, self.splits)} Known: {known or 'none at all'}. Name one of "
+                "these, or say in the caption file's 'split' which pictures belong to it; where "
+                "splits are drawn (one picture in ten is dev, one test), add pictures."
             )
         return replace(self, pictures=chosen)
