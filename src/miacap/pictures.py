@@ -85,7 +85,7 @@ def collate(
     rows: Literal["match", "aligned"] = "match",
     concepts: int | None = None,
 ) -> Pictures:
-    """Turn rows and concept scores into one batch (models.md 2.3 and 5.3).
+    """Turn rows and concept scores into one batch (paper, section 3.3; docs/captioners.md).
 
     Args:
         names: B ids, for the batch and for messages.
@@ -205,7 +205,8 @@ def _rank(
         name = names[int(wanted.argmax())]
         raise DataError(
             f"Picture {name!r}: {most} regions but only {len(rankable)} concepts that are caption "
-            "words; use more concepts, or rows='aligned', which lets the counts differ."
+            "words; use more concepts, or rows='aligned', which lets the counts differ "
+            "(of a training: --set sizes.rows=aligned --set concepts=10)."
         )
     if len(rankable) == 0:
         raise DataError("No concept is a caption word, so none can be ranked.")

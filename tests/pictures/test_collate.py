@@ -149,7 +149,7 @@ def test_select_and_to_carry_everything() -> None:
         ),
         (
             {"scores": [torch.zeros(1), torch.zeros(1)], "concept_words": [9]},
-            "2 regions but only 1 concepts.*rows='aligned'",
+            "2 regions but only 1 concepts.*rows='aligned'.*--set sizes.rows=aligned --set conc",
         ),
         (
             {
