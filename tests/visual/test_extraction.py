@@ -239,3 +239,12 @@ def test_real_photos_in_tars(tmp_path: Path, shared: Path) -> None:
     again = Grid(net).rows([decode(whole.photos.read(name)) for name in store.names[:4]])
     torch.testing.assert_close(rows[:4], again, rtol=1e-3, atol=1e-3)
     assert float((rows[0] - rows[1]).abs().mean()) > 0.05
+
+
+def test_what_an_earlier_sitting_set_aside_is_listed_again(
+    tmp_path: Path, shades: Backbone, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = dataset(Album(album(5, **{"100b.png": b"broken"})))
+    for _ in range(2):
+        extract(data, tmp_path / "f", shades)
+        assert "1 photos are broken and set aside:\n  100b.png: " in capsys.readouterr().err

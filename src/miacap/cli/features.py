@@ -27,8 +27,14 @@ def features(
     from miacap import visual
     from miacap.cli.reporting import report_set_aside
     from miacap.data import read
+    from miacap.errors import DataError
 
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
     store = visual.extract(dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet)
-    typer.echo(f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}")
+    aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
+    typer.echo(
+        f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}{aside}"
+    )
+    if not len(store):
+        raise DataError(f"{data}: not one of its photos could be read; see {output} for why.")

@@ -22,7 +22,10 @@ Concepts = Annotated[
     typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything that chance decides.")]
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of everything that chance decides.", min=0, max=2**53 - 1),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option(

@@ -13,7 +13,8 @@ def report_set_aside(set_aside: Sequence[Any]) -> None:
         return
     print(f"set aside: {len(set_aside)}", file=sys.stderr)
     for item in set_aside[:_LISTED]:
-        print(f"  {item.where}: {item.reason}", file=sys.stderr)
+        name = f" {item.id!r}:" if item.id and item.id not in item.where else ""
+        print(f"  {item.where}:{name} {item.reason}", file=sys.stderr)
     if len(set_aside) > _LISTED:
         print(f"  and {len(set_aside) - _LISTED} more", file=sys.stderr)
 

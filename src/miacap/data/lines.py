@@ -37,7 +37,7 @@ def read_text(path: Path) -> str:
         DataError: as `read_bytes`; another encoding, with line and byte.
     """
     data = read_bytes(path)
-    if data.startswith(_UTF16):
+    if data.startswith(_UTF16) or b"\0" in (data[:1], data[1:2]):  # with its mark, or without
         raise DataError(f"{path}: this is UTF-16 text; save it as UTF-8.")
     try:
         return data.decode("utf-8").removeprefix("\ufeff")

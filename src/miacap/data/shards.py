@@ -137,6 +137,8 @@ _REMEDY = "Delete the shard and its index, and extract again: the other shards a
 def _mapping(value: Any, kind: type) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(type(item) is kind for item in value.values()):
         raise TypeError("not a mapping")
+    if kind is int and not all(item > 0 for item in value.values()):
+        raise TypeError("a picture without rows")
     return value
 
 
@@ -164,4 +166,9 @@ class Shard:
             raise RunError(
                 f"{index.data}: rows of shape {tuple(self.rows.shape)} and type "
                 f"{self.rows.dtype}, not {expected} and {dtype}. {_REMEDY}"
+            )
+        if self.boxes is not None and tuple(self.boxes.shape) != (expected[0], 4):
+            raise RunError(
+                f"{index.data}: boxes of shape {tuple(self.boxes.shape)} for {expected[0]} rows. "
+                f"{_REMEDY}"
             )

@@ -3,6 +3,7 @@
 Every step leaves its result in the output folder and is not done again if it is there.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -39,7 +40,9 @@ class Demo:
             raise ValueError(f"pictures is at least 20, not {self.pictures}.")
 
 
-def demo(folder: Path, settings: Demo | None = None, *, quiet: bool = False) -> str:
+def demo(
+    folder: str | os.PathLike[str], settings: Demo | None = None, *, quiet: bool = False
+) -> str:
     """Walk the whole way on drawn scenes and leave table.md, index.html and two runs.
 
     Args:
@@ -51,13 +54,14 @@ def demo(folder: Path, settings: Demo | None = None, *, quiet: bool = False) -> 
         The table, plain beside combined, as Markdown.
     """
     settings = settings or Demo()
-    dataset = _scenes(folder / "scenes", settings)
-    regions = visual.extract(dataset, folder / "features", quiet=quiet)
-    _concepts(folder, regions, dataset, settings, quiet)
-    trained = ConceptFolder.open(folder / "concepts")
+    place = Path(folder)
+    dataset = _scenes(place / "scenes", settings)
+    regions = visual.extract(dataset, place / "features", quiet=quiet)
+    _concepts(place, regions, dataset, settings, quiet)
+    trained = ConceptFolder.open(place / "concepts")
     results: dict[str, Evaluation] = {}
     for arm in ARMS:
-        run = folder / "runs" / arm
+        run = place / "runs" / arm
         if not quiet:
             print(f"training {arm}", file=sys.stderr, flush=True)
         wanted = _run_settings(arm, settings)
@@ -67,9 +71,9 @@ def demo(folder: Path, settings: Demo | None = None, *, quiet: bool = False) -> 
             runs.load(run), dataset, "test", regions, metrics=SHOWN, quiet=quiet
         )
     text = table(results, dataset)
-    with atomic(folder / "table.md", "w") as file:
+    with atomic(place / "table.md", "w") as file:
         file.write(text)
-    write_page(folder / "index.html", dataset, results, text)
+    write_page(place / "index.html", dataset, results, text)
     return text
 
 
@@ -81,9 +85,7 @@ def _scenes(folder: Path, settings: Demo) -> Dataset:
                 f"{folder}: holds {len(dataset)} scenes, not {settings.pictures}; "
                 "choose another --output, or the same number."
             )
-        return dataset
-    scenes.draw(folder, settings.pictures, seed=settings.seed)
-    return read(folder)
+    return scenes.draw(folder, settings.pictures, seed=settings.seed)  # or see that it is the same
 
 
 def _concepts(
@@ -121,6 +123,7 @@ def table(results: Mapping[str, Evaluation], dataset: Dataset) -> str:
     first = next(iter(scores.values()))
     pictures = len(next(iter(results.values())).rows)
     note = (
+        "\nScores lie between 0 and 1, CIDEr-D between 0 and 10; higher is better.\n"
         f"\n{pictures} drawn test scenes, one short training an arm: an example of the way, "
         f"no evidence for either arm.\n\nSignature: `{first.signature}`\n"
     )
