@@ -1,12 +1,14 @@
 """`miacap reproduce`, and ensembles on the command line."""
 
 import json
+import re
 from pathlib import Path
 
 from typer.testing import CliRunner
 
-from miacap import captioning, runs
+from miacap import captioning, experiments, runs
 from miacap.cli.application import app
+from miacap.data import read, scenes
 from miacap.experiments import recipes
 
 TINY = (
@@ -60,7 +62,7 @@ def test_a_recipe_is_trained_by_name(drawn, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     first, best, own, swapped = done.stdout.splitlines()
     assert first.startswith(f"{run}: nic-swapped-concepts, ")
-    assert best.startswith("best on dev: BLEU-4")
+    assert best.startswith("best on dev: BLEU-4") and re.search(r"distinct \d+,", best)
     assert own.startswith("its own concepts: BLEU-1")
     assert swapped.startswith("another picture's concepts: BLEU-1")
     assert (
@@ -99,3 +101,17 @@ def test_runs_are_averaged_by_evaluate_and_caption(drawn, tmp_path: Path) -> Non
     found = json.loads(done.stdout)
     assert found["caption"] == rows[0]["caption"]
     assert abs(found["log_probability"] - rows[0]["log_probability"]) < 1e-3
+
+
+def test_runs_without_any_says_where_else_to_look(tmp_path: Path) -> None:
+    assert "no run folders here; look in another folder with: miacap runs FOLDER" in str(
+        miacap("runs", tmp_path).exception
+    )
+
+
+def test_demo_ends_with_a_line_to_paste(tmp_path: Path, monkeypatch) -> None:
+    scenes.draw(tmp_path / "scenes", 20)
+    monkeypatch.setattr(experiments, "demo", lambda *_, **__: "the table")
+    *_, last = miacap("demo", "-o", tmp_path).stdout.splitlines()
+    photo = Path(last.removeprefix("try: miacap caption ").partition(" --run ")[0])
+    assert photo.is_file() and photo.name in read(tmp_path / "scenes").split("test").ids

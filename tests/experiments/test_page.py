@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from miacap.captioning import Evaluation
-from miacap.data import scenes
+from miacap.captioning.searching import Row
+from miacap.data import Dataset, NoPhotos, scenes
+from miacap.experiments.demo import table
 from miacap.experiments.page import write_page
+from miacap.metrics import score
 
 
 def test_the_page_keeps_the_signature_and_escapes_it(tmp_path: Path) -> None:
@@ -15,3 +18,12 @@ def test_the_page_keeps_the_signature_and_escapes_it(tmp_path: Path) -> None:
     text = (tmp_path / "index.html").read_text()
     assert "<td>BLEU-1</td><td>0.5</td>" in text
     assert '<p class="note">Signature: a&lt;b|tok:ptb</p>' in text
+
+
+def test_the_demos_table_says_its_scale() -> None:
+    names = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D")
+    found = score({"a": ["a dog"], "b": ["a cat"]}, {"a": "a dog", "b": "a cat"}, metrics=names)
+    rows = (Row("a", "a dog"), Row("b", "a cat"))
+    dataset = Dataset("drawn", (), NoPhotos())
+    text = table({"plain": Evaluation(rows=rows, seconds=1.0, scores=found)}, dataset)
+    assert "\nScores lie between 0 and 1, CIDEr-D between 0 and 10; higher is better.\n" in text

@@ -138,3 +138,15 @@ def test_half_an_extractor_is_not_none(run: Path) -> None:
     (run / "extractor.safetensors").write_bytes(b"x")
     with pytest.raises(RunError, match=r"concepts\.json"):
         _ = runs.load(run).extractor
+
+
+def test_the_card_prints_counts_as_whole_numbers(run: Path) -> None:
+    write_card(run, {"CIDEr-D": 1.0, "distinct": 858.0})
+    card = (run / "README.md").read_text()
+    assert "| CIDEr-D | 1.0000 |" in card and "| distinct | 858 |" in card
+
+
+def test_folders_as_text(run: Path) -> None:
+    assert runs.load(lay(str(run)).folder).settings == SETTINGS  # type: ignore[arg-type]
+    assert runs.listing(str(run.parent)) == [run]
+    write_card(str(run), {"CIDEr-D": 1.0})

@@ -22,10 +22,12 @@ def demo(
     Needs no data and no network; takes a few minutes on two cores. A second run
     uses what is there. Then open OUTPUT/index.html.
     """
+    from miacap.data import read
     from miacap.experiments import Demo
     from miacap.experiments import demo as walk
 
     text = walk(output, Demo(pictures=pictures, epochs=epochs, seed=seed), quiet=quiet)
     typer.echo(text)
     typer.echo(f"page: {output / 'index.html'}")
-    typer.echo(f"try: miacap caption PHOTO --run {output / 'runs' / 'combined'}")
+    scene = output / "scenes" / read(output / "scenes").split("test").ids[0]
+    typer.echo(f"try: miacap caption {scene} --run {output / 'runs' / 'combined'}")

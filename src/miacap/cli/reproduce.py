@@ -120,9 +120,10 @@ def _published(recipe: "Recipe") -> None:
 
 def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:
     from miacap.captioning import best_scores
+    from miacap.runs.card import shown
 
     scores = best_scores(done.result)
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
     typer.echo(f"{output}: {recipe.name}, {done.parameters} parameters")
     whose = " (with another picture's concepts)" if recipe.concepts == "another's" else ""
     typer.echo(f"best on dev{whose}: {numbers}")

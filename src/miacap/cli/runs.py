@@ -19,7 +19,10 @@ def runs(
 
     found = listing(folder) if folder.is_dir() else []
     if not found:
-        raise RunError(f"{folder}: no run folders here; make one with: miacap train")
+        raise RunError(
+            f"{folder}: no run folders here; look in another folder with: miacap runs FOLDER, or "
+            "make one with: miacap train"
+        )
     rows = []
     for run in found:
         settings = read_json(run / "settings.json")

@@ -36,6 +36,7 @@ def train(
     from miacap.cli.reporting import report_set_aside
     from miacap.data import FeatureStore, read
     from miacap.runs import RunSettings
+    from miacap.runs.card import shown
     from miacap.settings import override
 
     settings = RunSettings(captioner=captioner, source=source)
@@ -52,5 +53,5 @@ def train(
         quiet=quiet,
     )
     scores = captioning.best_scores(result)
-    numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
     typer.echo(f"{output}: best on dev: {numbers}")

@@ -1,5 +1,6 @@
 """A run's README.md: a person's card, with the front matter that model hubs read."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,17 +9,20 @@ from miacap.files import atomic, read_json
 from miacap.runs.folder import read_sources
 from miacap.version import __version__
 
+_COUNTS = ("distinct",)
 
-def write_card(folder: Path, scores: Mapping[str, float]) -> None:
+
+def write_card(folder: str | os.PathLike[str], scores: Mapping[str, float]) -> None:
     """Write ``README.md`` of a run folder: what it is, its scores, how to use it.
 
     Args:
         folder: a run folder that holds settings.json, preprocessing.json and data.json.
         scores: dev scores by metric name, on their own scale.
     """
+    folder = Path(folder)
     settings = read_json(folder / "settings.json")
     preprocessing = read_json(folder / "preprocessing.json")
-    rows = "\n".join(f"| {name} | {value:.4f} |" for name, value in scores.items())
+    rows = "\n".join(f"| {name} | {shown(name, value)} |" for name, value in scores.items())
     data = "\n".join(
         f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
         for s in read_sources(folder)
@@ -55,6 +59,11 @@ Captions describe what such photos usually show; they can be wrong, and they rep
 the habits of the people who wrote the training captions.
 """
         )
+
+
+def shown(name: str, value: float) -> str:
+    """Print a dev score: counts as whole numbers, all else with four places."""
+    return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
 
 
 def _use(name: str, lists: WordLists | None) -> str:
