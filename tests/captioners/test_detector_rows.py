@@ -65,7 +65,7 @@ def test_rows_of_every_kind(source: str, counts: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("source", ["regions", "combined"])
 def test_boxes_beside_another_number_of_concepts(source: str) -> None:
-    """36 boxes and 49 concepts, models.md 2.3: what is attended to has a row a concept."""
+    """36 boxes and 49 concepts: what is attended to has a row a concept."""
     module, words = up_down(source, rows="aligned"), some_words(3)
     pictures = drawn((36, 12, 60), rows="aligned", concepts=49)
     logits, trace = module(pictures, words, trace=True)

@@ -37,7 +37,7 @@ def shaken(name: str, source: str, **sizes: Any) -> Any:
 
 
 def slots(module: Any, source: str, pictures: Pictures, place: int) -> tuple[Tensor, Tensor]:
-    """S_V and S_T of one picture, from the table in models.md 4; the refiner has its own test."""
+    """S_V and S_T of one picture, by docs/captioners.md's sources; the refiner has its own test."""
     feed, count = module.feed, int(pictures.region_mask[place].sum())
     words = pictures.concepts[place][pictures.concept_mask[place]]
     textual = module.embedding.weight[words]

@@ -35,7 +35,7 @@ def test_names_and_sources() -> None:
         "concept-attention",
         "transformer",
     )
-    # models.md 4: what Tables 1 to 3 report, row by row.
+    # What Tables 1 to 3 report, row by row.
     table = {
         "nic": "plain regions combined",
         "spatial-attention": "plain regions combined",

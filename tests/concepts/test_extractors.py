@@ -1,4 +1,4 @@
-"""Extractors against their equations, written as plain loops (models.md 5 and 9.9)."""
+"""Extractors against their equations, written as plain loops (Fang et al. 2015, Wu et al. 2016)."""
 
 import math
 
@@ -124,7 +124,7 @@ def test_an_untrained_extractor_says_the_prior(kind: Kind, rows: float) -> None:
     with torch.no_grad():
         yes, _ = module(torch.zeros(1, 49, 5), torch.ones(1, 49).bool())
     torch.testing.assert_close(yes.exp()[0], prior)
-    if rows == 49.0:  # the number of models.md 5.1
+    if rows == 49.0:  # sigmoid(b) = 1 - .98 ** (1 / 49)
         assert float(module.head.output.bias[0].detach()) == pytest.approx(-7.79, abs=0.005)
 
 

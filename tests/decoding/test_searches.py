@@ -74,7 +74,7 @@ def log_probabilities(table: list[list[float]], prefix: tuple[int, ...]) -> list
 
 
 def plain_beam(table: list[list[float]], width: int, maximum: int, best: int) -> list[Found]:
-    """models.md 6, one picture, plain loops."""
+    """Beam search of one picture, written from its rules as plain loops."""
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
     done: list[tuple[float, tuple[int, ...]]] = []
     for _ in range(maximum):

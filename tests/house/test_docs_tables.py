@@ -186,8 +186,8 @@ def _said_of_constant(offered: Any, name: str, value: object) -> str:
 
 
 def one_line(text: str) -> str:
-    """One line of Markdown, without what points to a developer's papers."""
-    return re.sub(r" \(models\.md [^)]*\)", "", " ".join(text.split())).replace("``", "`")
+    """One line of Markdown."""
+    return " ".join(text.split()).replace("``", "`")
 
 
 def first_sentence(text: str) -> str:

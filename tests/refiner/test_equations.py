@@ -1,4 +1,4 @@
-"""The refiner against plain loops written from models.md 2.1 to 2.6."""
+"""The refiner against plain loops written from the paper's equations 1 to 5."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What must hold of any refiner: counts, symmetries, masks, refusals (models.md 2.2 and 9)."""
+"""What must hold of any refiner: counts, symmetries, masks, refusals (paper, section 2.2)."""
 
 import importlib.util
 import shutil
@@ -113,7 +113,7 @@ def test_padding_changes_nothing(rows: str) -> None:
 
 
 def test_regions_stay_homogeneous() -> None:
-    # models.md 9.6: without values and feed-forward output, I_1 depends on I_0 alone.
+    # Without values and feed-forward output, I_1 depends on I_0 alone.
     module, (regions, concepts) = build(iterations=1), pair()
     step = module.refiner.refine["regions"]
     with torch.no_grad():

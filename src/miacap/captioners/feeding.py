@@ -15,7 +15,7 @@
     normed        LN(I_0)       T_0             control: one LayerNorm, nothing else
 
 Where e differs from d_h, one linear map follows E. Both modalities always enter the refiner;
-a captioner sees its own slots alone (models.md 4).
+a captioner sees its own slots alone (docs/captioners.md).
 """
 
 from dataclasses import dataclass

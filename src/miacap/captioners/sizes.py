@@ -17,7 +17,7 @@ class Sizes:
     words: int
     """W: size of the vocabulary, the four special ids included."""
     source: str = "combined"
-    """What the captioner is fed (models.md 4)."""
+    """What the captioner is fed."""
     region_width: int = 1280
     """V: width of a region's features."""
 
@@ -56,7 +56,7 @@ class FedSizes(Sizes):
     attention: Literal["mutual", "self"] = "mutual"
     """"self": each stream guides itself, the control of section 3.5."""
     rows: Literal["match", "aligned"] = "match"
-    """"aligned" lets a picture have more or fewer concepts than regions (models.md 2.3)."""
+    """"aligned" lets a picture have more or fewer concepts than regions."""
     residual: Literal["value", "query", "none"] = "value"
     """The refiner's first residual; "query" and "none" are ablations."""
     refiner_dropout: float = 0.1

@@ -62,7 +62,7 @@ def _ngrams(words: Sequence[str]) -> Grams:
 
 
 class _Masses:
-    """Sums over all references, by n-gram, count and length (CIDEr-D, metrics.md)."""
+    """Sums over all references, by n-gram, count and length (CIDEr-D, Vedantam et al. 2015)."""
 
     def __init__(self, pictures: Sequence[Sequence[Grams]]) -> None:
         documents: Counter[tuple[str, ...]] = Counter()

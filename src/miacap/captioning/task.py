@@ -2,7 +2,7 @@
 
     L = - sum_t log p(y_t | y_<t, picture)    [eq:cross-entropy]
 
-over real target words, EOS included, BOS and padding left out (models.md 6). ATT-FCN's
+over real target words, EOS included, BOS and padding left out. ATT-FCN's
 regularisers [eq:att-fcn-penalty], times their weight, are added where it is not 0.
 """
 
@@ -78,7 +78,8 @@ def summed_loss(
     chosen = logits[real].float()  # rows without a target never enter the softmax
     wanted = targets[real]
     words = logits.shape[-1]
-    # torch spreads eps over all W words, the target included; rescaled, it is models.md 6's form.
+    # Smoothing leaves 1 - eps on the target and spreads eps over the other W - 1 words; torch
+    # spreads over all W, the target included, which a larger eps makes up for.
     smoothing = label_smoothing * words / (words - 1)
     loss = cross_entropy(chosen, wanted, reduction="sum", label_smoothing=smoothing)
     return loss, real.sum()

@@ -1,4 +1,4 @@
-"""Extractors: from region rows to what a picture is likely to show (models.md 5).
+"""Extractors: from region rows to what a picture is likely to show (docs/concepts.md).
 
 With z_jw the score of word w at region j, after standardising each column of the rows and an
 optional hidden layer (Linear, ReLU, dropout):

@@ -1,4 +1,4 @@
-"""Words that no picture shows by itself: the closed classes of English (models.md 5.3).
+"""Words that no picture shows by itself: the closed classes of English.
 
 Numbers (two, three) and words of relation that are verbs or nouns (sitting, holding, front)
 are not here: they say something about a picture.

@@ -1,9 +1,10 @@
-"""The words that an extractor looks for (models.md 5.3).
+"""The words that an extractor looks for (docs/concepts.md).
 
 Training tokens by falling frequency without stop words, alphabetic only, surface forms as they
 stand (zebra and zebras are two), at most so many, all of them caption words.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -76,7 +77,7 @@ class ConceptVocabulary:
 
     @classmethod
     def from_file(
-        cls, path: str | Path, vocabulary: Vocabulary | None = None
+        cls, path: str | os.PathLike[str], vocabulary: Vocabulary | None = None
     ) -> "ConceptVocabulary":
         """Read a person's own words, one a line; empty lines and lines from # on are left out.
 

@@ -1,4 +1,4 @@
-"""What decoding finds, and the rules that all searches share (models.md 6).
+"""What decoding finds, and the rules that all searches share.
 
 PAD, BOS and UNK are never put out. Log-probabilities are log-softmax over all W words, EOS
 counts, and banning a word does not renormalise.
