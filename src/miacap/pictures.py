@@ -85,7 +85,7 @@ def collate(
     rows: Literal["match", "aligned"] = "match",
     concepts: int | None = None,
 ) -> Pictures:
-    """Turn rows and concept scores into one batch (paper, section 3.3; docs/captioners.md).
+    """Turn rows and concept scores into one batch.
 
     Args:
         names: B ids, for the batch and for messages.

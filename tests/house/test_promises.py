@@ -1,10 +1,15 @@
 """What is promised to the outside (README, docs) holds."""
 
+import dataclasses
+import importlib
+import inspect
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,6 +36,32 @@ def test_every_room_says_what_it_is_for_and_what_it_offers() -> None:
         assert module.__all__, room
         for name in module.__all__:
             assert getattr(module, name) is not None, f"{room}.{name}"
+
+
+def _is_ours(value: object) -> bool:
+    return inspect.isfunction(value) or inspect.ismethod(value)
+
+
+def _public_functions(room: str) -> Iterator[tuple[str, Any]]:
+    module = importlib.import_module(f"miacap.{room}")
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isfunction(value):
+            yield name, value
+        elif inspect.isclass(value):
+            laid = dataclasses.is_dataclass(value)
+            for part, method in inspect.getmembers(value, _is_ours):
+                if not part.startswith("_") or (part == "__init__" and not laid):
+                    yield f"{name}.{part}", method
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_whoever_takes_a_path_takes_it_as_text_too(room: str) -> None:
+    for name, function in _public_functions(room):
+        for parameter in inspect.signature(function).parameters.values():
+            said = str(parameter.annotation)
+            if re.search(r"\bPath\b|PathLike", said):
+                assert "str" in said and "PathLike" in said, f"{room}.{name}: {parameter}"
 
 
 def test_the_version_is_said() -> None:
@@ -65,6 +96,29 @@ def test_help_of_every_verb_fits_80_columns_and_needs_no_torch() -> None:
         assert max(map(len, shown.stdout.splitlines())) <= 80, verb
 
 
+@pytest.mark.parametrize("group", [(), ("concepts",)])
+def test_what_a_list_of_verbs_says_of_each_fits(group: tuple[str, ...]) -> None:
+    lines = run("-m", "miacap", *group, "--help").stdout.splitlines()
+    said = lines[lines.index("Commands:") + 1 :]
+    assert len(said) >= 3 and all(re.match(r"  [a-z]+ +\S|$|  Start", line) for line in said)
+    assert not [line for line in said if line.endswith("...")]
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_the_user_says_else(
+    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if before is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    code = (
+        "import os, sys; from miacap.cli import application as a; "
+        "a.app = lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules); a.main()"
+    )
+    assert run("-c", code).stdout.split() == [after, "False"]
+
+
 def test_a_wrong_option_is_a_usage_error() -> None:
     assert run("-m", "miacap", "tokenize").returncode == 2
     assert run("-m", "miacap", "no-such-verb").returncode == 2
@@ -82,3 +136,16 @@ def test_readme_code_runs() -> None:
         assert done.returncode == 0, done.stderr
         ran += 1
     assert ran == 2
+
+
+def test_comments_cite_no_page_that_is_not_here() -> None:
+    """Plans and notes of those who wrote the code are not in the repository."""
+    pages = {path.name for path in ROOT.rglob("*.md") if ".venv" not in path.parts}
+    for room in ("src", "tests", "benchmarks", "examples"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            for cited in re.findall(r"[\w-]+\.md\b", path.read_text(encoding="utf-8")):
+                assert cited in pages or cited in _WRITTEN, f"{path.relative_to(ROOT)}: {cited}"
+
+
+_WRITTEN = {"table.md", "README.md"}
+"""Pages that commands write."""

@@ -22,7 +22,7 @@ def _group() -> None:
     """Concepts: train what finds them, or read your own; look at what is found."""
 
 
-@concepts.command()
+@concepts.command(short_help="Train concept extractors and score every picture.")
 def train(
     data: Data,
     features: Features,
@@ -51,7 +51,7 @@ def train(
     typer.echo(room.table(report))
 
 
-@concepts.command()
+@concepts.command(short_help="Read concepts from a file of words for each picture.")
 def read(
     file: Annotated[
         Path, typer.Argument(help="Lists of words: a JSON object or list, or JSON Lines.")
@@ -93,7 +93,7 @@ def read(
         print(f"miacap: {doubt}", file=sys.stderr)
 
 
-@concepts.command()
+@concepts.command(short_help="Print the words that a photo brings to mind.")
 def show(
     photo: Annotated[Path, typer.Argument(help="A photo.")],
     run: Annotated[Path, typer.Option("--run", help="A run folder trained with concepts.")],
