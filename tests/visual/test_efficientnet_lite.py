@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from miacap.errors import RunError
 from miacap.visual import backbones
+from miacap.visual.contract import checksum
 from miacap.visual.efficientnet_lite import VARIANTS, EfficientNetLite, SameConv, build, rename
 
 
@@ -174,16 +175,16 @@ def test_files_that_hold_other_things(tmp_path: Path) -> None:
 
 def test_the_checksum_sees_everything() -> None:
     weights = {"a": torch.arange(6.0), "b": torch.ones(2, dtype=torch.half)}
-    seen = {backbones.checksum(weights)}
+    seen = {checksum(weights)}
     for change in (
         {"a": torch.arange(6.0).view(2, 3)}, {"a": torch.arange(6.0).double()},
         {"a": torch.arange(6.0) + 1}, {"c": torch.zeros(0)},
     ):  # fmt: skip
-        seen.add(backbones.checksum({**weights, **change}))
+        seen.add(checksum({**weights, **change}))
     assert len(seen) == 5
-    assert backbones.checksum(dict(reversed(weights.items()))) in seen
+    assert checksum(dict(reversed(weights.items()))) in seen
     transposed = {**weights, "a": torch.arange(6.0).view(2, 3).T.contiguous().T}
-    assert backbones.checksum(transposed) in seen
+    assert checksum(transposed) in seen
 
 
 # Each at its own size, and the default at ours.

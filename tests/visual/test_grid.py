@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from miacap import settings
 from miacap.errors import MissingExtra, RunError, SettingsError, UnknownName
 from miacap.visual import Grid, boxes, grid_for, load, names, preprocessing_for
-from miacap.visual.backbones import Backbone, Lite
+from miacap.visual.backbones import Lite
+from miacap.visual.contract import Backbone
 from miacap.visual.preparing import prepare
 
 

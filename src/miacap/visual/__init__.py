@@ -12,7 +12,8 @@ from miacap.errors import MissingExtra
 if any(find_spec(package) is None for package in ("torch", "PIL", "jaxtyping")):
     raise MissingExtra("torch", "Reading photos")
 
-from miacap.visual.backbones import Backbone, load, names
+from miacap.visual.backbones import load, names
+from miacap.visual.contract import Backbone
 from miacap.visual.extraction import extract
 from miacap.visual.grid import Grid, boxes, grid_for, preprocessing_for
 from miacap.visual.photo import decode

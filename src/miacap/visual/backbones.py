@@ -4,11 +4,9 @@ EfficientNet-Lite is our own file with weights from a package; `timm:NAME` and
 `torchvision:NAME` go through one lazy door (`foreign`).
 """
 
-import hashlib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,34 +15,11 @@ from torch import Tensor
 from miacap.errors import MissingExtra, RunError, UnknownName
 from miacap.files import sha256
 from miacap.visual import efficientnet_lite
+from miacap.visual.contract import Backbone
 
 DEFAULT = "efficientnet-lite2"
 FOREIGN = ("timm", "torchvision")
 PACKAGE_VERSION = "0.1.0"
-
-
-@runtime_checkable
-class Backbone(Protocol):
-    """What a backbone offers.
-
-    Attributes:
-        name: the name under which `load` gives it again.
-        width: channels of its map, V.
-        weights_sha256: checksum of its weights.
-        mean, std: how it wants its input normalised, per channel, for values in [0, 1].
-        device: where it runs; `map` takes its input there.
-    """
-
-    name: str
-    width: int
-    weights_sha256: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    device: torch.device
-
-    def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
-        """Give the last feature map, on the device of the weights, without gradients."""
-        ...
 
 
 class MissingWeights(MissingExtra):
@@ -143,13 +118,3 @@ def read_weights(path: Path) -> Mapping[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise RunError(f"{path.name}: not a file of weights (it holds other things than tensors).")
     return content
-
-
-def checksum(weights: Mapping[str, Tensor]) -> str:
-    """Give one SHA-256 over names, shapes, kinds and values, for weights that are in no file."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

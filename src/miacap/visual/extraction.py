@@ -18,7 +18,7 @@ from miacap.errors import DataError
 from miacap.progress import Progress
 from miacap.version import __version__
 from miacap.visual import backbones
-from miacap.visual.backbones import Backbone
+from miacap.visual.contract import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.photo import decode
 from miacap.visual.preparing import Preprocessing, prepare

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from miacap.errors import MissingExtra, RunError, UnknownName
-from miacap.visual.backbones import Backbone, checksum
+from miacap.visual.contract import Backbone, checksum
 
 Triple = tuple[float, float, float]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from miacap import settings
 from miacap.errors import RunError
 from miacap.visual import backbones
-from miacap.visual.backbones import Backbone
+from miacap.visual.contract import Backbone
 from miacap.visual.preparing import Preprocessing, prepare, window
 
 # Larger batches outgrow what the C library keeps for reuse (32 MB), and are mapped anew each time.

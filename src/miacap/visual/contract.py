@@ -1,0 +1,43 @@
+"""What a backbone offers, and the checksum of weights that are in no file."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """What a backbone offers.
+
+    Attributes:
+        name: the name under which `load` gives it again.
+        width: channels of its map, V.
+        weights_sha256: checksum of its weights.
+        mean, std: how it wants its input normalised, per channel, for values in [0, 1].
+        device: where it runs; `map` takes its input there.
+    """
+
+    name: str
+    width: int
+    weights_sha256: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    device: torch.device
+
+    def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
+        """Give the last feature map, on the device of the weights, without gradients."""
+        ...
+
+
+def checksum(weights: Mapping[str, Tensor]) -> str:
+    """Give one SHA-256 over names, shapes, kinds and values, for weights that are in no file."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        value = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
