@@ -150,3 +150,9 @@ def test_folders_as_text(run: Path) -> None:
     assert runs.load(lay(str(run)).folder).settings == SETTINGS  # type: ignore[arg-type]
     assert runs.listing(str(run.parent)) == [run]
     write_card(str(run), {"CIDEr-D": 1.0})
+
+
+@pytest.mark.parametrize("name", ["beam", "maximum_words"])
+def test_searches_without_end_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is at most 1,000, not 1001"):
+        RunSettings(**{name: 1_001})

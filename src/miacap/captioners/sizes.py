@@ -71,6 +71,8 @@ class FedSizes(Sizes):
         _share(region_dropout=self.dropout_of_regions)
         if self.iterations < 0:
             raise ValueError(f"iterations is 0 or more, not {self.iterations}.")
+        if self.iterations > 1_000:
+            raise ValueError(f"iterations is at most 1,000, not {self.iterations}.")
         if (self.source, self.rows) == ("combined", "aligned") and not self._rows_meet:
             raise ValueError(
                 "source='combined' has no sum of regions and concepts whose rows never meet: "

@@ -76,9 +76,10 @@ def _expand(argument: str) -> list[str]:
     from miacap.errors import DataError
 
     folder = Path(argument)
-    if not folder.is_dir():
+    if not argument or not folder.is_dir():  # "" would be the folder one stands in
         return [argument]
-    found = sorted(str(p) for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES)
+    photos = (p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+    found = sorted(map(str, photos))
     if not found:
         raise DataError(f"{argument}: no photos in this folder ({', '.join(_SUFFIXES)}).")
     return found

@@ -10,11 +10,8 @@ def runs(
     folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("runs"),
 ) -> None:
     """List run folders with their captioner, source and best dev CIDEr-D."""
-    import json
-
     from miacap.cli.reporting import table
     from miacap.errors import RunError
-    from miacap.files import read_json
     from miacap.runs import listing
 
     found = listing(folder) if folder.is_dir() else []
@@ -23,22 +20,25 @@ def runs(
             f"{folder}: no run folders here; look in another folder with: miacap runs FOLDER, or "
             "make one with: miacap train"
         )
-    rows = []
-    for run in found:
+    typer.echo(table([_row(run) for run in found]))
+
+
+def _row(run: Path) -> dict[str, str]:
+    """Say what a run is; "damaged" where its files cannot tell."""
+    import json
+
+    from miacap.errors import DataError
+    from miacap.files import read_json
+
+    row = dict.fromkeys(("run", "captioner", "source", "evaluations", "CIDEr-D"), "-")
+    row["run"] = str(run)
+    try:
         settings = read_json(run / "settings.json")
-        lines = _lines(run / "metrics.jsonl")
-        best = max((json.loads(line).get("CIDEr-D", 0.0) for line in lines), default=None)
-        rows.append(
-            {
-                "run": str(run),
-                "captioner": str(settings["captioner"]),
-                "source": str(settings["source"]),
-                "evaluations": str(len(lines)),
-                "CIDEr-D": "-" if best is None else f"{best:.4f}",
-            }
-        )
-    typer.echo(table(rows))
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        row |= {"captioner": str(settings["captioner"]), "source": str(settings["source"])}
+        log = run / "metrics.jsonl"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        found = [float(json.loads(line).get("CIDEr-D", 0.0)) for line in lines]
+    except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return row | {"evaluations": "damaged"}
+    row["evaluations"] = str(len(found))
+    return row | ({"CIDEr-D": f"{max(found):.4f}"} if found else {})

@@ -26,10 +26,11 @@ def tokenize(
         _lines(sys.stdin.buffer, "standard input", keep_punctuation)
         return
     try:
-        with open(file, "rb") as lines:
-            _lines(lines, str(file), keep_punctuation)
+        lines = open(file, "rb")  # noqa: SIM115 - what follows writes, too, and fails otherwise
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+    with lines:
+        _lines(lines, str(file), keep_punctuation)
 
 
 def _lines(lines: BinaryIO, name: str, keep_punctuation: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from miacap.errors import RunError
-from miacap.files import read_json, write_json
+from miacap.files import read_json, strangers, write_json
 
 Made = Literal["train", "read"]
 """By which command: ``miacap concepts train`` or ``miacap concepts read``."""
@@ -28,7 +28,7 @@ def claim(place: Path, made: Made, settings: Mapping[str, Any], fingerprint: str
         now["made"] = made  # folders of trained concepts never said so
     file = place / "settings.json"
     if not file.is_file():
-        if place.is_dir() and any(place.iterdir()):
+        if strangers(place):
             raise RunError(f"{place}: holds something else; choose an empty or new folder.")
         write_json(file, now)
         return

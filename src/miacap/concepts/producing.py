@@ -82,6 +82,7 @@ def train(
     data = _Data.of(regions, dataset, settings)
     claim(place, "train", to_json(settings), data.fingerprint())
     if (place / "report.json").is_file():
+        shutil.rmtree(place / "fits", ignore_errors=True)  # killed before this was done
         found: dict[str, Any] = read_json(place / "report.json")
         return found
     whole, epochs = _fit_whole(data, place, settings, quiet)

@@ -264,9 +264,12 @@ def _flickr(text: str, path: str) -> Iterator[Row]:
 
 def _delimited(text: str, delimiter: str, path: str) -> Iterator[Row]:
     # Flickr30k's results.csv has "|" between columns and bare quotes inside its captions.
-    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
-    stream = io.StringIO(text, newline="")
-    reader = csv.reader(stream, delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL,
+        strict=True,
+    )
     try:
         header = [name.strip().lower() for name in next(reader)]
         key = next((name for name in ID_NAMES if name in header), None)

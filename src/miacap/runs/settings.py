@@ -11,6 +11,9 @@ FORMAT = 1
 """Newest layout of a run folder that this version reads and the one that it writes."""
 
 
+_MOST = {"beam": 1_000, "maximum_words": 1_000}
+"""Beyond these a search would not end, or not fit into memory."""
+
 _ELSEWHERE = {
     "name": "the run's captioner does",
     "source": "the run's source does",
@@ -73,6 +76,9 @@ class RunSettings:
         for name in ("region_width", "minimum_count", "maximum_words", "beam"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} is at most {most:,}, not {getattr(self, name)}.")
         if self.pictures_per_batch < 1:
             raise ValueError(f"pictures_per_batch is at least 1, not {self.pictures_per_batch}.")
         for name, decides in _ELSEWHERE.items():
