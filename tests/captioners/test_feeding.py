@@ -135,3 +135,14 @@ def test_regions_and_pooled_rows_have_a_dropout_of_their_own(name: str, source: 
     words = some_words(3)[:, :, 0]
     logits = [module.step(m, module.start(m, 2), words)[0] for m in memories]
     assert not torch.equal(*logits)
+
+
+def test_nic_and_att_cnn_are_one_model_under_combined_alone() -> None:
+    pictures = some_pictures()
+    words = some_words(len(pictures))
+    with torch.no_grad():
+        for source, one in (("combined", True), ("plain", False)):
+            nic, att_cnn = (
+                built(name, source)(pictures, words) for name in ("nic", "att-cnn-lstm")
+            )
+            assert torch.equal(nic, att_cnn) == one

@@ -7,7 +7,8 @@
 
 Names: S_T is the textual slot (feeding.py). No visual feature reaches the decoder.
 Differs from the paper: a is the mean of the concepts' word vectors, as in MIA's own baseline,
-so that sources differ by MIA alone; concept_input="probabilities" is the original's a.
+so that sources differ by MIA alone; concept_input="probabilities" is the original's a. Under
+``combined`` S_T is M, as S_V is for NIC: the two are then one and the same model.
 """
 
 from dataclasses import dataclass
