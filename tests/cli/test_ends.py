@@ -15,7 +15,11 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and devices 
 
 def test_ctrl_c_is_a_sentence_and_130() -> None:
     command = [*COMMAND, "tokenize", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Whoever starts tests in the background may have them ignore the signal: children inherit it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    signal.signal(signal.SIGINT, before)
+    with started as process:
         assert process.stdin is not None and process.stderr is not None
         time.sleep(4)  # long enough to be past the start, waiting for input
         process.send_signal(signal.SIGINT)

@@ -102,7 +102,7 @@ def _build(source: Path, path: Path, quiet: bool) -> table.Arrays:
         try:
             with files.atomic(path) as file:
                 file.write(save(arrays, _metadata(arrays, str(size))))
-        except OSError as error:
+        except (OSError, RunError) as error:
             progress.note(f"{path}: cannot be written ({error}); kept in memory only.")
     return arrays
 
