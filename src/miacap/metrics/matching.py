@@ -48,18 +48,18 @@ def match(references: References, candidates: Candidates, allow_missing: bool = 
         )
     texts = {key: _references(key, value) for key, value in known.items()}
     without = [key for key, captions in texts.items() if not captions]
-    notes = _report(
-        allow_missing,
-        _folders(texts, given),
-        (
-            ("{} without a candidate: {}", [key for key in texts if key not in given]),
-            (
-                "{} with a candidate but no such references: {}",
-                [k for k in given if k not in texts],
-            ),
-            ("{} with an empty list of references: {}", without),
-        ),
+    problems = _problems(
+        ("{} without a candidate: {}", [key for key in texts if key not in given]),
+        ("{} with a candidate but no such references: {}", [k for k in given if k not in texts]),
+        ("{} with an empty list of references: {}", without),
     )
+    if problems and not allow_missing:
+        advice = _folders(texts, given) or (
+            " Allow missing pictures (--allow-missing) to score the others."
+        )
+        raise DataError(
+            f"References and candidates do not fit together: {'; '.join(problems)}.{advice}"
+        )
     ids = tuple(key for key, captions in texts.items() if captions and key in given)
     if not ids:
         raise DataError(
@@ -71,7 +71,7 @@ def match(references: References, candidates: Candidates, allow_missing: bool = 
         ids,
         tuple(texts[key] for key in ids),
         tuple(_candidate(key, given[key]) for key in ids),
-        notes,
+        tuple(f"left out: {problem}" for problem in problems),
     )
 
 
@@ -139,19 +139,9 @@ def _folders(known: Iterable[str], given: Iterable[str]) -> str:
     return ""
 
 
-def _report(
-    allow_missing: bool, hint: str, problems: Sequence[tuple[str, list[str]]]
-) -> tuple[str, ...]:
-    found = [
+def _problems(*problems: tuple[str, list[str]]) -> list[str]:
+    return [
         text.format(f"{len(ids)} picture{'s' if len(ids) > 1 else ''}", few(ids))
         for text, ids in problems
         if ids
     ]
-    if found and not allow_missing:
-        raise DataError(
-            "References and candidates do not fit together: "
-            + "; ".join(found)
-            + "."
-            + (hint or " Allow missing pictures (--allow-missing) to score the others.")
-        )
-    return tuple(f"left out: {text}" for text in found)
