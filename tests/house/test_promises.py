@@ -104,17 +104,20 @@ def test_what_a_list_of_verbs_says_of_each_fits(group: tuple[str, ...]) -> None:
     assert not [line for line in said if line.endswith("...")]
 
 
-@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_sleep_while_they_wait_unless_the_user_says_else(
-    before: str | None, after: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [({}, "10000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None"), ({"GOMP_SPINCOUNT": "7"}, "7")],
+)
+def test_threads_soon_sleep_while_they_wait_unless_the_user_says_else(
+    before: dict[str, str], after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if before is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    else:
-        monkeypatch.setenv("OMP_WAIT_POLICY", before)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
     code = (
         "import os, sys; from miacap.cli import application as a; "
-        "a.app = lambda: print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules); a.main()"
+        "a.app = lambda: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules); a.main()"
     )
     assert run("-c", code).stdout.split() == [after, "False"]
 

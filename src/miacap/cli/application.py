@@ -62,14 +62,20 @@ def root(
     """Image captions that you can train, trust, score and explain."""
 
 
-def _let_threads_sleep() -> None:
-    """Have OpenMP's threads sleep while they wait for one another, unless the user says else.
+_SPINS = "10000"
+"""Turns of a waiting thread before it sleeps; some tens of microseconds."""
 
-    By default they spin, and on a machine with other work every step waits for a thread that
-    has no core: two threads are then many times slower than one. The variable is read when
-    torch is first imported, which only verbs do.
+
+def _let_threads_sleep() -> None:
+    """Have OpenMP's threads spin for a moment alone before they sleep, unless the user says else.
+
+    By default they spin for long, and on a machine with other work every step waits for a thread
+    that has no core: two threads are then many times slower than one. Sleeping at once costs a
+    free machine a third of its speed; a short spin costs it nothing (docs/log.md). The variable
+    is read when torch is first imported, which only verbs do.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
 def main() -> None:
