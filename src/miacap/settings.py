@@ -1,7 +1,9 @@
 """Frozen settings <-> JSON, with an error that names the wrong setting and the nearest known one.
 
 Settings are frozen dataclasses whose fields are bool, int, float, str, None,
-tuples of these, Literal choices, dictionaries of strings, unions, or other settings.
+tuples of these, Literal choices, dictionaries of strings, unions, or other settings. Where one
+of several kinds of settings may stand, each has a field ``kind`` of one Literal choice, and a
+mapping's ``kind`` says which of them it is.
 """
 
 import dataclasses
@@ -15,6 +17,8 @@ from typing import Any, TypeVar
 from miacap.errors import SettingsError, nearest
 
 S = TypeVar("S")
+
+_TAG = "kind"
 
 
 def to_json(settings: Any) -> dict[str, Any]:
@@ -96,8 +100,15 @@ def override(settings: S, assignments: Iterable[str], where: str = "--set") -> S
                     f"{nearest(part, [k for k, v in branch.items() if isinstance(v, dict)])}"
                 )
             branch = inner
-        branch[last] = _read(text)
+        value = _read(text)
+        if isinstance(value, str) and _TAG in _as_mapping(branch.get(last)):
+            value = {_TAG: value}  # another kind of settings, with its defaults
+        branch[last] = value
     return from_json(type(settings), tree, where)
+
+
+def _as_mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _read(text: str) -> Any:
@@ -143,6 +154,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
 def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in hints:
         return None
+    kinds = {_tag(hint): hint for hint in hints if hint is not type(None)}
+    if None not in kinds:
+        return _convert_tagged(kinds, value, where)
     errors = []
     for hint in hints:
         if hint is type(None):
@@ -152,6 +166,29 @@ def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
         except SettingsError as error:
             errors.append(error)
     raise errors[0]
+
+
+def _tag(hint: Any) -> str | None:
+    """Give the one choice of a settings type's field ``kind``, or None where it has no such."""
+    if not (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
+        return None
+    choices = typing.get_args(typing.get_type_hints(hint).get(_TAG))
+    return choices[0] if len(choices) == 1 and isinstance(choices[0], str) else None
+
+
+def _convert_tagged(kinds: Mapping[str | None, Any], value: Any, where: str) -> Any:
+    names = [str(name) for name in kinds]
+    if not isinstance(value, Mapping) or _TAG not in value:
+        raise SettingsError(
+            f"{where}: expected settings with a {_TAG} ({', '.join(names)}), got {_short(value)}."
+        )
+    given = value[_TAG]
+    if not isinstance(given, str) or given not in kinds:
+        raise SettingsError(
+            f"{where}: {_TAG} is one of {', '.join(names)}, not {_short(given)}."
+            f"{nearest(str(given)[:80], names)}"
+        )
+    return from_json(kinds[given], value, where)
 
 
 def _convert_tuple(hints: tuple[Any, ...], value: Any, where: str) -> Any:

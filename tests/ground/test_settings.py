@@ -82,3 +82,43 @@ def test_override_reaches_into_nested_settings() -> None:
 def test_wrong_overrides_are_named(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         override(Outer("x"), [assignment])
+
+
+@dataclass(frozen=True)
+class Plain:
+    kind: Literal["plain"] = "plain"
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Fancy:
+    kind: Literal["fancy"] = "fancy"
+    samples: int = 5
+
+
+@dataclass(frozen=True)
+class Choosing:
+    loss: Plain | Fancy = field(default_factory=Plain)
+
+
+def test_a_kind_says_which_settings_they_are() -> None:
+    settings = Choosing(Fancy(samples=3))
+    assert to_json(settings) == {"loss": {"kind": "fancy", "samples": 3}}
+    assert from_json(Choosing, to_json(settings), "f.json") == settings
+    changed = override(Choosing(Plain(smoothing=0.1)), ["loss=fancy", "loss.samples=7"])
+    assert changed == Choosing(Fancy(samples=7))
+    assert override(Choosing(), ["loss.smoothing=0.2"]) == Choosing(Plain(smoothing=0.2))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("loss=fanci", r"loss: kind is one of plain, fancy, not 'fanci'. Did you mean 'fancy'\?"),
+        ("loss.samples=3", "loss: unknown setting 'samples'"),
+        ("loss=3", "loss: expected settings with a kind .plain, fancy., got 3"),
+        ('loss={"kind": ["plain"]}', "kind is one of plain, fancy, not .'plain'."),
+    ],
+)
+def test_a_wrong_kind_is_named(assignment: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        override(Choosing(), [assignment])
