@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from miacap import captioning, concepts, visual
-from miacap.captioning import ConceptFolder
+from miacap.concepts import ConceptFolder
 from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.runs import RunSettings
 

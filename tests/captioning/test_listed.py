@@ -10,11 +10,17 @@ import torch
 
 import miacap
 from miacap import captioning, concepts, runs
-from miacap.captioning import ConceptFolder, join
+from miacap.captioning import join
 from miacap.captioning.evaluation import pictures_of
-from miacap.captioning.folders import what_to_know
 from miacap.captioning.showing import show
-from miacap.concepts import ConceptVocabulary, Extractor, ListSettings, WordLists
+from miacap.concepts import (
+    ConceptFolder,
+    ConceptSource,
+    ConceptVocabulary,
+    Extractor,
+    ListSettings,
+)
+from miacap.concepts.description import what_to_know
 from miacap.concepts.extractors import build
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -135,7 +141,7 @@ def aligned(world: World) -> runs.Run:
 def test_a_run_keeps_the_description_and_no_extractor(world: World, listed: runs.Run) -> None:
     names = {path.name for path in listed.folder.iterdir()}
     assert "concepts.json" in names and "extractor.safetensors" not in names
-    assert WordLists.of(listed.folder) == WordLists.of(world.root / "long")
+    assert ConceptSource.of(listed.folder) == ConceptSource.of(world.root / "long")
 
 
 def test_pictures_get_the_first_words_of_their_lists(world: World, listed: runs.Run) -> None:
@@ -302,10 +308,12 @@ def test_lists_of_another_file_serve_pictures_that_came_later(
 ) -> None:
     other = world.read("later", {**{id: LONG[id] for id in ("p0", "p9", "p11")},
                                  "p10": ["boat", "dog", "tree"]})  # fmt: skip
-    note = what_to_know(listed, "test", other)
+    own = ConceptSource.of(listed.folder)
+    assert own is not None
+    note = what_to_know(own, "test", other.source)
     assert note is not None and "trained on the lists of long.json" in note
     assert note.endswith("are of another file, later.json")
-    assert what_to_know(listed, "test", world.read("long", LONG)) is None
+    assert what_to_know(own, "test", world.read("long", LONG).source) is None
     (seen,) = pictures_of(listed, world.regions, ("p10",), concepts=other)
     assert listed.vocabulary.decode(seen.concepts[0].tolist()) == ["boat", "dog", "tree"]
 
@@ -339,8 +347,10 @@ def test_stored_concepts_of_the_extractor_stand_for_it(world: World, tmp_path: P
     more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "test")))
     with pytest.raises(DataError, match="1 of 4 pictures are not in this store of concepts"):
         captioning.evaluate(run, more, "test", world.regions, concepts=folder, quiet=True)
-    assert what_to_know(run, "test", None) is None and what_to_know(run, "train", folder) is None
-    note = what_to_know(run, "train", None)
+    own = run.concept_source
+    assert own is not None and what_to_know(own, "test") is None
+    assert what_to_know(own, "train", folder.source) is None
+    note = what_to_know(own, "train")
     assert note is not None and "learned from the captions of these pictures" in note
 
 
@@ -358,7 +368,7 @@ def test_ensembles_agree_in_the_file(world: World, listed: runs.Run, tmp_path: P
     with pytest.raises(RunError, match=r"their files \(SHA-256 \w{12} and \w{12}\) differ"):
         join([listed, other])
     found = fit(world, tmp_path / "d", settings(), trained(tmp_path / "t", world.regions))
-    with pytest.raises(RunError, match=r"what found them \(an extractor, and a file of lists\)"):
+    with pytest.raises(RunError, match=r"what found them \(a file of lists, and an extractor\)"):
         join([listed, found])
 
 
@@ -371,7 +381,7 @@ def test_a_run_goes_on_with_its_own_concepts_alone(
     before = (run / "concepts.json").read_bytes()
     for other in (world.read("later2", {**LONG, "p0": LONG["p1"]}),
                   trained(tmp_path / "t", world.regions)):  # fmt: skip
-        with pytest.raises(RunError, match=r"trained with other concepts than those in .* choose"):
+        with pytest.raises(RunError, match=r"trained with other concepts than those in .* Choose"):
             fit(world, run, settings(), other)
     assert (run / "concepts.json").read_bytes() == before
     # Killed after the run folder was laid, and before it said whose concepts it has.

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 import miacap
 from miacap import captioning, concepts, runs
-from miacap.captioning import ConceptFolder, Pipeline, pipeline
+from miacap.captioning import Pipeline, pipeline
 from miacap.captioning.evaluation import pictures_of
+from miacap.concepts import ConceptFolder
 from miacap.data import Batches
 from miacap.errors import MiacapError, PictureError, RunError, SettingsError
 from miacap.files import read_json, write_json

@@ -9,9 +9,9 @@ import torch
 
 from miacap.concepts import (
     ConceptSettings,
+    ConceptSource,
     ConceptVocabulary,
     ListSettings,
-    WordLists,
     lists_table,
     read,
     suspicion,
@@ -74,10 +74,10 @@ def test_scores_give_the_lists_back(tmp_path: Path) -> None:
     for name, listed in expected.items():
         row = dict(zip(store.manifest.words, store.rows(name).tolist(), strict=True))
         assert {word: score for word, score in row.items() if score} == pytest.approx(listed)
-    told = WordLists.of(tmp_path / "c")
+    told = ConceptSource.of(tmp_path / "c")
     assert told is not None and told.words == store.manifest.words
     assert (told.scores, told.file) == ("ranks", "mine.json")
-    assert len(told.file_sha256) == 64
+    assert len(told.checksum) == 64
     assert found.report["words left out"] == {
         "no caption word": {"words": 2, "mentions": 2},
         "beyond the limit": {"words": 0, "mentions": 0},
@@ -104,7 +104,7 @@ def test_probabilities_are_kept_and_ties_follow_the_list(tmp_path: Path) -> None
     row = dict(zip(store.manifest.words, store.rows("a").tolist(), strict=True))
     assert row["grass"] == 0.75 and row["dog"] == 0.5
     assert row["runs"] == pytest.approx(0.5) and row["runs"] < row["dog"]
-    told = WordLists.of(tmp_path / "c")
+    told = ConceptSource.of(tmp_path / "c")
     assert told is not None and told.scores == "probabilities"
 
 
@@ -249,9 +249,10 @@ def test_what_is_interrupted_goes_on(
     ("change", "message"),
     [
         ({"format": 2}, "format 2, this miacap reads 1; install a newer"),
-        ({"words": "dog"}, "not a whole description of word lists; copy the file again"),
-        ({"scores": "guesses"}, "not a whole description of word lists"),
-        ({"file_sha256": None}, "not a whole description of word lists"),
+        ({"words": "dog"}, "words is absent or of the wrong type; copy the file again"),
+        ({"scores": "guesses"}, "scores is absent or of the wrong type"),
+        ({"words": ["dog", 3]}, "words is absent or of the wrong type"),
+        ({"file_sha256": None}, "file_sha256 is absent or of the wrong type"),
     ],
 )
 def test_a_damaged_description_is_named(tmp_path: Path, change: object, message: str) -> None:
@@ -259,4 +260,4 @@ def test_a_damaged_description_is_named(tmp_path: Path, change: object, message:
     file = tmp_path / "c" / "concepts.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(RunError, match=rf"concepts\.json: {message}"):
-        WordLists.of(tmp_path / "c")
+        ConceptSource.of(tmp_path / "c")

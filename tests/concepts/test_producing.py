@@ -242,7 +242,7 @@ def test_files_that_do_not_belong_together(finished: Path, tmp_path: Path) -> No
         with pytest.raises(RunError, match=message):
             Extractor.load(place)
     (place / "concepts.json").write_text("[]")
-    with pytest.raises(RunError, match="not the description of a concept extractor"):
+    with pytest.raises(RunError, match="not the description of concepts"):
         Extractor.load(place)
     (place / "concepts.json").write_text(json.dumps(said))
     (place / "extractor.safetensors").unlink()

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from miacap import captioning, concepts, visual
-from miacap.captioning import ConceptFolder
-from miacap.concepts import ConceptVocabulary, Extractor
+from miacap.concepts import ConceptFolder, ConceptVocabulary, Extractor
 from miacap.concepts.extractors import build as build_extractor
 from miacap.data import Dataset, Entry, read, scenes
 from miacap.data.store import FeatureStore, Manifest, StoreWriter

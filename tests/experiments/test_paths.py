@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from miacap import captioning, experiments
-from miacap.captioning import ConceptFolder
+from miacap.concepts import ConceptFolder
 from miacap.data import scenes
 from miacap.errors import DataError
 

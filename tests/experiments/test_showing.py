@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from miacap import concepts as room
 from miacap import runs, visual
-from miacap.captioning import ConceptFolder
 from miacap.captioning.showing import heat_map, show
 from miacap.cli.application import app
+from miacap.concepts import ConceptFolder
 from miacap.errors import RunError, SettingsError
 
 from .conftest import WORDS

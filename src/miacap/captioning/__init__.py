@@ -6,13 +6,11 @@ nothing, and the pipeline from photo to caption. May import every room below it.
 
 from miacap.captioning.ensembles import Ensemble, join
 from miacap.captioning.evaluation import Evaluation, evaluate
-from miacap.captioning.folders import ConceptFolder
 from miacap.captioning.pipeline import Pipeline, load
 from miacap.captioning.searching import Row
 from miacap.captioning.training import best_scores, train
 
 __all__ = [
-    "ConceptFolder",
     "Ensemble",
     "Evaluation",
     "Pipeline",

@@ -19,8 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from miacap.captioners import Attention, Forwarded, Trace
-from miacap.concepts import Extractor
-from miacap.concepts.described import DESCRIPTION, KIND, description
+from miacap.concepts import ConceptSource, Extractor
 from miacap.errors import RunError
 from miacap.pictures import Pictures
 from miacap.runs import Run
@@ -142,6 +141,18 @@ class EnsembleRun(Run):
         return Ensemble([run.captioner(weights) for run in self.members]).eval()
 
 
+def members(run: Run) -> Sequence[Run]:
+    """Give the runs of an ensemble, or the run itself."""
+    found: Sequence[Run] = getattr(run, "members", ())
+    return found or (run,)
+
+
+def with_sources(run: Run) -> list[tuple[Run, ConceptSource]]:
+    """Give those of a run's members that have concepts, with where these come from."""
+    found = ((one, one.concept_source) for one in members(run))
+    return [(one, source) for one, source in found if source is not None]
+
+
 def join(runs: Sequence[Run]) -> EnsembleRun:
     """Make one run out of several, whose word probabilities are averaged.
 
@@ -157,7 +168,7 @@ def join(runs: Sequence[Run]) -> EnsembleRun:
     for other in runs[1:]:
         _same_words(first, other)
         _same_preprocessing(first, other)
-    with_concepts = [run for run in runs if (run.folder / DESCRIPTION).is_file()]
+    with_concepts = [run for run in runs if run.concept_source is not None]
     for other in with_concepts[1:]:
         _same_concepts(with_concepts[0], other)
     # How many concepts a picture gets is asked of a member that reads them.
@@ -194,19 +205,8 @@ def _same_preprocessing(one: Run, other: Run) -> None:
 
 
 def _same_concepts(one: Run, other: Run) -> None:
-    a, b = description(one.folder), description(other.folder)
-    differences = []
-    if a.get("words") != b.get("words"):
-        counts = [len(said.get("words") or ()) for said in (a, b)]
-        differences.append(f"their concept words ({counts[0]} and {counts[1]})")
-    kinds = ["files" if said.get("kind") == KIND else "extractors" for said in (a, b)]
-    if kinds[0] != kinds[1]:
-        differences.append("what found them (an extractor, and a file of lists)")
-    else:
-        name = "file_sha256" if kinds[0] == "files" else "weights_sha256"
-        sums = [str(said.get(name))[:12] for said in (a, b)]
-        if a.get(name) != b.get(name):
-            differences.append(f"their {kinds[0]} (SHA-256 {sums[0]} and {sums[1]})")
+    assert one.concept_source is not None and other.concept_source is not None
+    differences = list(one.concept_source.differences(other.concept_source))
     wanted = [(run.settings.rows, run.settings.concepts) for run in (one, other)]
     if wanted[0] != wanted[1]:
         said = [f"rows={rows}, concepts={number}" for rows, number in wanted]

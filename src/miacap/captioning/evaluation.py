@@ -8,19 +8,20 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from miacap.captioning.controls import best_constant, shuffled
-from miacap.captioning.folders import ConceptFolder, check_fits
+from miacap.captioning.ensembles import with_sources
 from miacap.captioning.listed import only_listed, require_lists
-from miacap.captioning.preparing import set_aside
+from miacap.captioning.preparing import reads_probabilities, set_aside
 from miacap.captioning.searching import Row, at_least_one, search
-from miacap.concepts import Extractor
+from miacap.concepts import ConceptFolder, Extractor
 from miacap.concepts import extract as concept_scores
+from miacap.concepts.description import check_fits
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.files import atomic
 from miacap.metrics import Scores, score
+from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
 from miacap.pictures import Pictures, collate
 from miacap.progress import Progress
@@ -206,10 +207,13 @@ class _Source:
 
 def _source(run: Run, regions: FeatureStore, concepts: ConceptFolder | None) -> _Source | None:
     if concepts is not None:
-        if not check_fits(run, concepts):
+        having = with_sources(run)
+        for one, source in having:
+            check_fits(source, concepts.source, reads_scores=reads_probabilities(one.settings))
+        if not having:
             return None
         words = concepts.store.manifest.words or ()
-        return _Source(run.concept_words(words), concepts.store.rows_of, concepts.lists is not None)
+        return _Source(run.concept_words(words), concepts.store.rows_of, concepts.source.is_lists)
     extractor = run.extractor
     if extractor is None:
         return None

@@ -18,9 +18,9 @@ from torch import nn
 from miacap import runs
 from miacap.captioning.ensembles import join
 from miacap.captioning.searching import Row, at_least_one, find, sentence
-from miacap.concepts import Extractor, WordLists
+from miacap.concepts import Extractor
 from miacap.concepts import extract as concept_scores
-from miacap.concepts.described import DESCRIPTION, no_extractor
+from miacap.concepts.description import no_extractor
 from miacap.errors import PictureError, RunError
 from miacap.pictures import Pictures, collate
 from miacap.runs import Run
@@ -181,16 +181,16 @@ def _load(folders: Sequence[Path]) -> Run:
 
 def _require_whole(run: Run) -> None:
     """See by the files alone that a run can caption photos. Raises RunError."""
-    lists = WordLists.of(run.folder)
-    if lists is not None:
-        raise no_extractor(run.folder, lists.file)
+    source = run.concept_source
+    if source is not None and source.is_lists:
+        raise no_extractor(source)
     if not (run.folder / "weights.safetensors").is_file():
         raise RunError(
             f"{run.folder}: no weights yet; train it to the end of one epoch first, or copy "
             "weights.safetensors too."
         )
     extractor = run.folder / "extractor.safetensors"
-    if (run.folder / DESCRIPTION).is_file() and not extractor.is_file():
+    if source is not None and not extractor.is_file():
         raise RunError(
             f"{extractor}: the weights of the concept extractor are absent; copy them too."
         )

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from miacap import runs
-from miacap.captioning.folders import ConceptFolder, check_same_concepts
 from miacap.captioning.preparing import (
     Inputs,
     build_vocabulary,
@@ -21,6 +20,8 @@ from miacap.captioning.preparing import (
 )
 from miacap.captioning.searching import search
 from miacap.captioning.task import CaptionTask, negative_log_likelihood
+from miacap.concepts import ConceptFolder, ConceptSource
+from miacap.concepts.description import check_same
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
@@ -186,7 +187,7 @@ def _read(
         )
         return None
     concepts.check_features(regions)
-    if concepts.lists is not None and concepts.lists.scores == "ranks":
+    if concepts.source.scores == "ranks":
         _refuse_ranks(settings, concepts)
     inputs.require(names, settings)
     _logits(module, inputs, names, settings)
@@ -232,20 +233,20 @@ def _lay(
     concepts: ConceptFolder | None,
 ) -> Run:
     """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
-    lists = None
-    if concepts is not None:
-        check_same_concepts(folder, concepts)
-        lists = concepts.lists
+    source = concepts.source if concepts is not None else None
+    before = ConceptSource.of(folder)
+    if source is not None and before is not None:
+        check_same(before, source)
     run = runs.create(
         folder,
         settings,
         vocabulary,
         preprocessing,
         dataset.sources,
-        concepts.folder if concepts is not None and lists is None else None,
+        concepts.folder if concepts is not None and not concepts.source.is_lists else None,
     )
-    if lists is not None:
-        lists.save(folder)
+    if source is not None and source.is_lists:
+        source.save(folder)
     return run
 
 

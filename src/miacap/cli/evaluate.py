@@ -9,7 +9,8 @@ import typer
 from miacap.cli.options import Data, Features, Photos, Quiet
 
 if TYPE_CHECKING:
-    from miacap.captioning import ConceptFolder, Evaluation
+    from miacap.captioning import Evaluation
+    from miacap.concepts import ConceptFolder
     from miacap.runs import Run
 
 _LISTED = 5
@@ -57,13 +58,14 @@ def evaluate(
     """
     from miacap import captioning, runs
     from miacap.captioning.evaluation import write_rows
+    from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
 
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
     found = [runs.load(folder) for folder in (run, *(others or []))]
     joined = captioning.join(found) if others else found[0]
-    stored = captioning.ConceptFolder.open(concepts) if concepts else None
+    stored = ConceptFolder.open(concepts) if concepts else None
     _tell(joined, split, stored)
     result = captioning.evaluate(
         joined, dataset, split, store, concepts=stored, beam=beam, quiet=quiet
@@ -77,11 +79,15 @@ def evaluate(
 
 def _tell(run: "Run", split: str, concepts: "ConceptFolder | None") -> None:
     """Say on standard error what a reader of the scores has to know about the concepts."""
-    from miacap.captioning.folders import what_to_know
+    from miacap.captioning.ensembles import with_sources
+    from miacap.concepts.description import what_to_know
 
-    note = what_to_know(run, split, concepts)
-    if note is not None:
-        print(f"miacap: {note}", file=sys.stderr)
+    given = concepts.source if concepts is not None else None
+    for _, source in with_sources(run):
+        note = what_to_know(source, split, given)
+        if note is not None:
+            print(f"miacap: {note}", file=sys.stderr)
+            return
 
 
 def _print(result: "Evaluation", split: str) -> None:

@@ -58,8 +58,8 @@ def reproduce(
         if value is None:
             raise typer.BadParameter(f"training needs {name}.")
     assert features is not None and output is not None
-    from miacap.captioning import ConceptFolder
     from miacap.cli.reporting import report_set_aside
+    from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
 
     dataset = read(data, photos=photos)

@@ -34,6 +34,7 @@ def train(
     """
     from miacap import captioning
     from miacap.cli.reporting import report_set_aside
+    from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
     from miacap.runs import RunSettings
     from miacap.runs.card import shown
@@ -49,7 +50,7 @@ def train(
         FeatureStore.open(features),
         output,
         settings,
-        concepts=captioning.ConceptFolder.open(concepts) if concepts else None,
+        concepts=ConceptFolder.open(concepts) if concepts else None,
         quiet=quiet,
     )
     scores = captioning.best_scores(result)

@@ -6,8 +6,9 @@ May import the ground floor, ``text``, ``pictures``, ``data``, ``visual`` and ``
 a captioner.
 """
 
-from miacap.concepts.described import WordLists
+from miacap.concepts.description import ConceptSource
 from miacap.concepts.extractor import Extractor, extract, heat
+from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.listing import ReadLists, read
 from miacap.concepts.producing import train
 from miacap.concepts.report import lists_table, suspicion, table
@@ -15,12 +16,13 @@ from miacap.concepts.settings import ConceptSettings, ListSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
 
 __all__ = [
+    "ConceptFolder",
     "ConceptSettings",
+    "ConceptSource",
     "ConceptVocabulary",
     "Extractor",
     "ListSettings",
     "ReadLists",
-    "WordLists",
     "extract",
     "heat",
     "lists_table",

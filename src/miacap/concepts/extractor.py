@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -12,11 +11,11 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from miacap.concepts.described import DESCRIPTION, FORMAT, KIND, description, no_extractor
-from miacap.concepts.extractors import KINDS, Kind, MultipleInstance, build
+from miacap.concepts.description import DESCRIPTION, ConceptSource, Network, no_extractor
+from miacap.concepts.extractors import Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.errors import DataError, RunError
-from miacap.files import atomic, sha256, write_json
+from miacap.files import atomic, sha256
 from miacap.pictures import collate
 
 WEIGHTS = "extractor.safetensors"
@@ -50,21 +49,13 @@ class Extractor:
 
     def save(self, folder: str | os.PathLike[str]) -> "Extractor":
         """Write both files, the description last. Gives the extractor with its checksum."""
-        place = Path(folder)
+        path = Path(folder)
         tensors = {name: t.detach().cpu() for name, t in self.module.state_dict().items()}
-        with atomic(place / WEIGHTS) as file:
+        with atomic(path / WEIGHTS) as file:
             file.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
-        checksum = sha256(place / WEIGHTS)
-        description = {
-            "format": FORMAT,
-            "kind": self.kind,
-            "width": self.width,
-            "hidden": self.hidden,
-            "dropout": self.dropout,
-            "weights_sha256": checksum,
-            "words": list(self.words),
-        }
-        write_json(place / DESCRIPTION, description)
+        checksum = sha256(path / WEIGHTS)
+        network = Network(self.kind, self.width, self.hidden, self.dropout)
+        ConceptSource(self.words, "extractor", checksum, network=network).save(path)
         return Extractor(
             self.vocabulary, self.kind, self.width, self.hidden, self.dropout, self.module, checksum
         )
@@ -77,33 +68,31 @@ class Extractor:
             RunError: no extractor, a newer format, or files that are damaged or do not belong
                 together.
         """
-        place = Path(folder)
-        said = _description(place)
-        weights = place / WEIGHTS
+        path = Path(folder)
+        source = ConceptSource.of(path)
+        if source is None:
+            raise RunError(
+                f"{path}: no concept extractor here ({DESCRIPTION} is absent); make one with: "
+                "miacap concepts train"
+            )
+        if source.network is None:
+            raise no_extractor(source)
+        weights = path / WEIGHTS
         if not weights.is_file():
             raise RunError(f"{weights}: the weights of the concept extractor are absent.")
-        if sha256(weights) != said["weights_sha256"]:
+        if sha256(weights) != source.checksum:
             raise RunError(
                 f"{weights}: damaged, or not the weights that {DESCRIPTION} beside it speaks of; "
                 "copy both files again."
             )
+        kind, width, hidden, dropout = astuple(source.network)
         try:
-            vocabulary = ConceptVocabulary(said["words"])
-            module = build(
-                said["kind"], said["width"], len(vocabulary), said["hidden"], said["dropout"]
-            )
+            vocabulary = ConceptVocabulary(source.words)
+            module = build(kind, width, len(vocabulary), hidden, dropout)
             module.load_state_dict(safetensors.torch.load(weights.read_bytes()))
         except (DataError, RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise RunError(f"{weights}: these weights do not fit ({error}).") from None
-        return cls(
-            vocabulary,
-            said["kind"],
-            said["width"],
-            said["hidden"],
-            said["dropout"],
-            module.eval(),
-            said["weights_sha256"],
-        )
+        return cls(vocabulary, kind, width, hidden, dropout, module.eval(), source.checksum)
 
 
 @torch.no_grad()
@@ -158,20 +147,3 @@ def _batches(
         names = [str(start + place) for place in range(len(part))]
         pictures = collate(names, part)
         yield pictures.regions.to(device), pictures.region_mask.to(device)
-
-
-def _description(place: Path) -> dict[str, Any]:
-    file = place / DESCRIPTION
-    said = description(place)
-    if said.get("kind") == KIND:
-        raise no_extractor(place, said.get("file"))
-    kinds = {
-        "kind": str, "width": int, "hidden": int, "dropout": float | int,
-        "weights_sha256": str, "words": list,
-    }  # fmt: skip
-    for name, kind in kinds.items():
-        if not isinstance(said.get(name), kind):
-            raise RunError(f"{file}: {name} is absent or of the wrong type; copy the file again.")
-    if said["kind"] not in KINDS or not all(isinstance(word, str) for word in said["words"]):
-        raise RunError(f"{file}: an extractor of kind {said['kind']!r} is unknown to this miacap.")
-    return said

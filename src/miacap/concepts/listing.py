@@ -27,7 +27,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from miacap.concepts.claiming import claim
-from miacap.concepts.described import KIND, WordLists
+from miacap.concepts.description import LISTS, ConceptSource, Scores
+from miacap.concepts.folders import SCORES
 from miacap.concepts.lists import ListFile, PictureList, read_lists
 from miacap.concepts.settings import ListSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
@@ -40,7 +41,6 @@ from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize_all
 from miacap.version import __version__
 
-SCORES = "scores"
 BEST = 10
 """How many of a picture's words are held against its captions."""
 
@@ -94,10 +94,8 @@ def read(
     kept = {id: one for id, one in known.items() if any(word in words for word in one.words)}
     left_out = _left_out(found, known, kept, dataset)
     _store(kept, left_out["pictures without concepts"], found, words, dataset, place, quiet)
-    WordLists(
-        words.words, "probabilities" if found.with_probabilities else "ranks",
-        found.path.name, found.sha256,
-    ).save(place)  # fmt: skip
+    scores: Scores = "probabilities" if found.with_probabilities else "ranks"
+    ConceptSource(words.words, LISTS, found.sha256, scores, found.path.name).save(place)
     report = _report(found, known, kept, words, vocabulary, named, dataset, left_out)
     write_json(place / "report.json", report)
     return ReadLists(report, left_out)
@@ -226,7 +224,7 @@ def _store(
 ) -> None:
     manifest = Manifest(
         kind="concepts",
-        preprocessing={"concepts": KIND, "file_sha256": found.sha256},
+        preprocessing={"concepts": LISTS, "file_sha256": found.sha256},
         width=len(words),
         words=words.words,
         extractor=None,

@@ -22,6 +22,7 @@ from miacap.concepts import folds, report
 from miacap.concepts.claiming import claim
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.extractors import build
+from miacap.concepts.folders import SCORES
 from miacap.concepts.settings import ConceptSettings
 from miacap.concepts.task import (
     ExtractorTask,
@@ -42,7 +43,6 @@ from miacap.text import Vocabulary, tokenize_all
 from miacap.training import TrainingSettings, fit
 from miacap.version import __version__
 
-SCORES = "scores"
 _CHUNK = 512  # pictures scored before they are handed to the store
 
 

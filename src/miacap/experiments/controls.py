@@ -14,7 +14,6 @@ both                I* and T* side by side, not summed
 concatenated        regions and concepts side by side, nothing refined: for what attends
 """
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,6 +24,7 @@ from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.experiments.knobs import Arm, Knobs, Probe
+from miacap.metrics.blind import derangement
 from miacap.runs import RunSettings
 from miacap.runs.folder import build
 
@@ -109,13 +109,8 @@ def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str,
                 f"{dataset.name}: the split {split!r} has one picture alone, so there is no "
                 "other picture whose concepts it could get."
             )
-        order = ids.copy()
-        generator = random.Random(seed)
-        # Sattolo's algorithm: one cycle through all pictures, so nobody keeps its own.
-        for last in range(len(order) - 1, 0, -1):
-            other = generator.randrange(last)
-            order[last], order[other] = order[other], order[last]
-        found |= dict(zip(ids, order, strict=True))
+        if ids:
+            found |= dict(zip(ids, derangement(ids, seed), strict=True))
     return found
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miacap import captioning, concepts, runs, visual
-from miacap.captioning import ConceptFolder, Evaluation
-from miacap.concepts import ConceptSettings
+from miacap.captioning import Evaluation
+from miacap.concepts import ConceptFolder, ConceptSettings
 from miacap.data import Dataset, read, scenes
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError

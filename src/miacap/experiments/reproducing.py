@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from miacap import captioning, runs
-from miacap.captioning import ConceptFolder
 from miacap.captioning.preparing import build_vocabulary
+from miacap.concepts import ConceptFolder
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, RunError, SettingsError

@@ -1,8 +1,9 @@
 """Caption metrics without Java: BLEU, METEOR, ROUGE-L, CIDEr-D and SPICE as COCO computes them.
 
 Score with `score(references, candidates)`, compare two systems with `comparisons`, reward
-samples with `rewards`, ask how well a metric follows people with `judgements`, and stand in for
-pycocoevalcap with `pycoco`. It may import `miacap.text` and the ground floor, and never torch.
+samples with `rewards`, ask how well a metric follows people with `judgements`, hold captions
+against two captioners that see nothing (`blind`), and stand in for pycocoevalcap with `pycoco`.
+It may import `miacap.text` and the ground floor, and never torch.
 """
 
 from miacap.metrics.frequencies import DocumentFrequencies

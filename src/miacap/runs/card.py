@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from miacap.concepts import WordLists
+from miacap.concepts import ConceptSource
 from miacap.files import atomic, read_json
 from miacap.runs.folder import read_sources
 from miacap.version import __version__
@@ -27,7 +27,7 @@ def write_card(folder: str | os.PathLike[str], scores: Mapping[str, float]) -> N
         f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
         for s in read_sources(folder)
     )
-    lists = WordLists.of(folder)
+    source = ConceptSource.of(folder)
     with atomic(folder / "README.md", "w") as file:
         file.write(
             f"""---
@@ -41,7 +41,7 @@ tags:
 
 A captioner trained with miacap {__version__} on features of `{preprocessing["backbone"]}`.
 
-{_use(folder.name, lists)}
+{_use(folder.name, source)}
 
 ## Scores on the development split
 
@@ -66,12 +66,12 @@ def shown(name: str, value: float) -> str:
     return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
 
 
-def _use(name: str, lists: WordLists | None) -> str:
+def _use(name: str, source: ConceptSource | None) -> str:
     """Say how captions come of the run."""
-    if lists is not None:
+    if source is not None and source.is_lists:
         return f"""## Caption photos
 
-Its concepts were read from a file (`{lists.file}`), so the run holds no extractor, and
+Its concepts were read from a file (`{source.file}`), so the run holds no extractor, and
 captions those photos alone that have lists, in a folder that `miacap concepts read` filled:
 
 ```

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from miacap import captioners
-from miacap.concepts import Extractor
+from miacap.concepts import ConceptSource, Extractor
 from miacap.data import Source
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, strangers, write_json
@@ -41,6 +41,11 @@ class Run:
     settings: RunSettings
     vocabulary: Vocabulary
     preprocessing: Preprocessing
+
+    @cached_property
+    def concept_source(self) -> ConceptSource | None:
+        """Where the concepts come from that the run was trained with; None where it has none."""
+        return ConceptSource.of(self.folder)
 
     @cached_property
     def extractor(self) -> Extractor | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miacap.captioning.controls import best_constant, shuffled
+from miacap.metrics.blind import best_constant, derangement, shuffled
 
 
 @given(st.integers(2, 40), st.integers(0, 5))
@@ -18,7 +18,7 @@ def test_a_shuffle_leaves_no_picture_its_caption(pictures: int, seed: int) -> No
 
 
 def test_one_picture_cannot_be_shuffled() -> None:
-    with pytest.raises(ValueError, match="needs two pictures, not 1"):
+    with pytest.raises(ValueError, match="needs two items, not 1"):
         shuffled({"a": "x"})
 
 
@@ -63,3 +63,9 @@ def test_the_constant_has_the_best_mean_cider_of_all_captions(lists: list[list[s
     captions = {str(i): texts for i, texts in enumerate(lists)}
     means = {text: _mean_cider(text, captions) for texts in lists for text in texts}
     assert means[best_constant(captions)] == pytest.approx(max(means.values()), abs=1e-12)
+
+
+def test_a_shuffle_is_the_same_for_a_seed_for_ever() -> None:
+    """Controls of runs that were made earlier stay comparable."""
+    assert derangement([0, 1, 2, 3, 4, 5, 6]) == [2, 4, 5, 1, 0, 6, 3]
+    assert derangement([0, 1, 2, 3, 4, 5, 6], seed=1) == [3, 2, 5, 6, 0, 4, 1]

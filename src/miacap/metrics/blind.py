@@ -7,11 +7,35 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from math import exp, log, sqrt
+from typing import TypeVar
 
 from miacap.text import tokenize_all
 
+T = TypeVar("T")
+
 _ORDERS = 4
 _SIGMA = 6.0
+
+
+def derangement(items: Sequence[T], seed: int = 0) -> list[T]:
+    """Shuffle so that nothing stays where it was.
+
+    Args:
+        items: at least two.
+        seed: of the draw.
+
+    Raises:
+        ValueError: fewer than two items.
+    """
+    if len(items) < 2:
+        raise ValueError(f"a shuffle without fixed points needs two items, not {len(items)}")
+    order = list(items)
+    generator = random.Random(seed)
+    # Sattolo's algorithm: one cycle through all items, so none keeps its index.
+    for last in range(len(order) - 1, 0, -1):
+        other = generator.randrange(last)
+        order[last], order[other] = order[other], order[last]
+    return order
 
 
 def shuffled(candidates: Mapping[str, str], seed: int = 0) -> dict[str, str]:
@@ -19,16 +43,7 @@ def shuffled(candidates: Mapping[str, str], seed: int = 0) -> dict[str, str]:
 
     Raises ValueError for fewer than two pictures.
     """
-    names = list(candidates)
-    if len(names) < 2:
-        raise ValueError(f"a shuffle without fixed points needs two pictures, not {len(names)}")
-    order = list(range(len(names)))
-    generator = random.Random(seed)
-    # Sattolo's algorithm: one cycle through all pictures, so nobody keeps a caption.
-    for last in range(len(order) - 1, 0, -1):
-        other = generator.randrange(last)
-        order[last], order[other] = order[other], order[last]
-    return {name: candidates[names[place]] for name, place in zip(names, order, strict=True)}
+    return dict(zip(candidates, derangement(list(candidates.values()), seed), strict=True))
 
 
 def best_constant(captions: Mapping[str, Sequence[str]]) -> str:
@@ -47,7 +62,7 @@ def best_constant(captions: Mapping[str, Sequence[str]]) -> str:
     pictures = [[next(tokens) for _ in texts] for texts in captions.values()]
     masses = _Masses([[_ngrams(words) for words in references] for references in pictures])
     words = [reference for references in pictures for reference in references]
-    best = max(range(len(flat)), key=lambda place: (masses.score(words[place]), -place))
+    best = max(range(len(flat)), key=lambda index: (masses.score(words[index]), -index))
     return flat[best]
 
 

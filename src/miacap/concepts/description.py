@@ -1,0 +1,249 @@
+"""`concepts.json`: where the concepts of a folder, or of a run trained with one, come from.
+
+A folder of concepts has them from an extractor that was trained (its weights lie beside the
+description) or from a file with a list of words for each picture. `ConceptSource` says which; it
+is read once, and compared in one place.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from miacap.concepts.extractors import KINDS, Kind
+from miacap.errors import DataError, RunError
+from miacap.files import read_json, write_json
+
+FORMAT = 1
+DESCRIPTION = "concepts.json"
+LISTS: Literal["lists"] = "lists"
+"""Stands in the file where a trained extractor has the kind of its network."""
+
+Origin = Literal["extractor", "lists"]
+Scores = Literal["ranks", "probabilities"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """How the network of an extractor is built.
+
+    Attributes:
+        kind: one of `KINDS`.
+        width: V, length of a region row.
+        hidden: size of the hidden layer; 0 for none.
+        dropout: of the hidden layer, or of the rows where there is none.
+    """
+
+    kind: Kind
+    width: int
+    hidden: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class ConceptSource:
+    """Where concepts come from: an extractor, or a file of lists.
+
+    Attributes:
+        words: the concept words, in the order of the scores.
+        kind: "extractor" or "lists".
+        checksum: SHA-256 of the extractor's weights, or of the file of lists.
+        scores: "probabilities", or "ranks" (1 / rank) of lists without any.
+        file: name of the file of lists; empty for an extractor.
+        network: how the extractor is built; None for lists.
+        where: the folder that it was read from, for messages; no part of comparisons.
+    """
+
+    words: tuple[str, ...]
+    kind: Origin
+    checksum: str
+    scores: Scores = "probabilities"
+    file: str = ""
+    network: Network | None = None
+    where: str = field(default="", compare=False)
+
+    @classmethod
+    def of(cls, folder: str | os.PathLike[str]) -> "ConceptSource | None":
+        """Read the description in a folder of concepts or a run folder; None where there is none.
+
+        Raises:
+            RunError: a newer format, or a damaged description.
+        """
+        file = Path(folder) / DESCRIPTION
+        if not file.is_file():
+            return None
+        values = _read(file)
+        if values.get("kind") == LISTS:
+            return _lists(values, file)
+        return _extractor(values, file)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the description into a folder of concepts or a run folder."""
+        values: dict[str, Any]
+        if self.network is None:
+            values = {"kind": LISTS, "scores": self.scores, "file": self.file,
+                      "file_sha256": self.checksum}  # fmt: skip
+        else:
+            network = self.network
+            values = {"kind": network.kind, "width": network.width, "hidden": network.hidden,
+                      "dropout": network.dropout, "weights_sha256": self.checksum}  # fmt: skip
+        write_json(
+            Path(folder) / DESCRIPTION, {"format": FORMAT, **values, "words": list(self.words)}
+        )
+
+    @property
+    def is_lists(self) -> bool:
+        """Whether the concepts were read from a file, so that no extractor finds them."""
+        return self.kind == LISTS
+
+    def fits(self, other: "ConceptSource") -> bool:
+        """Say whether concepts of `other` may stand for these.
+
+        An extractor's may only where it is the same one. Lists of another file fit, whatever
+        their words: they are mapped word by word.
+        """
+        return self.kind == other.kind and (self.is_lists or self.checksum == other.checksum)
+
+    def differences(self, other: "ConceptSource") -> tuple[str, ...]:
+        """Say in words what differs; nothing where both are the same."""
+        found = []
+        if self.words != other.words:
+            found.append(f"their concept words ({len(self.words)} and {len(other.words)})")
+        if self.kind != other.kind:
+            found.append(f"what found them ({_origin(self)}, and {_origin(other)})")
+        elif self.checksum != other.checksum:
+            what = "files" if self.is_lists else "extractors"
+            sums = f"{self.checksum[:12]} and {other.checksum[:12]}"
+            found.append(f"their {what} (SHA-256 {sums})")
+        return tuple(found)
+
+
+def check_same(own: ConceptSource, given: ConceptSource) -> None:
+    """See that what goes on has the concepts that it was begun with. Raises RunError."""
+    differences = own.differences(given)
+    if differences:
+        raise RunError(
+            f"{own.where}: trained with other concepts than those in {given.where}: "
+            f"{' and '.join(differences)} differ. Choose another run folder, or the same concepts "
+            "to go on."
+        )
+
+
+def check_fits(own: ConceptSource, given: ConceptSource, *, reads_scores: bool) -> None:
+    """See that stored concepts may stand for those that a captioner was trained with.
+
+    Args:
+        own: what it was trained with.
+        given: what it is to have now.
+        reads_scores: whether it reads the scores of all concepts, in their order, rather than
+            the best words.
+
+    Raises:
+        RunError: `given` comes from another extractor, from a file where `own` does not, or has
+            other words where all scores are read.
+    """
+    if own.kind != given.kind:
+        raise RunError(
+            f"{own.where}: trained with concepts of {_origin(own)}, but those in {given.where} "
+            f"come from {_origin(given)}. Give the folder that it was trained with."
+        )
+    if not own.fits(given):
+        raise RunError(
+            f"{own.where}: trained with another concept extractor than that of {given.where}. "
+            "Give the folder that it was trained with."
+        )
+    if reads_scores and own.words != given.words:
+        raise RunError(
+            f"{own.where}: reads probabilities of its own concepts, in their order; those in "
+            f"{given.where} are others. Give the folder that it was trained with."
+        )
+
+
+def what_to_know(own: ConceptSource, split: str, given: ConceptSource | None = None) -> str | None:
+    """Say what a reader of a split's scores has to know about the concepts, if anything.
+
+    Args:
+        own: what the captioner was trained with.
+        split: which pictures are captioned.
+        given: where their concepts come from; None where the captioner's own extractor finds
+            them.
+    """
+    if given is None:
+        if split != "train" or own.is_lists:
+            return None
+        return (
+            "the run's extractor learned from the captions of these pictures, so their concepts "
+            "are better than those of new photos; out of fold they are those of the folder that "
+            "it was trained with: --concepts FOLDER"
+        )
+    if own.is_lists and given.is_lists and own.checksum != given.checksum:
+        return (
+            f"{own.where} was trained on the lists of {own.file}; those in {given.where} are of "
+            f"another file, {given.file}"
+        )
+    return None
+
+
+def no_extractor(source: ConceptSource) -> RunError:
+    """Say that concepts came from a file, so that there is nothing to find them with."""
+    return RunError(
+        f"{source.where}: its concepts were read from a file ({source.file}), so there is no "
+        "extractor that finds them in a photo. Caption pictures that have lists with: miacap "
+        "evaluate --concepts FOLDER (filled by miacap concepts read); for new photos, train with "
+        "the concepts of: miacap concepts train"
+    )
+
+
+def _origin(source: ConceptSource) -> str:
+    return "a file of lists" if source.is_lists else "an extractor"
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = read_json(file)
+    except DataError as error:
+        raise RunError(str(error)) from None
+    number = values.get("format") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or not isinstance(number, int) or isinstance(number, bool):
+        raise RunError(f"{file}: not the description of concepts; copy the file again.")
+    if number > FORMAT:
+        raise RunError(
+            f"{file}: format {number}, this miacap reads {FORMAT}; install a newer miacap."
+        )
+    return values
+
+
+def _lists(values: Mapping[str, Any], file: Path) -> ConceptSource:
+    _require(values, {"file": str, "file_sha256": str, "words": list}, file)
+    if values.get("scores") not in get_args(Scores):
+        raise RunError(f"{file}: scores is absent or of the wrong type; copy the file again.")
+    return ConceptSource(
+        tuple(values["words"]), LISTS, values["file_sha256"], values["scores"], values["file"],
+        where=str(file.parent),
+    )  # fmt: skip
+
+
+def _extractor(values: Mapping[str, Any], file: Path) -> ConceptSource:
+    kinds = {"kind": str, "width": int, "hidden": int, "dropout": (float, int),
+             "weights_sha256": str, "words": list}  # fmt: skip
+    _require(values, kinds, file)
+    if values["kind"] not in KINDS:
+        raise RunError(
+            f"{file}: an extractor of kind {values['kind']!r} is unknown to this miacap."
+        )
+    network = Network(values["kind"], values["width"], values["hidden"], values["dropout"])
+    return ConceptSource(
+        tuple(values["words"]), "extractor", values["weights_sha256"], network=network,
+        where=str(file.parent),
+    )  # fmt: skip
+
+
+def _require(values: Mapping[str, Any], kinds: Mapping[str, Any], file: Path) -> None:
+    for name, kind in kinds.items():
+        value: Any = values.get(name)
+        fits = isinstance(value, kind) and not isinstance(value, bool)
+        if fits and name == "words":
+            fits = all(isinstance(word, str) for word in value)
+        if not fits:
+            raise RunError(f"{file}: {name} is absent or of the wrong type; copy the file again.")

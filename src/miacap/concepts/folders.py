@@ -1,0 +1,67 @@
+"""Folders of concepts: trained or read from a file, with a score vector for every picture."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from miacap.concepts.claiming import unfinished
+from miacap.concepts.description import DESCRIPTION, ConceptSource
+from miacap.concepts.extractor import WEIGHTS
+from miacap.data.store import FeatureStore
+from miacap.errors import RunError
+from miacap.visual import require_same
+
+SCORES = "scores"
+"""The store of scores in a folder of concepts."""
+
+
+@dataclass(frozen=True)
+class ConceptFolder:
+    """What `miacap concepts train` or `read` left.
+
+    Attributes:
+        folder: where.
+        store: scores of every picture.
+        source: where they come from. Trained concepts have their extractor in the folder, lists
+            that were read have none.
+    """
+
+    folder: Path
+    store: FeatureStore
+    source: ConceptSource
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> "ConceptFolder":
+        """Open a folder of concepts.
+
+        Raises:
+            RunError: it is none, or not finished, or its parts do not belong together.
+        """
+        path = Path(folder)
+        command = unfinished(path)
+        if command is not None:
+            raise RunError(f"{path}: not finished; start again what made it: {command}")
+        source = ConceptSource.of(path)
+        if source is None or not (source.is_lists or (path / WEIGHTS).is_file()):
+            raise RunError(
+                f"{path}: no concepts here; make them with: miacap concepts train, or read "
+                "your own with: miacap concepts read"
+            )
+        store = FeatureStore.open(path / SCORES)
+        checksum = None if source.is_lists else source.checksum
+        told = (store.kind, store.manifest.extractor, store.manifest.words)
+        if told != ("concepts", checksum, source.words):
+            raise RunError(
+                f"{path}: its scores do not come from what {DESCRIPTION} beside them tells; "
+                "make the concepts again."
+            )
+        return cls(path, store, source)
+
+    def check_features(self, regions: FeatureStore) -> None:
+        """Refuse features other than those that trained concepts were found in; lists fit all.
+
+        Raises RunError.
+        """
+        if not self.source.is_lists:
+            ours, theirs = self.store.manifest.preprocessing, regions.manifest.preprocessing
+            require_same(ours, theirs, str(self.folder), str(regions.folder))
