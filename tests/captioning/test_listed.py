@@ -21,7 +21,7 @@ from miacap.concepts import (
     ListSettings,
 )
 from miacap.concepts.description import what_to_know
-from miacap.concepts.extractors import build
+from miacap.concepts.networks import build
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError

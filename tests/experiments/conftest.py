@@ -9,7 +9,7 @@ import torch
 
 from miacap import captioning, concepts, visual
 from miacap.concepts import ConceptFolder, ConceptVocabulary, Extractor
-from miacap.concepts.extractors import build as build_extractor
+from miacap.concepts.networks import build as build_extractor
 from miacap.data import Dataset, Entry, read, scenes
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.runs import RunSettings

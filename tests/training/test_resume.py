@@ -93,7 +93,7 @@ WRITES = [
     "miacap.training.checkpoints.write_json",
     "miacap.training.checkpoints.prune",
     "miacap.training.checkpoints.publish",
-    "miacap.training.watching.settle",
+    "miacap.training.logs.settle",
 ]
 
 

@@ -9,10 +9,10 @@ a captioner.
 from miacap.concepts.description import ConceptSource
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
-from miacap.concepts.listing import ReadLists, read
-from miacap.concepts.producing import train
+from miacap.concepts.from_lists import ReadLists, read
 from miacap.concepts.report import lists_table, suspicion, table
 from miacap.concepts.settings import ConceptSettings, ListSettings
+from miacap.concepts.training import train
 from miacap.concepts.vocabulary import ConceptVocabulary
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from miacap.concepts.extractors import KINDS, Kind
+from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import DataError, RunError
 from miacap.files import read_json, write_json
 

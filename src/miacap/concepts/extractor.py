@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from miacap.concepts.description import DESCRIPTION, ConceptSource, Network, no_extractor
-from miacap.concepts.extractors import Kind, MultipleInstance, build
+from miacap.concepts.networks import Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.errors import DataError, RunError
 from miacap.files import atomic, sha256
@@ -27,7 +27,7 @@ class Extractor:
 
     Attributes:
         vocabulary: the words it looks for.
-        kind: one of ``extractors.KINDS``.
+        kind: one of ``networks.KINDS``.
         width: V, length of a region row.
         hidden, dropout: as in ``ConceptSettings``.
         module: the trained network, in eval mode.

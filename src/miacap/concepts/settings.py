@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from miacap.concepts.extractors import KINDS, Kind
+from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import SettingsError
 from miacap.training import TrainingSettings
 

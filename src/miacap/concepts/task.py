@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from miacap.concepts.evaluation import measure
-from miacap.concepts.extractors import Beliefs, Head, concept_loss
+from miacap.concepts.networks import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
 from miacap.pictures import collate
@@ -88,7 +88,7 @@ class ExtractorTask:
     """Fit an extractor to the words of captions; mAP on a second split picks the weights.
 
     Args:
-        module: an extractor of ``extractors.build``.
+        module: an extractor of ``networks.build``.
         rows, targets: of the pictures to learn from.
         dev: rows and targets to choose by; None trains for all epochs and keeps the last.
         batch_size: pictures a step.

@@ -39,12 +39,12 @@ def set_rate(optimiser: Optimizer, rate: float) -> None:
 
 def tensors(optimiser: Optimizer) -> dict[str, Tensor]:
     """Give the state as ``{index of the parameter}.{name}`` -> tensor, step counts included."""
-    found = {}
+    state = {}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():
             if value is not None:
-                found[f"{index}.{name}"] = torch.as_tensor(value)
-    return found
+                state[f"{index}.{name}"] = torch.as_tensor(value)
+    return state
 
 
 def restore(optimiser: Optimizer, state: dict[str, Tensor]) -> None:

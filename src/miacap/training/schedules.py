@@ -28,6 +28,6 @@ def _factor(settings: TrainingSettings, step: int, steps_per_epoch: int) -> floa
     if settings.schedule == "step":
         return settings.step_factor ** (step // steps_per_epoch // settings.step_epochs)
     total = (settings.schedule_epochs or settings.epochs) * steps_per_epoch
-    place = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
-    fall = (1 + math.cos(math.pi * place)) / 2 if settings.schedule == "cosine" else 1 - place
+    part = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
+    fall = (1 + math.cos(math.pi * part)) / 2 if settings.schedule == "cosine" else 1 - part
     return settings.final_factor + (1 - settings.final_factor) * fall

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from miacap.concepts import ConceptSettings, Extractor, extract, heat, producing, table, train
+from miacap.concepts import ConceptSettings, Extractor, extract, heat, table, train, training
 from miacap.concepts.folds import assign, fold_of
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore
@@ -140,7 +140,7 @@ def test_what_is_interrupted_goes_on(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     regions, dataset = world
-    monkeypatch.setattr(producing, "_CHUNK", 40)
+    monkeypatch.setattr(training, "_CHUNK", 40)
     expected = train(regions, dataset, tmp_path / "a", SHORT, quiet=True)
     calls: list[int] = []
 
@@ -158,7 +158,7 @@ def test_what_is_interrupted_goes_on(
         "save": ("Manifest", 1), "report": ("_report", 1),
     }[place]  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(producing, name, deadly(getattr(producing, name), strike))
+        patch.setattr(training, name, deadly(getattr(training, name), strike))
         with pytest.raises(Stop):
             train(regions, dataset, tmp_path / "b", SHORT, quiet=True)
     assert train(regions, dataset, tmp_path / "b", SHORT, quiet=True) == expected
@@ -174,7 +174,7 @@ def test_finished_work_is_used_again_and_other_work_refused(
     regions, dataset = world
     first = json.loads((finished / "report.json").read_text())
     with monkeypatch.context() as patch:
-        patch.setattr(producing, "fit", None)
+        patch.setattr(training, "fit", None)
         assert train(regions, dataset, finished, QUICK, quiet=True) == first
     with pytest.raises(RunError, match=r"begun with hidden=16, now 8; choose another folder"):
         train(regions, dataset, finished, replace(QUICK, hidden=8), quiet=True)

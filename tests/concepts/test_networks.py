@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miacap.concepts.extractors import (
+from miacap.concepts.networks import (
     KINDS,
     Beliefs,
     Head,

@@ -1,4 +1,4 @@
-"""One sitting of a training run: its tensors, its place, and the files that hold both."""
+"""One sitting of a training run: its tensors, its state, and the files that hold both."""
 
 import time
 from pathlib import Path
@@ -9,17 +9,17 @@ from torch import nn
 from miacap.errors import RunError, SettingsError
 from miacap.progress import Progress
 from miacap.settings import to_json
-from miacap.training import checkpoints, moving, optimisers, place, randomness, watching
+from miacap.training import checkpoints, devices, logs, optimisers, randomness
 from miacap.training.interrupts import Interrupts
-from miacap.training.place import Best, Place
 from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
+from miacap.training.state import Best, State, check_settings, check_task, check_watched
 from miacap.training.task import FitResult, Task
 
 _RESERVED = ("epoch", "step", "seconds", "loss", "learning_rate")
 
 
-class Run:
+class Session:
     """What changes while a task is trained, and where it is kept.
 
     Args:
@@ -39,7 +39,7 @@ class Run:
         self.weights = root / "weights.safetensors"
         self.metrics = root / "metrics.jsonl"
         try:
-            self.device = moving.choose(settings.device)
+            self.device = devices.choose(settings.device)
             self.module: nn.Module = task.module.to(self.device)
         except (RuntimeError, AssertionError) as error:
             what = str(error).partition("\n")[0]
@@ -47,10 +47,10 @@ class Run:
                 f"device {settings.device!r} cannot be used ({what}); choose auto, cpu or cuda."
             ) from None
         self.optimiser = optimisers.build(self.module, settings)
-        self.place = Place()
+        self.state = State()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
-        self.board = watching.Board(self.folder / "tensorboard", settings.tensorboard)
+        self.board = logs.Board(self.folder / "tensorboard", settings.tensorboard)
         self._began = time.monotonic()
         self._seconds_before = 0.0
 
@@ -61,8 +61,8 @@ class Run:
 
         Raises RunError: see ``fit``.
         """
-        found = checkpoints.newest(self.folder, self.note)
-        if found is None:
+        checkpoint = checkpoints.newest(self.folder, self.note)
+        if checkpoint is None:
             for file in (self.weights, self.metrics):
                 if file.exists():
                     raise RunError(
@@ -70,29 +70,29 @@ class Run:
                         f"folder, or delete {file.name} to train anew."
                     )
             return
-        place.check_settings(found.state["settings"], self.settings, self.root)
-        place.check_task(found.state["task"], self._task_facts(), self.root)
-        self.module.load_state_dict(found.tensors.get("module", {}))
-        optimisers.restore(self.optimiser, found.tensors.get("optimiser", {}))
-        randomness.restore(found.tensors["random"], found.state["random"])
-        self.place = Place.from_json(found.state["place"])
-        self.sums[0], self.sums[1] = self.place.loss, self.place.weight
-        self._seconds_before = self.place.seconds
-        self.place.reason = "" if self.evaluation_is_due() else self._reason()
+        check_settings(checkpoint.state["settings"], self.settings, self.root)
+        check_task(checkpoint.state["task"], self._task_facts(), self.root)
+        self.module.load_state_dict(checkpoint.tensors.get("module", {}))
+        optimisers.restore(self.optimiser, checkpoint.tensors.get("optimiser", {}))
+        randomness.restore(checkpoint.tensors["random"], checkpoint.state["random"])
+        self.state = State.from_json(checkpoint.state["place"])
+        self.sums[0], self.sums[1] = self.state.loss, self.state.weight
+        self._seconds_before = self.state.seconds
+        self.state.reason = "" if self.evaluation_is_due() else self._reason()
         self._settle()
-        if not self.place.reason:
+        if not self.state.reason:
             self.note(
-                f"{self.prefix}going on after step {self.place.step} "
-                f"(epoch {self.place.epoch + 1}, batch {self.place.batch})"
+                f"{self.prefix}going on after step {self.state.step} "
+                f"(epoch {self.state.epoch + 1}, batch {self.state.batch})"
             )
 
     def _settle(self) -> None:
-        best = self.place.best
+        best = self.state.best
         if best is not None:
             checkpoints.publish(self.folder / best.file, self.weights, best.sha256)
         else:
             self.weights.unlink(missing_ok=True)
-        watching.settle(self.metrics, self.place.history)
+        logs.settle(self.metrics, self.state.history)
 
     def _task_facts(self) -> dict[str, object]:
         shapes = {name: list(value.shape) for name, value in self.module.state_dict().items()}
@@ -105,10 +105,10 @@ class Run:
     # -- keeping -------------------------------------------------------------------------------
 
     def save(self) -> None:
-        """Leave a checkpoint of this very place. Raises RunError where numbers are not finite."""
+        """Leave a checkpoint of this very state. Raises RunError where numbers are not finite."""
         self.read_sums()
         self._check_finite()
-        self.place.seconds = self.seconds()
+        self.state.seconds = self.seconds()
         generators, others = randomness.capture()
         tensors = {
             "module": self.module.state_dict(),
@@ -118,17 +118,17 @@ class Run:
         state = {
             "settings": to_json(self.settings),
             "task": self._task_facts(),
-            "place": self.place.to_json(),
+            "place": self.state.to_json(),  # its name in checkpoints since format 1
             "random": others,
         }
-        checkpoints.write(self.folder, self.place.step, tensors, state)
-        checkpoints.prune(self.folder, self.place.best.file if self.place.best else None)
+        checkpoints.write(self.folder, self.state.step, tensors, state)
+        checkpoints.prune(self.folder, self.state.best.file if self.state.best else None)
 
     def read_sums(self) -> None:
-        """Bring the running loss into the place. Raises RunError where it is not finite."""
-        self.place.loss, self.place.weight = self.sums.tolist()
+        """Bring the running loss into the state. Raises RunError where it is not finite."""
+        self.state.loss, self.state.weight = self.sums.tolist()
         if not torch.isfinite(self.sums).all():
-            self._refuse(f"the loss is {self.place.loss}")
+            self._refuse(f"the loss is {self.state.loss}")
 
     def _check_finite(self) -> None:
         for name, parameter in self.module.named_parameters():
@@ -136,7 +136,7 @@ class Run:
                 self._refuse(f"the parameter {name!r} is not finite")
 
     def _refuse(self, what: str) -> None:
-        at = self.place
+        at = self.state
         epoch = at.epoch + (at.batch > 0)
         raise RunError(
             f"{self.root}: training broke down: {what} after step {at.step} (epoch {epoch}). "
@@ -148,7 +148,7 @@ class Run:
 
     def evaluation_is_due(self) -> bool:
         """Say whether an epoch has just ended after which the task is evaluated."""
-        at = self.place
+        at = self.state
         if at.batch or at.evaluated == at.epoch:
             return False
         return at.epoch >= self.settings.epochs or at.epoch % self.settings.evaluate_every == 0
@@ -156,10 +156,10 @@ class Run:
     def evaluate(self, interrupts: Interrupts) -> None:
         """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
         numbers = self._numbers(interrupts)
-        at = self.place
-        value = place.check_watched(numbers, self.task.watched)
+        at = self.state
+        value = check_watched(numbers, self.task.watched)
         rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
-        record = watching.plain(
+        record = logs.plain(
             {
                 "epoch": at.epoch,
                 "step": at.step,
@@ -185,7 +185,7 @@ class Run:
         self._settle()
         self.board.add(record)
         mark = "  (best so far)" if gained and value is not None else ""
-        self.note(self.prefix + watching.summary(record, self.settings.epochs) + mark)
+        self.note(self.prefix + logs.summary(record, self.settings.epochs) + mark)
 
     def _numbers(self, interrupts: Interrupts) -> dict[str, float]:
         self.read_sums()
@@ -212,9 +212,9 @@ class Run:
 
     def _reason(self) -> str:
         """Say why the run is over, or "" if it is not; right only after an evaluation."""
-        if self.settings.patience and self.place.without_gain >= self.settings.patience:
+        if self.settings.patience and self.state.without_gain >= self.settings.patience:
             return "patience"
-        return "epochs" if self.place.epoch >= self.settings.epochs else ""
+        return "epochs" if self.state.epoch >= self.settings.epochs else ""
 
     # -- telling -------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class Run:
 
     def result(self, finished: bool) -> FitResult:
         """Say how the run stands."""
-        at = self.place
+        at = self.state
         return FitResult(
             finished=finished,
             reason=at.reason or "stop_after",

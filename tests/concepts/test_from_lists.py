@@ -17,7 +17,7 @@ from miacap.concepts import (
     suspicion,
     train,
 )
-from miacap.concepts.listing import scores_of
+from miacap.concepts.from_lists import scores_of
 from miacap.concepts.lists import PictureList
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore
@@ -229,7 +229,7 @@ def test_a_folder_is_used_again_and_never_for_something_else(tmp_path: Path, wor
 def test_what_is_interrupted_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    from miacap.concepts import listing
+    from miacap.concepts import from_lists
 
     path = wrote(tmp_path, LISTS)
     whole = read(path, dataset(), tmp_path / "a", ONCE, quiet=True)
@@ -238,7 +238,7 @@ def test_what_is_interrupted_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(listing, place, strike)
+        patch.setattr(from_lists, place, strike)
         with pytest.raises(KeyboardInterrupt):
             read(path, dataset(), tmp_path / "b", ONCE, quiet=True)
     assert not (tmp_path / "b" / "report.json").exists()

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from miacap.concepts import folds, report
 from miacap.concepts.claiming import claim
 from miacap.concepts.extractor import Extractor
-from miacap.concepts.extractors import build
 from miacap.concepts.folders import SCORES
+from miacap.concepts.networks import build
 from miacap.concepts.settings import ConceptSettings
 from miacap.concepts.task import (
     ExtractorTask,

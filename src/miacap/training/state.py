@@ -27,7 +27,7 @@ class Best:
 
 
 @dataclass
-class Place:
+class State:
     """Counts of a run.
 
     Attributes:
@@ -54,11 +54,11 @@ class Place:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the place as JSON values; floats keep every bit."""
+        """Give the state as JSON values; floats keep every bit."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "Place":
+    def from_json(cls, values: dict[str, Any]) -> "State":
         """Read what ``to_json`` gave."""
         best = Best(**values["best"]) if values["best"] else None
         return cls(**{**values, "best": best})
