@@ -7,7 +7,16 @@ import torch
 
 from miacap import captioners
 from miacap.captioners.conformance import REGION_WIDTH, WORDS, some_pictures
-from miacap.decoding import Found, beam, greedy, sample
+from miacap.decoding import (
+    Hypothesis,
+    MinimumLength,
+    Temperature,
+    TopP,
+    beam,
+    greedy,
+    policy_log_probabilities,
+    sample,
+)
 from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, EOS
 
@@ -23,12 +32,12 @@ def built(name: str, source: str) -> Any:
     return module
 
 
-def scored(module: Any, pictures: Pictures, place: int, found: Found) -> float:
+def scored(module: Any, pictures: Pictures, index: int, hypothesis: Hypothesis) -> float:
     """log p of the caption by teacher forcing, its EOS included where it ended."""
-    said = [*found.words, EOS] if found.ended else list(found.words)
+    said = [*hypothesis.words, EOS] if hypothesis.ended else list(hypothesis.words)
     words = torch.tensor([BOS, *said[:-1]]).view(1, 1, -1)
     with torch.no_grad():
-        logits = module.eval()(pictures.select([place]), words)[0, 0]
+        logits = module.eval()(pictures.select([index]), words)[0, 0]
     return float(logits.log_softmax(-1).gather(1, torch.tensor(said)[:, None]).sum())
 
 
@@ -38,19 +47,28 @@ def test_scores_are_those_of_teacher_forcing(name: str, source: str) -> None:
     module, pictures = built(name, source), some_pictures(5)
     module.train()  # searches switch dropout off by themselves
     one = greedy(module, pictures, maximum=7)
-    for place, rows in enumerate(
-        zip(
-            ([found] for found in one),
-            beam(module, pictures, width=3, maximum=7, best=3),
-            sample(module, pictures, hypotheses=2, maximum=7),
-            strict=True,
-        )
-    ):
-        for found in (found for row in rows for found in row):
-            wanted = scored(module, pictures, place, found)
-            assert found.log_probability == pytest.approx(wanted, abs=1e-9)
-        best = [found.log_probability for found in rows[1]]
+    several = beam(module, pictures, width=3, maximum=7, best=3)
+    for index, hypotheses in enumerate(several):
+        for hypothesis in (one[index], *hypotheses):
+            wanted = scored(module, pictures, index, hypothesis)
+            assert hypothesis.log_probability == pytest.approx(wanted, abs=1e-9)
+        best = [hypothesis.log_probability for hypothesis in hypotheses]
         assert best == sorted(best, reverse=True)
     assert [row[0].words for row in beam(module, pictures, width=1, maximum=7)] == [
-        found.words for found in one
+        hypothesis.words for hypothesis in one
     ]
+
+
+@pytest.mark.parametrize("name", captioners.names())
+def test_samples_have_the_log_probabilities_of_the_policy(name: str) -> None:
+    module, pictures = built(name, "combined"), some_pictures(5)
+    rules = (MinimumLength(2), Temperature(0.7), TopP(0.9))
+    drawn = sample(module, pictures, hypotheses=3, maximum=7, rules=rules)
+    first = torch.full_like(drawn.words[:, :, :1], BOS)
+    logits = module.eval()(pictures, torch.cat([first, drawn.words[:, :, :-1]], dim=2))
+    gains = policy_log_probabilities(logits, drawn.words, rules)
+    assert torch.allclose(gains, drawn.log_probabilities, atol=1e-9)
+    gains.sum().backward()
+    for parameter in module.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+    assert any(parameter.grad is not None for parameter in module.parameters())

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from miacap.decoding import Found, beam, greedy
+from miacap.decoding import Hypothesis, SearchSettings
+from miacap.decoding import search as search_words
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
 from miacap.text import Vocabulary, detokenize
@@ -57,13 +58,12 @@ def search(
             yield Row(name, sentence(vocabulary, best), best.log_probability)
 
 
-def find(captioner: Any, pictures: Pictures, width: int, maximum: int) -> list[Found]:
+def find(captioner: Any, pictures: Pictures, width: int, maximum: int) -> list[Hypothesis]:
     """Give the best caption of each picture as word ids; any captioner will do."""
-    if width == 1:
-        return greedy(captioner, pictures, maximum=maximum)
-    return [best[0] for best in beam(captioner, pictures, width=width, maximum=maximum)]
+    settings = SearchSettings(beam=width, maximum_words=maximum)
+    return search_words(captioner, pictures, settings)
 
 
-def sentence(vocabulary: Vocabulary, found: Found) -> str:
+def sentence(vocabulary: Vocabulary, hypothesis: Hypothesis) -> str:
     """Turn word ids into a sentence for people."""
-    return detokenize(vocabulary.decode(list(found.words)))
+    return detokenize(vocabulary.decode(list(hypothesis.words)))

@@ -3,10 +3,18 @@
 At each step the K best continuations are found over all live hypotheses of a picture. Those
 among them that are EOS leave the beam with their score; the live beam is refilled to K from
 the best continuations that are not EOS. A picture is done when K finished hypotheses exist,
-the worst of which scores at least as high as the best live one: scores only fall. At the
-limit, live hypotheses count only where none has finished. No length normalisation.
+the worst of which scores at least as high as any live one can still reach. At the limit, live
+hypotheses count only where none has finished.
+
+    score(Y) = log p(Y) / |Y|^a         |Y| counts the words of Y and its EOS
+
+a is the length penalty. 0, the default, normalises nothing; 1 compares log p a word. The form
+is that of im2txt (`length_normalization_factor`) and fairseq (`lenpen`); im2txt also counts
+the first token. Within one step all hypotheses are equally long, so a never decides which of
+them live on, only which finished ones win.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -14,32 +22,40 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from miacap.captioners.contract import Captioner, M, S
-from miacap.decoding.found import Found, check, score, searching
+from miacap.decoding.hypotheses import Hypothesis, check, check_finite, precise, ruled, searching
+from miacap.decoding.limits import require_memory
+from miacap.decoding.rules import Rule
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, EOS, PAD
 
-__all__ = ["beam"]
+__all__ = ["LONGEST_PENALTY", "beam", "check_penalty"]
+
+LONGEST_PENALTY = 10.0
+"""The largest length penalty; at 2 or 3 the longest caption wins already."""
 
 
 @dataclass(frozen=True)
 class _Beams:
     """Live and finished hypotheses of the pictures still under way; -inf where there is none."""
 
-    places: Int[Tensor, " B"]
-    live_scores: Float[Tensor, "B K"]
+    indices: Int[Tensor, " B"]
+    live_totals: Float[Tensor, "B K"]
     live_words: Int[Tensor, "B K T"]
     done_scores: Float[Tensor, "B K"]
+    done_totals: Float[Tensor, "B K"]
     done_words: Int[Tensor, "B K T"]
 
     def select(self, rows: Int[Tensor, " S"]) -> "_Beams":
         return _Beams(*(getattr(self, part.name)[rows] for part in fields(self)))
 
-    def settled(self) -> Bool[Tensor, " B"]:
+    def settled(self, penalty: float) -> Bool[Tensor, " B"]:
         """Whether no live hypothesis can still enter the K best finished ones."""
-        best_live = self.live_scores.max(dim=1).values
+        # log p only falls, and is divided by most where the caption is longest.
+        longest: float = self.live_words.shape[2] ** penalty
+        reachable = self.live_totals.max(dim=1).values / longest
         worst_done = self.done_scores.min(dim=1).values
-        return (worst_done >= best_live) | (best_live == -torch.inf)
+        return (worst_done >= reachable) | (reachable == -torch.inf)
 
 
 def beam(
@@ -48,36 +64,49 @@ def beam(
     width: int = 3,
     maximum: int = 20,
     best: int = 1,
-) -> list[list[Found]]:
+    rules: Sequence[Rule] = (),
+    length_penalty: float = 0.0,
+) -> list[list[Hypothesis]]:
     """Search with a beam.
 
     Args:
         captioner: anything that fulfils the contract; searched in eval mode.
         pictures: B of them, searched at once; a picture leaves the batch when it is done.
-        width: live hypotheses a picture; 1 is greedy search.
+        width: live hypotheses a picture; 1 is greedy search where nothing is normalised.
         maximum: steps, each giving a word or EOS.
-        best: how many captions to return a picture, at most ``width``.
+        best: how many captions to return a picture, at most `width`.
+        rules: what forbids words; see `miacap.decoding.rules`.
+        length_penalty: a in score = log p / |Y|^a; 0 is off, more favours longer captions.
 
     Returns:
-        For each picture its captions, best first. Fewer than ``best`` where fewer finished
-        within ``maximum`` steps; unfinished ones are returned only where none finished.
+        For each picture its captions, best score first. Their log-probabilities are the
+        captioner's own: not normalised by length, not renormalised for forbidden words. Fewer
+        than `best` where fewer finished within `maximum` steps; unfinished ones are returned
+        only where none finished.
 
     Raises:
-        SettingsError: a number below 1, or ``best`` above ``width``.
+        SettingsError: a number below 1, `best` above `width`, a penalty below 0 or above 10,
+            a beam that memory does not hold, or rules that leave a picture no caption.
+        RunError: the captioner's numbers are NaN or infinite.
     """
     check(width=width, maximum=maximum, best=best)
+    check_penalty(length_penalty)
     if best > width:
         raise SettingsError(f"A beam of width {width} cannot give the best {best}; widen it.")
-    results: list[list[Found]] = [[] for _ in range(len(pictures))]
+    results: list[list[Hypothesis]] = [[] for _ in range(len(pictures))]
     with searching(captioner):
         memory = captioner.encode(pictures)
         state = captioner.start(memory, 1)
-        beams = _begin(len(pictures), width, maximum, pictures.regions.device)
+        beams = None
         last = torch.full((len(pictures), 1), BOS, device=pictures.regions.device)
         for time in range(maximum):
-            logits, state = captioner.step(memory, state, last)
-            beams, parents = _advance(beams, logits, time)
-            settled = beams.settled()
+            before, (logits, state) = state, captioner.step(memory, state, last)
+            if beams is None:
+                check_finite(logits, pictures)
+                require_memory(width, maximum, memory, (before, state), logits)
+                beams = _begin(len(pictures), width, maximum, pictures.regions.device)
+            beams, parents = _advance(beams, logits, time, rules, length_penalty)
+            settled = beams.settled(length_penalty)
             if time == maximum - 1 or bool(settled.all()):
                 _report(beams, best, results)
                 break
@@ -92,56 +121,84 @@ def beam(
     return results
 
 
+def check_penalty(length_penalty: float) -> None:
+    """Refuse a length penalty that is no number from 0 to 10; raises SettingsError."""
+    if not 0 <= length_penalty <= LONGEST_PENALTY:
+        raise SettingsError(
+            f"The length penalty is a number from 0 (off) to {LONGEST_PENALTY:g}, "
+            f"not {length_penalty}."
+        )
+
+
 def _begin(pictures: int, width: int, maximum: int, device: torch.device) -> _Beams:
     # Double precision: sums that differ must not tie.
     nothing = torch.full((pictures, width), -torch.inf, dtype=torch.float64, device=device)
     words = torch.full((pictures, width, maximum), PAD, device=device)
     live = nothing.clone()
     live[:, 0] = 0.0  # one copy: equal ones would fill the beam with the same words
-    return _Beams(torch.arange(pictures, device=device), live, words, nothing, words)
+    indices = torch.arange(pictures, device=device)
+    return _Beams(indices, live, words, nothing, nothing, words)
 
 
 def _advance(
-    beams: _Beams, logits: Float[Tensor, "B J W"], time: int
+    beams: _Beams,
+    logits: Float[Tensor, "B J W"],
+    time: int,
+    rules: Sequence[Rule],
+    penalty: float,
 ) -> tuple[_Beams, Int[Tensor, "B K"]]:
     """One step: continue, let finished ones leave, refill. Gives the live ones' parents too."""
-    width, vocabulary = beams.live_scores.shape[1], logits.shape[2]
-    allowed, total = score(logits)
-    # At most J of the 2 K best are EOS, so they hold K that are not; and a hypothesis' own
-    # 2 K best are all that it can give to them.
-    top = allowed.topk(min(2 * width, vocabulary), dim=2)
-    live = beams.live_scores[:, : logits.shape[1], None]
-    scores = (live + (top.values - total)).flatten(1)
-    scores, order = scores.topk(min(2 * width, scores.shape[1]), dim=1)
-    parents = order // top.indices.shape[2]
-    words = top.indices.flatten(1).gather(1, order)
+    width = beams.live_totals.shape[1]
+    totals, parents, words = _continuations(beams, precise(logits), time, rules)
     ends = words == EOS
-    done_scores, done_words = _finish(beams, scores, parents, ends)
-    # Stable: among the continuations that are not EOS the order by score stays.
-    open_scores = scores.masked_fill(ends, -torch.inf)
-    open_scores, kept = open_scores.sort(dim=1, descending=True, stable=True)
-    open_scores, kept = _widened(open_scores, width, -torch.inf), _widened(kept, width, 0)
+    done = _finish(beams, totals, parents, ends, (time + 1) ** penalty)
+    # Stable: among the continuations that are not EOS the order by log p stays.
+    open_totals = totals.masked_fill(ends, -torch.inf)
+    open_totals, kept = open_totals.sort(dim=1, descending=True, stable=True)
+    open_totals, kept = _widened(open_totals, width, -torch.inf), _widened(kept, width, 0)
     parents, words = parents.gather(1, kept), words.gather(1, kept)
     history = _gathered(beams.live_words, parents)
     history[:, :, time] = words
-    return _Beams(beams.places, open_scores, history, done_scores, done_words), parents
+    return _Beams(beams.indices, open_totals, history, *done), parents
+
+
+def _continuations(
+    beams: _Beams, logits: Float[Tensor, "B J W"], time: int, rules: Sequence[Rule]
+) -> tuple[Float[Tensor, "B P"], Int[Tensor, "B P"], Int[Tensor, "B P"]]:
+    """Give the 2 K best continuations of a picture: log p, parents and words, best first."""
+    width, hypotheses = beams.live_totals.shape[1], logits.shape[1]
+    remaining = beams.live_words.shape[2] - 1 - time
+    allowed = ruled(logits, beams.live_words[:, :hypotheses, :time], remaining, rules)
+    if rules:  # they say what is forbidden; scores stay the captioner's own
+        allowed = logits.masked_fill(allowed == -torch.inf, -torch.inf)
+    # At most J of the 2 K best are EOS, so they hold K that are not; and a hypothesis' own
+    # 2 K best are all that it can give to them.
+    top = allowed.topk(min(2 * width, logits.shape[2]), dim=2)
+    gains = top.values - logits.logsumexp(dim=-1, keepdim=True)
+    totals = (beams.live_totals[:, :hypotheses, None] + gains).flatten(1)
+    totals, order = totals.topk(min(2 * width, totals.shape[1]), dim=1)
+    return totals, order // top.indices.shape[2], top.indices.flatten(1).gather(1, order)
 
 
 def _finish(
     beams: _Beams,
-    scores: Float[Tensor, "B P"],
+    totals: Float[Tensor, "B P"],
     parents: Int[Tensor, "B P"],
     ends: Bool[Tensor, "B P"],
-) -> tuple[Float[Tensor, "B K"], Int[Tensor, "B K T"]]:
+    divisor: float,
+) -> tuple[Float[Tensor, "B K"], Float[Tensor, "B K"], Int[Tensor, "B K T"]]:
     """Put the EOS among the K best continuations beside those that finished before."""
-    width = beams.live_scores.shape[1]
-    fresh = scores[:, :width].masked_fill(~ends[:, :width], -torch.inf)
+    width = beams.live_totals.shape[1]
+    fresh = totals[:, :width].masked_fill(~ends[:, :width], -torch.inf)
     if not bool((fresh > -torch.inf).any()):
-        return beams.done_scores, beams.done_words
-    both = torch.cat([beams.done_scores, fresh], dim=1)
+        return beams.done_scores, beams.done_totals, beams.done_words
+    scores = torch.cat([beams.done_scores, fresh / divisor], dim=1)
+    both = torch.cat([beams.done_totals, fresh], dim=1)
     words = torch.cat([beams.done_words, _gathered(beams.live_words, parents[:, :width])], dim=1)
-    best = both.sort(dim=1, descending=True, stable=True)
-    return best.values[:, :width], _gathered(words, best.indices[:, :width])
+    # Stable: of equal scores the one that finished first comes first.
+    best = scores.sort(dim=1, descending=True, stable=True)
+    kept = best.indices[:, :width]
+    return best.values[:, :width], both.gather(1, kept), _gathered(words, kept)
 
 
 def _gathered(words: Int[Tensor, "B K T"], rows: Int[Tensor, "B J"]) -> Int[Tensor, "B J T"]:
@@ -155,16 +212,21 @@ def _widened(rows: Tensor, width: int, filler: int | float) -> Tensor:
     )
 
 
-def _report(beams: _Beams, best: int, results: list[list[Found]]) -> None:
-    finished = (beams.done_scores > -torch.inf).any(dim=1)
-    scores = torch.where(finished[:, None], beams.done_scores, beams.live_scores)
+def _report(beams: _Beams, best: int, results: list[list[Hypothesis]]) -> None:
+    finished = (beams.done_totals > -torch.inf).any(dim=1)
+    totals = torch.where(finished[:, None], beams.done_totals, beams.live_totals)
     words = torch.where(finished[:, None, None], beams.done_words, beams.live_words)
     rows = zip(
-        beams.places.tolist(), finished.tolist(), scores.tolist(), words.tolist(), strict=True
+        beams.indices.tolist(), finished.tolist(), totals.tolist(), words.tolist(), strict=True
     )
-    for place, ended, totals, captions in rows:
-        results[place] = [
-            Found(tuple(word for word in caption if word != PAD), total, ended)
-            for total, caption in zip(totals[:best], captions[:best], strict=True)
+    for index, ended, log_probabilities, captions in rows:
+        results[index] = [
+            Hypothesis(tuple(word for word in caption if word != PAD), total, ended)
+            for total, caption in zip(log_probabilities[:best], captions[:best], strict=True)
             if total > -torch.inf
         ]
+        if not results[index]:
+            raise SettingsError(
+                f"The rules leave picture {index} of the batch no caption; take fewer or "
+                "milder rules."
+            )
