@@ -7,17 +7,18 @@ The rooms of the house are listed in README.md; `miacap.metrics` scores captions
 without torch and without Java.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from miacap.version import __version__
 
+TYPE_CHECKING = False  # as in typing, which a command would wait for before it can hear Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from miacap.captioning import load
 
 __all__ = ["__version__", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # Lazily, so that no room imports the top of the house through its package.
     if name == "load":
         from miacap.captioning import load

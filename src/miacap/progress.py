@@ -14,6 +14,8 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from miacap import terminal
+
 _SECONDS_BETWEEN_LINES = 15.0
 
 
@@ -40,7 +42,7 @@ class Progress:
         self._start = self._last = time.monotonic()
         if not self.quiet and sys.stderr.isatty():
             self._bar = Bar(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]}"),
@@ -48,7 +50,7 @@ class Progress:
                 console=Console(stderr=True),
                 transient=True,
             )
-            self._task = self._bar.add_task(self.label, total=self.total, rate="")
+            self._task = self._bar.add_task(terminal.escape(self.label), total=self.total, rate="")
             self._bar.start()
         return self
 
@@ -76,9 +78,9 @@ class Progress:
         if self.quiet:
             return
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(terminal.escape(text), markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            terminal.tell(text)
 
     def _rate(self) -> float:
         return self.done / max(time.monotonic() - self._start, 1e-9)
@@ -94,4 +96,4 @@ class Progress:
             text += f", {seconds:.1f} s"
         elif self.total is not None and self.done:
             text += f", {(self.total - self.done) / self._rate():.0f} s left"
-        print(text, file=sys.stderr, flush=True)
+        terminal.tell(text)

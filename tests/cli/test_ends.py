@@ -26,7 +26,92 @@ def test_ctrl_c_is_a_sentence_and_130() -> None:
         text = process.stderr.read().decode()
         process.stdin.close()
     assert process.returncode == 130
-    assert text == "miacap: interrupted; the same command goes on from here.\n"
+    assert text == "miacap: interrupted; the same command starts over.\n"
+
+
+_AT_IMPORT = """
+import os, signal, sys
+wanted = sys.argv.pop(1)
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000):
+                pass  # the signal is heard between two steps of Python
+sys.meta_path.insert(0, Sender())
+from miacap.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "verb", "how"),
+    [
+        ("miacap.cli.application", "demo", "goes on from here"),
+        ("typer", "runs", "starts over"),
+        ("torch", "features", "goes on from here"),
+        ("torch.nn", "caption", "starts over"),  # in the middle of torch
+    ],
+)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_modules_load(
+    tmp_path: Path, module: str, verb: str, how: str, ignored: bool
+) -> None:
+    arguments = {
+        "demo": ["-h"], "runs": ["none"], "features": [str(tmp_path), "-o", "f"],
+        "caption": ["x.jpg", "--run", "none"],
+    }  # fmt: skip
+    command = [sys.executable, "-c", _AT_IMPORT, module, verb, *arguments[verb]]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    signal.signal(signal.SIGINT, before)
+    if ignored:
+        assert done.returncode == (0 if verb == "demo" else 1) and "interrupted" not in done.stderr
+        return
+    assert done.returncode == 130
+    assert done.stderr == f"miacap: interrupted; the same command {how}.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "interrupted."),
+        (["--version"], "interrupted."),
+        (["concepts", "train", "d", "-o", "c"], "interrupted; the same command goes on from here."),
+        (["concepts", "read", "l", "d"], "interrupted; the same command starts over."),
+        (["reproduce", "nic-plain", "d"], "interrupted; the same command goes on from here."),
+        (["evaluate", "r", "d"], "interrupted; the same command starts over."),
+    ],
+)
+def test_what_an_interrupted_command_says(arguments: list[str], said: str) -> None:
+    from miacap.cli.interruption import sentence
+
+    assert sentence(arguments) == said
+
+
+def test_verbs_that_go_on_are_verbs() -> None:
+    import typer
+
+    from miacap.cli.application import app
+    from miacap.cli.interruption import GOES_ON
+
+    verbs = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    inner = {f"concepts {name}" for name in verbs["concepts"].commands}
+    assert set(GOES_ON) <= set(verbs) | inner
+
+
+def test_training_in_the_background_of_a_script_is_not_interrupted() -> None:
+    from miacap.training.interrupts import postponed
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with postponed() as interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert interrupts.received is None
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -44,14 +129,14 @@ def test_too_little_memory_is_a_sentence(
 
     from miacap.cli import application
 
-    monkeypatch.setattr(application, "app", lambda: torch.empty(10**14))
+    monkeypatch.setattr(application, "_invoke", lambda _: torch.empty(10**14))
     with pytest.raises(SystemExit) as end:
-        application.main()
+        application.run()
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("miacap: not enough memory (")
-    monkeypatch.setattr(application, "app", lambda: torch.ones(2) @ torch.ones(3))
+    monkeypatch.setattr(application, "_invoke", lambda _: torch.ones(2) @ torch.ones(3))
     with pytest.raises(RuntimeError, match="size"):  # a fault of ours is not hidden
-        application.main()
+        application.run()
 
 
 def test_a_reader_who_leaves_is_no_mistake(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Train a captioner on a dataset whose features lie in a store."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from miacap import runs
+from miacap import runs, terminal
 from miacap.captioning.preparing import (
     Inputs,
     build_vocabulary,
@@ -132,7 +131,7 @@ def train(
     if inputs.concept_words is not None and (unmapped := count_unmapped(inputs.concept_words)):
         notes.append(f"{unmapped} of {len(inputs.concept_words)} concepts are no caption words")
     for note in [*aside, *([] if quiet else notes)]:
-        print(f"left out: {note}", file=sys.stderr)
+        terminal.tell(f"left out: {note}")
     task = _task(run, inputs, *splits)
     result = fit(task, settings.training, place, quiet=quiet, stop_after=stop_after)
     if result.finished:

@@ -2,9 +2,22 @@
 
 May import every room, lazily inside the verbs, so that `miacap --help` stays quick.
 Results go to standard output, progress and warnings to standard error; exit codes
-are 0, 1 (data or run) and 2 (usage).
+are 0, 1 (data or run), 2 (usage) and 130 (interrupted).
 """
 
-from miacap.cli.application import main
-
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    # First of all, and with little to load before it: modules load for seconds.
+    from miacap.cli import interruption
+
+    with interruption.watched():
+        import sys
+
+        from miacap import terminal
+        from miacap.cli.application import run
+
+        sys.excepthook = terminal.tell_fault
+        run()

@@ -1,12 +1,18 @@
 """The `miacap` command: its verbs and its exit codes."""
 
+import contextlib
+import glob
 import io
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from collections.abc import Iterator
+from typing import Annotated, Any, NoReturn
 
 import typer
 
+from miacap import terminal
+from miacap.cli import interruption
 from miacap.cli.caption import caption
 from miacap.cli.concepts import concepts
 from miacap.cli.demo import demo
@@ -21,6 +27,8 @@ from miacap.cli.train import train
 from miacap.errors import MiacapError, MissingExtra
 from miacap.version import __version__
 
+_USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What the parser raises for wrong arguments; typer has it under no public name."""
 _TORCH_EXTRA = ("torch", "PIL", "jaxtyping")
 
 app = typer.Typer(
@@ -49,7 +57,7 @@ app.command(short_help="Train a row of the paper, or a control.")(reproduce)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"miacap {__version__}")
+        terminal.result(f"miacap {__version__}")
         raise typer.Exit
 
 
@@ -78,13 +86,17 @@ def _let_threads_sleep() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)
 
 
-def main() -> None:
-    """Run the command line; exit 0, 1 (data or run), 2 (usage) or 130 (interrupted)."""
+def run() -> None:
+    """Run the verb that was asked for; exit 0, 1 (data or run), 2 (usage) or 130 (interrupted)."""
     try:
-        # What an output cannot write, it says: a file name in bytes that are no text, for one.
+        # What an output cannot write, it says: a letter that its encoding lacks, for one.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
-        _run()
+        _let_threads_sleep()
+        with _warnings_told():
+            code = _invoke(sys.argv[1:])
+        terminal.flush()  # here, where what goes wrong is still caught
+        sys.exit(code)
     except MiacapError as error:
         _end(str(error), 1)
     except ModuleNotFoundError as error:
@@ -93,15 +105,9 @@ def main() -> None:
             raise
         _end(str(MissingExtra("torch", "This command")), 1)
     except KeyboardInterrupt:
-        _end("interrupted; the same command goes on from here.", 130)
-    except BrokenPipeError:
-        # The reader went away (`miacap ... | head`); nothing more can be said to it.
-        _silence()
-        sys.exit(0)
+        _end(interruption.sentence(sys.argv[1:]), interruption.CODE)
     except OSError as error:
-        # No space, no permission, no such folder; without a name it is what we print to.
-        _silence()
-        _end(f"{error.filename or 'standard output'}: {error.strerror or error}.", 1)
+        _end_of_system_error(error)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
@@ -109,22 +115,64 @@ def main() -> None:
         _end(f"not enough memory ({what}); take smaller sizes, batches or beams.", 1)
 
 
-def _run() -> None:
-    _let_threads_sleep()
+def _invoke(arguments: list[str]) -> int:
+    """Run a verb and give the exit code; usage errors are said here, all others raise.
+
+    Not through the parser's own ``main``, which prints by itself and hides Ctrl-C.
+    """
+    if os.name == "nt":  # pragma: no cover - other shells have done this
+        arguments = [name for word in arguments for name in (sorted(glob.glob(word)) or [word])]
+    command = typer.main.get_command(app)
     try:
-        app()
-    except SystemExit as end:
-        if end.code == 130:  # typer's answer to Ctrl-C, without a word
-            raise KeyboardInterrupt from None
-        sys.stdout.flush()  # here, where what goes wrong is still caught
-        raise
+        with command.make_context("miacap", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except _USAGE_ERROR as error:
+        _tell_usage(error)
+        return 2
+    return 0
+
+
+def _tell_usage(error: Any) -> None:
+    context, message = error.ctx, error.format_message()
+    if context is None:
+        terminal.tell(f"Error: {message}")
+        return
+    if message == context.get_help():  # a group without a verb: its help is the answer
+        lines = message.splitlines()
+    else:
+        lines = [*context.get_usage().splitlines(), f"Try '{context.command_path} -h' for help."]
+        lines += ["", f"Error: {message}"]
+    for line in lines:
+        terminal.tell(line)
+
+
+@contextlib.contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Print what libraries warn of as all else is printed, in a line, without our source."""
+
+    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
+        terminal.tell(f"warning: {message}")
+
+    before, warnings.showwarning = warnings.showwarning, tell
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _end_of_system_error(error: OSError) -> NoReturn:
+    """End for want of space, permission or a file; quietly where nobody reads any more."""
+    if error.filename == terminal.OUTPUT:
+        terminal.silence()
+        if isinstance(error, BrokenPipeError):  # `miacap ... | head`
+            sys.exit(0)
+    where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    _end(f"{where}{error.strerror or error}.", 1)
 
 
 def _end(message: str, code: int) -> NoReturn:
-    print(f"miacap: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # standard error may be full, too
+        terminal.tell(f"miacap: {message}")
     sys.exit(code)
-
-
-def _silence() -> None:
-    """Send what is still to be printed nowhere, or the interpreter fails on it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,13 +1,12 @@
 """`miacap caption`: photos in, sentences out."""
 
-import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Quiet
 
 _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -56,20 +55,13 @@ def caption(
             progress.advance()
             captioned += row.caption is not None
             if form is Form.jsonl:
-                typer.echo(_printable(json.dumps(row.to_json(), ensure_ascii=False)))
+                terminal.result(terminal.json_text(row.to_json()))
             elif row.error is not None:
-                print(f"miacap: {row.error}", file=sys.stderr)
+                terminal.tell(f"miacap: {row.error}")
             else:
-                typer.echo(
-                    row.caption if len(photos) == 1 else f"{_printable(row.id)}\t{row.caption}"
-                )
+                terminal.result(*([] if len(photos) == 1 else [row.id]), row.caption)
     if not captioned:
         raise typer.Exit(1)
-
-
-def _printable(text: str) -> str:
-    """Escape the bytes of file names that are no UTF-8, as JSON does; they cannot be printed."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _expand(argument: str) -> list[str]:

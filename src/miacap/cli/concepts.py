@@ -1,11 +1,11 @@
 """`miacap concepts train`, `read` and `show`: the words that a picture brings to mind."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Data, Features, Photos, Quiet, Seed, Sets
 
 _LISTED = 5
@@ -48,7 +48,7 @@ def train(
     report_set_aside(dataset.set_aside)
     settings = override(room.ConceptSettings(seed=seed), sets or [])
     report = room.train(FeatureStore.open(features), dataset, output, settings, quiet=quiet)
-    typer.echo(room.table(report))
+    terminal.results(room.table(report))
 
 
 @concepts.command(short_help="Read concepts from a file of words for each picture.")
@@ -82,15 +82,15 @@ def read(
     found = room.read(file, dataset, output, settings, quiet=quiet)
     for what, items in found.set_aside.items():
         if items:
-            print(f"{what}: {len(items)}", file=sys.stderr)
+            terminal.tell(f"{what}: {len(items)}")
             for item in items[:_LISTED]:
-                print(f"  {item.where}: {item.reason}", file=sys.stderr)
+                terminal.tell(f"  {item.where}: {item.reason}")
             if len(items) > _LISTED:
-                print(f"  and {len(items) - _LISTED} more", file=sys.stderr)
-    typer.echo(room.lists_table(found.report))
+                terminal.tell(f"  and {len(items) - _LISTED} more")
+    terminal.results(room.lists_table(found.report))
     doubt = room.suspicion(found.report)
     if doubt is not None:
-        print(f"miacap: {doubt}", file=sys.stderr)
+        terminal.tell(f"miacap: {doubt}")
 
 
 @concepts.command(short_help="Print the words that a photo brings to mind.")
@@ -129,4 +129,4 @@ def show(
         }
         for concept in found(runs.load(run), decode(data, str(photo)), top, output)
     ]
-    typer.echo(table(rows))
+    terminal.results(table(rows))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Quiet, Seed
 
 
@@ -27,7 +28,7 @@ def demo(
     from miacap.experiments import demo as walk
 
     text = walk(output, Demo(pictures=pictures, epochs=epochs, seed=seed), quiet=quiet)
-    typer.echo(text)
-    typer.echo(f"page: {output / 'index.html'}")
+    terminal.results(text)
+    terminal.result(f"page: {output / 'index.html'}")
     scene = output / "scenes" / read(output / "scenes").split("test").ids[0]
-    typer.echo(f"try: miacap caption {scene} --run {output / 'runs' / 'combined'}")
+    terminal.result(f"try: miacap caption {scene} --run {output / 'runs' / 'combined'}")

@@ -1,11 +1,11 @@
 """`miacap evaluate`: captions and scores of a run on a split."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Data, Features, Photos, Quiet
 
 if TYPE_CHECKING:
@@ -86,29 +86,29 @@ def _tell(run: "Run", split: str, concepts: "ConceptFolder | None") -> None:
     for _, source in with_sources(run):
         note = what_to_know(source, split, given)
         if note is not None:
-            print(f"miacap: {note}", file=sys.stderr)
+            terminal.tell(f"miacap: {note}")
             return
 
 
 def _print(result: "Evaluation", split: str) -> None:
     aside = [row for row in result.rows if row.error is not None]
     for row in aside[:_LISTED]:
-        print(f"set aside: {row.error}", file=sys.stderr)
+        terminal.tell(f"set aside: {row.error}")
     if len(aside) > _LISTED:
-        print(f"set aside: {len(aside)} photos in all", file=sys.stderr)
-    typer.echo(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")
-    typer.echo(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
+        terminal.tell(f"set aside: {len(aside)} photos in all")
+    terminal.result(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")
+    terminal.result(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
     if result.scores is None:
-        typer.echo("no captions in this split: nothing to score")
+        terminal.result("no captions in this split: nothing to score")
         return
     for name, value in result.scores.items():
-        typer.echo(f"{name:<8} {value:.4f}")
+        terminal.result(f"{name:<8} {value:.4f}")
     for other, interval in result.controls.items():
-        typer.echo(
+        terminal.result(
             f"CIDEr-D above {other}: {interval.difference:+.4f} "
             f"[{interval.low:+.4f}, {interval.high:+.4f}]"
         )
-    typer.echo(f"signature: {result.scores.signature}")
+    terminal.result(f"signature: {result.scores.signature}")
 
 
 def _write_json(path: Path, result: "Evaluation") -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Data, Photos, Quiet
 
 
@@ -33,7 +34,7 @@ def features(
     report_set_aside(dataset.set_aside)
     store = visual.extract(dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet)
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
-    typer.echo(
+    terminal.result(
         f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}{aside}"
     )
     if not len(store):

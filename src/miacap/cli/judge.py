@@ -1,12 +1,12 @@
 """`miacap judge`: how well metrics follow human ratings."""
 
 import math
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Quiet
 
 _LISTED = 5
@@ -43,21 +43,21 @@ def judge(
 
     read = judgement_files.read_judgements(file, references)
     if read.set_aside:
-        print(f"set aside: {len(read.set_aside)} rows", file=sys.stderr)
+        terminal.tell(f"set aside: {len(read.set_aside)} rows")
         for reason in read.set_aside[:_LISTED]:
-            print(f"  {reason}", file=sys.stderr)
+            terminal.tell(f"  {reason}")
     chosen = protocol or ("crowd" if read.crowd else "flat")
     found = judgements.judge(read.judgements, read.references, metrics, chosen, quiet=quiet)
-    typer.echo(f"{'metric':<12}{'tau-b':>9}{'tau-c':>9}")
+    terminal.result(f"{'metric':<12}{'tau-b':>9}{'tau-c':>9}")
     for name, pair in found.taus.items():
-        typer.echo(f"{name:<12}{pair.tau_b:>9.2f}{pair.tau_c:>9.2f}")
+        terminal.result(f"{name:<12}{pair.tau_b:>9.2f}{pair.tau_c:>9.2f}")
     for name, reason in found.scores.skipped.items():
-        typer.echo(f"{name:<12}{'-':>9}{'-':>9}  {reason}")
-    typer.echo(
+        terminal.result(f"{name:<12}{'-':>9}{'-':>9}  {reason}")
+    terminal.result(
         f"protocol: {chosen}; {found.pairs} pairs ({found.dropped} of a picture's own captions "
         f"dropped), {found.observations} observations; times 100"
     )
-    typer.echo(f"signature: {found.scores.signature}")
+    terminal.result(f"signature: {found.scores.signature}")
     if json_file is not None:
         taus = {
             n: {"tau_b": _plain(t.tau_b), "tau_c": _plain(t.tau_c)} for n, t in found.taus.items()

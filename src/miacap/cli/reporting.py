@@ -1,8 +1,9 @@
 """Lines that several verbs print."""
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+from miacap import terminal
 
 _LISTED = 10
 
@@ -11,17 +12,20 @@ def report_set_aside(set_aside: Sequence[Any]) -> None:
     """Say on standard error what was set aside: how many, and the first few with reasons."""
     if not set_aside:
         return
-    print(f"set aside: {len(set_aside)}", file=sys.stderr)
+    terminal.tell(f"set aside: {len(set_aside)}")
     for item in set_aside[:_LISTED]:
         name = f" {item.id!r}:" if item.id and item.id not in item.where else ""
-        print(f"  {item.where}:{name} {item.reason}", file=sys.stderr)
+        terminal.tell(f"  {item.where}:{name} {item.reason}")
     if len(set_aside) > _LISTED:
-        print(f"  and {len(set_aside) - _LISTED} more", file=sys.stderr)
+        terminal.tell(f"  and {len(set_aside) - _LISTED} more")
 
 
 def table(rows: Iterable[Mapping[str, str]]) -> str:
-    """Lay rows out in columns, numbers to the right; plain text that survives a pipe."""
-    rows = list(rows)
+    """Lay rows out in columns, numbers to the right; plain text that survives a pipe.
+
+    Cells may come from data: what a terminal would obey in them is escaped.
+    """
+    rows = [{name: terminal.escape(cell) for name, cell in row.items()} for row in rows]
     if not rows:
         return ""
     names = list(rows[0])

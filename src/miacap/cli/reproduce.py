@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets
 
 if TYPE_CHECKING:
@@ -83,26 +84,24 @@ def _list() -> None:
     for name in experiments.recipes.names():
         rows = experiments.paper.rows_of(name)
         stands_for = [f"{row.place}, {row.label}" for row in rows]
-        typer.echo(f"{name}\t{'; '.join(stands_for) or experiments.recipe(name).says}")
+        terminal.result(name, "; ".join(stands_for) or experiments.recipe(name).says)
     absent = [row for row in experiments.paper.rows() if row.recipe is None]
     places = ", ".join(sorted({row.place for row in absent}))
     if absent:
-        typer.echo(f"-\t{places}: {len(absent)} rows that cross-entropy cannot train")
+        terminal.result("-", f"{places}: {len(absent)} rows that cross-entropy cannot train")
 
 
 def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
-    import json
-
     from miacap.settings import override, to_json
 
     settings = override(recipe.settings, sets)
 
-    typer.echo(f"{recipe.name}: {recipe.says}")
-    typer.echo(f"features: {recipe.features}; concepts: {recipe.concepts}")
+    terminal.result(f"{recipe.name}: {recipe.says}")
+    terminal.result(f"features: {recipe.features}; concepts: {recipe.concepts}")
     if recipe.as_large_as is not None:
-        typer.echo("width: counted out when the vocabulary is known")
+        terminal.result("width: counted out when the vocabulary is known")
     _published(recipe)
-    typer.echo(json.dumps(to_json(settings), indent=2))
+    terminal.results(terminal.json_text(to_json(settings), indent=2))
 
 
 def _published(recipe: "Recipe") -> None:
@@ -115,7 +114,7 @@ def _published(recipe: "Recipe") -> None:
             if value is not None
         ]
         if cells:
-            typer.echo(f"published on COCO, x 100 ({row}): {', '.join(cells)}")
+            terminal.result(f"published on COCO, x 100 ({row}): {', '.join(cells)}")
 
 
 def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:
@@ -124,10 +123,10 @@ def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:
 
     scores = best_scores(done.result)
     numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
-    typer.echo(f"{output}: {recipe.name}, {done.parameters} parameters")
+    terminal.result(f"{output}: {recipe.name}, {done.parameters} parameters")
     whose = " (with another picture's concepts)" if recipe.concepts == "another's" else ""
-    typer.echo(f"best on dev{whose}: {numbers}")
+    terminal.result(f"best on dev{whose}: {numbers}")
     for label, reading in done.readings.items():
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in reading.items())
-        typer.echo(f"{label}: {numbers}")
+        terminal.result(f"{label}: {numbers}")
     _published(recipe)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from miacap import terminal
+
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path("runs"),
@@ -20,7 +22,7 @@ def runs(
             f"{folder}: no run folders here; look in another folder with: miacap runs FOLDER, or "
             "make one with: miacap train"
         )
-    typer.echo(table([_row(run) for run in found]))
+    terminal.results(table([_row(run) for run in found]))
 
 
 def _row(run: Path) -> dict[str, str]:

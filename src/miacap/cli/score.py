@@ -1,6 +1,5 @@
 """`miacap score`: captions against references, every COCO metric, no Java."""
 
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Quiet, Seed
 from miacap.errors import DataError
 
@@ -104,7 +104,7 @@ def score(
     )
     scores = _score(score_all, given, candidates, quiet)
     ranges = comparisons.intervals(scores, resamples, seed) if resamples else None
-    typer.echo(reports.table(scores, ranges, percent))
+    terminal.results(reports.table(scores, ranges, percent))
     if json_file is not None:
         reports.write_json(json_file, scores, ranges)
     if csv_file is not None:
@@ -130,7 +130,7 @@ def _score(
         raise DataError(f"{path}: {error}") from None
     if not quiet:
         for warning in scores.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            terminal.tell(f"warning: {warning}")
     return scores
 
 
@@ -142,7 +142,7 @@ def _compare(first: "Scores", second: "Scores", resamples: int, seed: int, perce
         name: comparisons.permutation_test(first, second, name, resamples, seed)
         for name in differences
     }
-    typer.echo("\n" + reports.comparison(differences, permuted, percent))
+    terminal.results("\n" + reports.comparison(differences, permuted, percent))
 
 
 def _describe(
@@ -154,11 +154,11 @@ def _describe(
 
     known = None if training is None else [c for some in training.values() for c in some]
     found = asdict(diversity.diversity(captions, known, tokenized=tokenized))
-    typer.echo("")
+    terminal.result("")
     for name, value in found.items():
         if value is not None:
             number = f"{value:.4f}" if isinstance(value, float) else str(value)
-            typer.echo(f"{name.replace('_', ' '):<18}{number:>9}")
+            terminal.result(f"{name.replace('_', ' '):<18}{number:>9}")
 
 
 def _write_frequencies(

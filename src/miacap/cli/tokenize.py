@@ -6,6 +6,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from miacap import terminal
+
 
 def tokenize(
     file: Annotated[Path, typer.Argument(help="A text file, or - for standard input.")],
@@ -45,5 +47,4 @@ def _lines(lines: BinaryIO, name: str, keep_punctuation: bool) -> None:
                 f"{name}, line {number}: not UTF-8 text (byte {error.start}); save it as UTF-8."
             ) from None
         tokens = " ".join(split(text, keep_punctuation=keep_punctuation))
-        sys.stdout.buffer.write(tokens.encode("utf-8", "surrogatepass") + b"\n")
-    sys.stdout.buffer.flush()
+        terminal.utf8(tokens)

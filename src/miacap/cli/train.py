@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from miacap import terminal
 from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets
 
 
@@ -55,4 +56,4 @@ def train(
     )
     scores = captioning.best_scores(result)
     numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
-    typer.echo(f"{output}: best on dev: {numbers}")
+    terminal.result(f"{output}: best on dev: {numbers}")

@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from miacap import terminal
 from miacap.concepts.evaluation import base_rate, measure
 
 
@@ -51,8 +52,9 @@ def table(report: Mapping[str, Any]) -> str:
 def lists_table(report: Mapping[str, Any]) -> str:
     """Set what was read from a file of lists as lines of text, beside the base rates."""
     how = {"ranks": "ranked by their order", "probabilities": "ranked by their probabilities"}
+    file = terminal.escape(report["file"])
     lines = [
-        f"{report['words']} concepts of {report['file']}, {how[report['scores']]}, for "
+        f"{report['words']} concepts of {file}, {how[report['scores']]}, for "
         f"{report['pictures']} pictures",
     ]
     for why, left in report["words left out"].items():

@@ -4,12 +4,11 @@ Every step leaves its result in the output folder and is not done again if it is
 """
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from miacap import captioning, concepts, runs, visual
+from miacap import captioning, concepts, runs, terminal, visual
 from miacap.captioning import Evaluation
 from miacap.concepts import ConceptFolder, ConceptSettings
 from miacap.data import Dataset, read, scenes
@@ -63,7 +62,7 @@ def demo(
     for arm in ARMS:
         run = place / "runs" / arm
         if not quiet:
-            print(f"training {arm}", file=sys.stderr, flush=True)
+            terminal.tell(f"training {arm}")
         wanted = _run_settings(arm, settings)
         found = None if arm == "plain" else trained  # plain looks at regions alone
         captioning.train(dataset, regions, run, wanted, concepts=found, quiet=quiet)

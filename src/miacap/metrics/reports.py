@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 
-from miacap import files
+from miacap import files, terminal
 from miacap.metrics.comparisons import Interval, Permuted, Range
 from miacap.metrics.scoring import Scores
 
@@ -40,9 +40,10 @@ def table(scores: Scores, ranges: Mapping[str, Range] | None = None, percent: bo
                 for category, part in scores.categories.items()
             ]
     for name, reason in scores.skipped.items():
-        lines.append(f"{name:<18}{'-':>9}  {reason}")
+        lines.append(f"{name:<18}{'-':>9}  {terminal.escape(reason)}")
     scale = "times 100" if percent else "0 to 1; CIDEr-D 0 to 10"
-    return "\n".join([*lines, f"scale: {scale}", f"signature: {scores.signature}"])
+    signature = terminal.escape(scores.signature)  # it holds the name of a set from a file
+    return "\n".join([*lines, f"scale: {scale}", f"signature: {signature}"])
 
 
 def comparison(

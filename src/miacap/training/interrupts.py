@@ -51,7 +51,9 @@ def postponed() -> Iterator[Interrupts]:
         yield interrupts
         return
     # None: a handler that was not installed from Python; it cannot be put back, so stay away.
-    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not None]
+    # SIG_IGN: whoever started us wants it ignored (a job in the background of a script).
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    numbers = [n for n in wanted if signal.getsignal(n) not in (None, signal.SIG_IGN)]
     before = {number: signal.signal(number, interrupts.handle) for number in numbers}
     try:
         yield interrupts

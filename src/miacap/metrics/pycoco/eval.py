@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from miacap import terminal
 from miacap.errors import MissingExtra
 from miacap.metrics.pycoco.bleu.bleu import Bleu
 from miacap.metrics.pycoco.cider.cider import Cider
@@ -47,11 +48,11 @@ class COCOEvalCap:
     def evaluate(self) -> None:
         """Tokenise and compute every metric whose extra is installed; print as the original."""
         names = self.params["image_id"]
-        print("tokenization...")
+        terminal.result("tokenization...")
         tokenizer = PTBTokenizer()
         gts = tokenizer.tokenize({name: self.coco.imgToAnns[name] for name in names})
         res = tokenizer.tokenize({name: self.cocoRes.imgToAnns[name] for name in names})
-        print("setting up scorers...")
+        terminal.result("setting up scorers...")
         scorers: list[tuple[Any, list[str]]] = [
             (Bleu(4), ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4"]),
             (Meteor(), ["METEOR"]),
@@ -70,11 +71,11 @@ class COCOEvalCap:
         gts: Mapping[object, Sequence[str]],
         res: Mapping[object, Sequence[str]],
     ) -> None:
-        print(f"computing {scorer.method()} score...")
+        terminal.result(f"computing {scorer.method()} score...")
         try:
             score, scores = scorer.compute_score(gts, res)
         except MissingExtra as error:
-            print(f"{scorer.method()}: left out. {error}")
+            terminal.result(f"{scorer.method()}: left out. {error}")
             return
         if len(methods) == 1:
             score, scores = [score], [scores]
@@ -85,7 +86,7 @@ class COCOEvalCap:
         for value, values, method in zip(score, scores, methods, strict=True):
             self.setEval(value, method)
             self.setImgToEvalImgs(values, ids, method)
-            print(f"{method}: {value:0.3f}")
+            terminal.result(f"{method}: {value:0.3f}")
 
     def setEval(self, score: float, method: str) -> None:
         """Keep a corpus score."""

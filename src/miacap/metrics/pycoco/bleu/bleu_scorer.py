@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from miacap import terminal
 from miacap.errors import DataError
 from miacap.metrics import bleu
 from miacap.metrics.arrays import Floats
@@ -87,5 +88,5 @@ def _print(sums: list[float], n: int) -> None:
         "guess": whole[n : 2 * n],
         "correct": whole[:n],
     }
-    print(counts)
-    print("ratio:", (sums[-2] + 1e-15) / (sums[-1] + 1e-9))
+    terminal.result(counts)
+    terminal.result(f"ratio: {(sums[-2] + 1e-15) / (sums[-1] + 1e-9)}")
