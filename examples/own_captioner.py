@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, cat, nn
 
-from miacap.captioners import Attention, FedSizes, Forwarded, StateRecord, Trace, register
-from miacap.captioners.feeding import Feed, Slot, mean_rows
-from miacap.captioners.scoring import masked_softmax
+from miacap import captioners
+from miacap.captioners import Attention, FedSizes, Feed, Forwarded, Slot, StateRecord, Trace
 from miacap.pictures import Pictures
 
 
@@ -22,6 +21,7 @@ class GlanceState(StateRecord):  # gives select and reorder, which searches need
 class Glance(nn.Module):
     sizes_type = FedSizes  # extend it where more sizes are needed
     sources = ("plain", "regions", "combined", "normed")
+    reads = staticmethod(lambda sizes: captioners.modalities(sizes, ("regions",)))  # its slot
 
     def __init__(self, sizes: FedSizes) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Glance(nn.Module):
         return slot
 
     def start(self, memory: Slot, hypotheses: int = 1) -> GlanceState:
-        return GlanceState(mean_rows(memory).unsqueeze(1)).fan_out(hypotheses)
+        return GlanceState(captioners.mean_rows(memory).unsqueeze(1)).fan_out(hypotheses)
 
     def step(self, memory: Slot, state: GlanceState, words: Tensor) -> tuple[Tensor, GlanceState]:
         logits, after, _ = self.read(memory, state, words.unsqueeze(2))
@@ -51,9 +51,9 @@ class Glance(nn.Module):
     def read(self, memory: Slot, state: GlanceState, words: Tensor) -> tuple[Tensor, ...]:
         h, last = self.gru(self.embedding(words).flatten(0, 1), state.hidden.flatten(0, 1)[None])
         h = h.reshape(len(words), -1, h.shape[-1])  # of all words of a picture: B KT D
-        alpha = masked_softmax(h @ memory.rows.mT, memory.mask.unsqueeze(1))
+        alpha = captioners.masked_softmax(h @ memory.rows.mT, memory.mask.unsqueeze(1))
         logits = self.output(cat([h, alpha @ memory.rows], dim=-1)).view(*words.shape, -1)
         return logits, last.view(state.hidden.shape), alpha.view(*words.shape, -1)
 
 
-register("glance", Glance)
+captioners.register("glance", Glance)

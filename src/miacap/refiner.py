@@ -46,6 +46,7 @@ __all__ = [
     "StepTrace",
     "Steps",
     "accumulate",
+    "origins",
 ]
 
 Steps = tuple[tuple[str, str], ...]
@@ -263,7 +264,8 @@ class IterativeRefiner(nn.Module):
         """Refine the streams.
 
         Args:
-            features: B x rows x D by name of stream.
+            features: B x rows x D by name of stream; those that reach no wanted stream may be
+                absent.
             masks: B x rows, True where a row is real; absent or None: all are. Each picture
                 needs one real row in each stream.
             iterations: N of this call, 0 or more.
@@ -274,14 +276,15 @@ class IterativeRefiner(nn.Module):
             ValueError: streams, shapes or masks that do not fit.
         """
         self._check_names(wanted or ())
-        known = self._checked_masks(features, masks or {})
         count = self.iterations if iterations is None else _checked_iterations(iterations)
-        state = {name: _zeroed(features[name], known[name]) for name in self.streams}
+        needed = self.streams if wanted is None else origins(self.steps, count, wanted)
+        known = self._checked_masks(features, masks or {}, needed)
+        state = {name: _zeroed(features[name], mask) for name, mask in known.items()}
         # Under "match" every stream follows the first one's rows from the beginning.
         first = self.streams[0]
         orders = {name: first if self.rows == "match" else name for name in self.streams}
         kept: list[StepTrace] = []
-        for iteration, stream, guide in self._live_steps(count, wanted):
+        for iteration, stream, guide in _live_steps(self.steps, count, wanted):
             inner, outer = self._residuals(stream, guide, orders)
             state[stream], weights = self.refine[stream](
                 state[guide], state[stream], known[stream], inner, outer
@@ -303,7 +306,7 @@ class IterativeRefiner(nn.Module):
 
         Their gradient stays None at ``iterations``, which data-parallel wrappers must know.
         """
-        live = {stream for _, stream, _ in self._live_steps(self.iterations, wanted)}
+        live = {stream for _, stream, _ in _live_steps(self.steps, self.iterations, wanted)}
         return [
             parameter
             for name, step in self.refine.items()
@@ -316,28 +319,16 @@ class IterativeRefiner(nn.Module):
 
         What feeds another stream gets no gradient at ``iterations``, either.
         """
-        guides = {guide for _, _, guide in self._live_steps(self.iterations, wanted)}
-        return set(wanted) | guides
+        return origins(self.steps, self.iterations, wanted)
 
     def order(self, stream: str) -> str:
         """Name the stream whose rows this one follows after ``iterations``."""
         if self.rows == "match":
             return stream
         orders = {name: name for name in self.streams}
-        for _, name, guide in self._live_steps(self.iterations, (stream,)):
+        for _, name, guide in _live_steps(self.steps, self.iterations, (stream,)):
             orders[name] = orders[guide]
         return orders[stream]
-
-    def _live_steps(self, count: int, wanted: Collection[str] | None) -> list[tuple[int, str, str]]:
-        every = [(n + 1, stream, guide) for n in range(count) for stream, guide in self.steps]
-        if wanted is None:
-            return every
-        needed, live = set(wanted), []
-        for step in reversed(every):
-            if step[1] in needed:
-                needed.add(step[2])
-                live.append(step)
-        return live[::-1]
 
     def _has_outer(self, stream: str) -> bool:
         step = self.refine[stream]
@@ -357,13 +348,18 @@ class IterativeRefiner(nn.Module):
                 raise ValueError(f"No stream is named {name!r}; there are {list(self.streams)}.")
 
     def _checked_masks(
-        self, features: Mapping[str, Tensor], masks: Mapping[str, Tensor | None]
+        self,
+        features: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor | None],
+        needed: Collection[str],
     ) -> dict[str, Tensor | None]:
         self._check_names((*features, *masks))
         for name in self.streams:
-            if name not in features:
+            if name in needed and name not in features:
                 raise ValueError(f"Stream {name!r} is missing; got {list(features)}.")
-            shape, first = features[name].shape, features[self.streams[0]].shape
+        given = [name for name in self.streams if name in features]
+        for name in given:
+            shape, first = features[name].shape, features[given[0]].shape
             if len(shape) != 3 or shape[2] != self.width or shape[1] == 0 or shape[0] != first[0]:
                 raise ValueError(
                     f"Stream {name!r} has shape {tuple(shape)}; expected "
@@ -376,8 +372,8 @@ class IterativeRefiner(nn.Module):
                     f"expected torch.bool of {tuple(shape[:2])}."
                 )
             if self.rows == "match":
-                _check_same_rows(self.streams[0], name, features, masks)
-        return {name: masks.get(name) for name in self.streams}
+                _check_same_rows(given[0], name, features, masks)
+        return {name: masks.get(name) for name in given}
 
 
 class MutualIterativeAttention(nn.Module):
@@ -516,6 +512,32 @@ def accumulate(
             mixed = (1.0 - residual) * mixed + residual * own
         rolled.append(mixed @ (rolled[-1] if rolled else first))
     return tuple(rolled)
+
+
+def origins(steps: Sequence[tuple[str, str]], iterations: int, wanted: Collection[str]) -> set[str]:
+    """Name the streams whose features reach the wanted ones, these included.
+
+    Args:
+        steps: (stream, guide) pairs of one iteration.
+        iterations: N.
+        wanted: streams that are read in the end.
+    """
+    return set(wanted) | {guide for _, _, guide in _live_steps(steps, iterations, wanted)}
+
+
+def _live_steps(
+    steps: Sequence[tuple[str, str]], iterations: int, wanted: Collection[str] | None
+) -> list[tuple[int, str, str]]:
+    """List the steps on the way to the wanted streams: iteration, stream, guide."""
+    every = [(n + 1, stream, guide) for n in range(iterations) for stream, guide in steps]
+    if wanted is None:
+        return every
+    needed, live = set(wanted), []
+    for step in reversed(every):
+        if step[1] in needed:
+            needed.add(step[2])
+            live.append(step)
+    return live[::-1]
 
 
 def _checked_iterations(iterations: int) -> int:

@@ -28,7 +28,7 @@ def of_unequal_rows() -> list[Check]:
     checks = every(rows="aligned", word_width=6, preset="released")
     checks = [check for check in checks if check.captioner not in tied]
     checks += [c for c in every(rows="aligned", preset="released") if c.captioner in tied]
-    wanted = ("forward-is-steps", "alone", "padding", "reorder", "gradients")
+    wanted = ("forward-is-steps", "alone", "padding", "reorder", "gradients", "reads")
     return [check for check in checks if check.source in REFINED and check.what in wanted]
 
 

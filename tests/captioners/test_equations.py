@@ -52,7 +52,7 @@ def slots(module: Any, source: str, pictures: Pictures, place: int) -> tuple[Ten
         star = (refined.regions[0], refined.concepts[0])
         if source == "combined":
             return refined.combined[0], refined.combined[0]
-        if source == "both" and len(feed.reads) == 1:
+        if source == "both" and len(feed.slots) == 1:
             return torch.cat(star), star[1]
         visual = star[0] if source in ("regions", "both") else visual
         textual = star[1] if source in ("concepts", "both") else textual

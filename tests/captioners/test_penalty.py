@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from miacap import captioners
 from miacap.captioners import Attention, Trace
-from miacap.captioners.att_fcn import penalty
+from miacap.captioners.att_fcn import AttFcn, penalty
 from miacap.captioners.conformance import REGION_WIDTH, WORDS, some_pictures, some_words
 from miacap.captioning.task import CaptionTask
 from miacap.data.batches import Batch
@@ -53,7 +53,10 @@ def no_scores(module: nn.Module) -> Mapping[str, float]:
 
 
 def task(module: nn.Module, weight: float) -> CaptionTask:
-    return CaptionTask(module, None, no_scores, attention_penalty=weight)  # type: ignore[arg-type]
+    batches: Any = None
+    return CaptionTask(
+        module, batches, no_scores, attention_penalty=weight, regulariser=AttFcn.regulariser
+    )
 
 
 @pytest.mark.parametrize("source", ["plain", "combined", "both"])
@@ -146,13 +149,15 @@ def test_slopes_of_the_penalty_are_those_of_small_steps() -> None:
     assert torch.autograd.gradcheck(cost, rows.requires_grad_())
 
 
-def test_those_that_take_it_have_both_attentions_and_no_other_has() -> None:
+def test_those_that_have_it_have_both_attentions_and_no_other_has() -> None:
     pictures, words = some_pictures(), some_words(3)
     for name in captioners.names():
         source = "combined"
         module = captioners.build(name, source, **TINY, heads=2, inner=8).eval()
         _, trace = module(pictures, words, trace=True)
-        assert ({"input", "output"} <= set(trace.attentions)) == (name in captioners.penalised())
+        assert ({"input", "output"} <= set(trace.attentions)) == (
+            captioners.regulariser(name) is not None
+        )
 
 
 def test_sizes_do_not_say_what_the_run_says() -> None:
@@ -168,7 +173,7 @@ def test_settings_weigh_the_penalty_where_there_is_one() -> None:
     assert RunSettings().attention_penalty == 0.0
     older = {k: v for k, v in to_json(RunSettings()).items() if k != "attention_penalty"}
     assert from_json(RunSettings, older, "a run of an older version") == RunSettings()
-    with pytest.raises(SettingsError, match=r"'nic' does not have. .* have both: att-fcn\."):
+    with pytest.raises(SettingsError, match=r"'nic' does not have. .* have one: att-fcn\."):
         override(RunSettings(captioner="nic"), ["attention_penalty=0.1"])
     with pytest.raises(SettingsError, match="'spatial-attention' does not have"):
         RunSettings(attention_penalty=0.1)

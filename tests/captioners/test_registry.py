@@ -12,7 +12,7 @@ from miacap import captioners
 from miacap.captioners import registry
 from miacap.captioners.conformance import some_pictures, some_words
 from miacap.captioners.nic import Nic
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.errors import DataError, SettingsError, UnknownName
 from miacap.pictures import collate
 from miacap.settings import to_json

@@ -9,12 +9,11 @@ import pytest
 import typer
 
 from miacap import captioners
-from miacap.captioners.registry import _factory
 from miacap.cli.application import app
 from miacap.concepts import ConceptSettings
 from miacap.experiments import recipe
 from miacap.runs import RunSettings
-from miacap.settings import from_json, override
+from miacap.settings import override
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP: Any = typer.main.get_command(app)
@@ -65,8 +64,7 @@ def test_the_command_line_takes_a_documented_command(page: str, command: str) ->
         run = RunSettings(captioner=given["captioner"], source=given["source"])
         run = override(run, sets)
         assert run.source in captioners.sources(run.captioner)
-        fixed = {"name": run.captioner, "source": run.source, "words": 9}
-        from_json(_factory(run.captioner).sizes_type, fixed | run.sizes, command)
+        captioners.sizes(run.captioner, run.source, **run.sizes)
     elif name == "concepts" and "data" in given:
         override(ConceptSettings(), sets)
     elif name == "reproduce" and given["recipe"] is not None:

@@ -1,53 +1,88 @@
 """Room: captioners. Models that say a picture word by word, all behind one contract.
 
-Offers the contract, ``names``, ``sources``, ``penalised``, ``build`` and ``register``; one file
-per family.
+Offers the contract, ``names``, ``build`` and ``register``, what can be asked of a captioner
+(``sources``, ``sizes``, ``reads``, ``regulariser``), and the parts to write one; one file per
+family.
 May import text (special ids), pictures, refiner and the ground floor, and loads lazily, so
 that listing names needs no torch.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from miacap.captioners.registry import build, names, penalised, register, sources
+from miacap.captioners.registry import (
+    build,
+    names,
+    reads,
+    register,
+    regulariser,
+    sizes,
+    sources,
+)
 
 if TYPE_CHECKING:
+    from miacap.captioners.attention import masked_softmax
     from miacap.captioners.contract import (
         Attention,
         Captioner,
         Factory,
         Forwarded,
         Memory,
+        Regularised,
+        Regulariser,
         State,
         Trace,
     )
+    from miacap.captioners.feed import Feed, Slot, mean_rows, modalities
     from miacap.captioners.records import MemoryRecord, StateRecord
-    from miacap.captioners.sizes import FedSizes, Sizes
+    from miacap.captioners.settings import FedSizes, Sizes
 
 __all__ = [
     "Attention",
     "Captioner",
     "Factory",
     "FedSizes",
+    "Feed",
     "Forwarded",
     "Memory",
     "MemoryRecord",
+    "Regularised",
+    "Regulariser",
     "Sizes",
+    "Slot",
     "State",
     "StateRecord",
     "Trace",
     "build",
+    "masked_softmax",
+    "mean_rows",
+    "modalities",
     "names",
-    "penalised",
+    "reads",
     "register",
+    "regulariser",
+    "sizes",
     "sources",
 ]
 
 _LAZY = {
     **dict.fromkeys(
-        ("Attention", "Captioner", "Factory", "Forwarded", "Memory", "State", "Trace"), "contract"
+        (
+            "Attention",
+            "Captioner",
+            "Factory",
+            "Forwarded",
+            "Memory",
+            "Regularised",
+            "Regulariser",
+            "State",
+            "Trace",
+        ),
+        "contract",
     ),
     **dict.fromkeys(("MemoryRecord", "StateRecord"), "records"),
-    **dict.fromkeys(("FedSizes", "Sizes"), "sizes"),
+    **dict.fromkeys(("FedSizes", "Sizes"), "settings"),
+    **dict.fromkeys(("Feed", "Slot", "mean_rows", "modalities"), "feed"),
+    "masked_softmax": "attention",
 }
 
 

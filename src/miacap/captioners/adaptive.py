@@ -19,16 +19,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import Additive, masked_softmax
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
+from miacap.captioners.feed import Feed, mean_rows, modalities
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, over_words, word_table
-from miacap.captioners.scoring import Additive, masked_softmax
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["Adaptive", "AdaptiveMemory", "AdaptiveSizes"]
+
+_SLOTS = ("regions",)
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,17 @@ class Adaptive(nn.Module):
     sizes_type = AdaptiveSizes
     sources = ("plain", "regions", "combined", "both", "concatenated", "normed")
 
+    @staticmethod
+    def reads(sizes: AdaptiveSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _SLOTS)
+
     def __init__(self, sizes: AdaptiveSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width, words = sizes.width, sizes.embedding_width
         self.embedding = word_table(sizes.words, words)
-        self.feed = Feed(sizes, ("regions",), self.sources)
+        self.feed = Feed(sizes, _SLOTS, self.sources)
         self.pooled = nn.Linear(width, width)
         self.recurrence = Recurrence((words, width), width, sizes.forget_bias)
         # W_x in two parts: of the word and of v^g.

@@ -5,7 +5,7 @@
     x_t = w_t, h_t = LSTM(x_t)
     p_t = softmax(W_o h_t + b)                   [eq:att-cnn-output]
 
-Names: S_T is the textual slot (feeding.py). No visual feature reaches the decoder.
+Names: S_T is the textual slot (feed.py). No visual feature reaches the decoder.
 Differs from the paper: a is the mean of the concepts' word vectors, as in MIA's own baseline,
 so that sources differ by MIA alone; concept_input="probabilities" is the original's a. Under
 ``combined`` S_T is M, as S_V is for NIC: the two are then one and the same model.
@@ -17,14 +17,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from miacap.captioners.contract import Forwarded, Trace
-from miacap.captioners.feeding import Feed
-from miacap.captioners.pooling import ConceptVector, PooledSizes
+from miacap.captioners.feed import Feed
+from miacap.captioners.pooling import ConceptVector, PooledSizes, pooled_reads, row_slots
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, picture_input, word_table
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["AttCnn", "AttCnnMemory", "AttCnnSizes"]
+
+_SLOTS = ("concepts",)
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,16 @@ class AttCnn(nn.Module):
     sizes_type = AttCnnSizes
     sources = ("plain", "concepts", "combined")
 
+    @staticmethod
+    def reads(sizes: AttCnnSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return pooled_reads(sizes, _SLOTS)
+
     def __init__(self, sizes: AttCnnSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.embedding = word_table(sizes.words, sizes.embedding_width)
-        reads = () if sizes.concept_input == "probabilities" else ("concepts",)
-        self.feed = Feed(sizes, reads, self.sources)
+        self.feed = Feed(sizes, row_slots(sizes, _SLOTS), self.sources)
         self.vector = ConceptVector(sizes)
         self.concepts = picture_input(sizes.concept_width, sizes.embedding_width)
         self.recurrence = Recurrence((sizes.embedding_width,), sizes.width, sizes.forget_bias)

@@ -9,7 +9,7 @@
     p_t = softmax(E W_y o_t)                                   [eq:att-fcn-output] tied to E
     g(A) = [sum_i (sum_t A_ti)^p]^(1/p) + sum_t [sum_i A_ti^q]^(1/q)   [eq:att-fcn-penalty]
 
-Names: t_i are the rows of S_T, the textual slot (feeding.py), equal in both attentions; E is
+Names: t_i are the rows of S_T, the textual slot (feed.py), equal in both attentions; E is
 the word table; e = d_h, since rows of MIA are d_h wide and o_t must add up. alpha needs words
 alone and beta feeds nothing back: both are taken for all words at once.
 Differs from the paper: v is the mean of S_V, which is M under ``combined`` (``visual`` says
@@ -24,12 +24,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import masked_softmax
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
+from miacap.captioners.feed import Feed, mean_rows, modalities
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, picture_input, word_table
-from miacap.captioners.scoring import masked_softmax
-from miacap.captioners.sizes import FedSizes, check_same_width
+from miacap.captioners.settings import FedSizes, check_same_width
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
@@ -58,6 +58,11 @@ class AttFcnSizes(FedSizes):
                 "keep visual='source', or choose another source."
             )
 
+    @property
+    def adjustable(self) -> str | None:
+        """None: words are as wide as rows."""
+        return None
+
 
 @dataclass(frozen=True)
 class AttFcnMemory(MemoryRecord):
@@ -81,14 +86,19 @@ class AttFcn(nn.Module):
     sizes_type = AttFcnSizes
     sources = ("plain", "concepts", "combined", "both", "normed")
 
+    @staticmethod
+    def reads(sizes: AttFcnSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _slots(sizes))
+
     def __init__(self, sizes: AttFcnSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width = sizes.width
         self.embedding = word_table(sizes.words, width)
-        seen = sizes.visual != "none"
-        self.feed = Feed(sizes, ("regions", "concepts") if seen else ("concepts",), self.sources)
-        self.image = picture_input(width, width) if seen else None
+        slots = _slots(sizes)
+        self.feed = Feed(sizes, slots, self.sources)
+        self.image = picture_input(width, width) if "regions" in slots else None
         # Bilinear scores and the tied output start small: sums over d_h products are loud.
         self.input_key = _quiet(width)
         self.output_key = _quiet(width)
@@ -100,6 +110,11 @@ class AttFcn(nn.Module):
         self.output = _quiet(width)
         self.dropout = nn.Dropout(sizes.dropout)
         self.pooled_dropout = nn.Dropout(sizes.dropout_of_regions)
+
+    @staticmethod
+    def regulariser(trace: Trace, mask: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C"]:
+        """Give g(alpha) + g(beta) of each caption ([eq:att-fcn-penalty])."""
+        return penalty(trace, mask)
 
     def encode(self, pictures: Pictures) -> AttFcnMemory:
         """Project, embed, refine, and score the concepts' side."""
@@ -204,6 +219,10 @@ def penalty(
         sharp = powers.sum(dim=-1).pow(1.0 / q).sum(dim=-1)
         total = total + spread + sharp
     return total
+
+
+def _slots(sizes: AttFcnSizes) -> tuple[str, ...]:
+    return ("concepts",) if sizes.visual == "none" else ("regions", "concepts")
 
 
 def _weigh(

@@ -6,7 +6,7 @@
     ctx_t = sum_i alpha_ti t_i                 [eq:concept-context]
     p_t = softmax(W (ctx_t + h_t) + b)         [eq:concept-output]
 
-Names: S_T is the textual slot (feeding.py), t_i its rows; words and rows are equally wide
+Names: S_T is the textual slot (feed.py), t_i its rows; words and rows are equally wide
 (e = d_h), since they are added. No image at any step.
 Differs from the released code: dropout on input words and the output, none in the scorer.
 """
@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import Additive
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
+from miacap.captioners.feed import Feed, mean_rows, modalities
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, over_words, word_table
-from miacap.captioners.scoring import Additive
-from miacap.captioners.sizes import FedSizes, check_same_width
+from miacap.captioners.settings import FedSizes, check_same_width
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["ConceptAttention", "ConceptMemory", "ConceptSizes"]
+
+_SLOTS = ("concepts",)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class ConceptSizes(FedSizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_same_width(self, "adds words to concepts")
+
+    @property
+    def adjustable(self) -> str | None:
+        """None: words are as wide as rows."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,17 @@ class ConceptAttention(nn.Module):
     sizes_type = ConceptSizes
     sources = ("plain", "concepts", "combined")
 
+    @staticmethod
+    def reads(sizes: ConceptSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _SLOTS)
+
     def __init__(self, sizes: ConceptSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width = sizes.width
         self.embedding = word_table(sizes.words, width)
-        self.feed = Feed(sizes, ("concepts",), self.sources)
+        self.feed = Feed(sizes, _SLOTS, self.sources)
         self.recurrence = Recurrence((width,), width, sizes.forget_bias)
         self.attention = Additive(width, width, sizes.scorer)
         self.output = nn.Linear(width, sizes.words)

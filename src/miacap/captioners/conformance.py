@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from miacap.captioners.contract import Captioner, Memory, State, Trace
-from miacap.captioners.registry import build, sources
+from miacap.captioners.registry import build, reads, regulariser, sources
 from miacap.pictures import Pictures, collate
 from miacap.settings import to_json
-from miacap.text.vocabulary import BOS
+from miacap.text.vocabulary import BOS, PAD
 
 __all__ = ["Check", "checks", "some_pictures", "some_words"]
 
@@ -35,25 +35,29 @@ class Check:
     captioner: str
     source: str
     what: str
-    test: Callable[[Callable[[], Any]], None]
+    test: "Callable[[Check], None]"
     sizes: tuple[tuple[str, Any], ...]
 
     def __call__(self) -> None:
         """Check it; raises AssertionError."""
-        self.test(self.build)
+        self.test(self)
 
     def __str__(self) -> str:
         return f"{self.captioner}-{self.source}-{self.what}"
 
     def build(self) -> Any:
-        """Build the captioner, the same each time."""
-        torch.manual_seed(1)
-        settings = {"words": WORDS, "region_width": REGION_WIDTH, **dict(self.sizes)}
-        module = build(self.captioner, self.source, **settings).double().eval()
+        """Build the captioner in eval mode, the same each time."""
+        module = self.fresh().eval()
         with torch.no_grad():  # no parameter at a value (0 or 1) that would hide a mistake
             for parameter in module.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.2)
         return module
+
+    def fresh(self) -> Any:
+        """Build the captioner as training begins with it, the same each time."""
+        torch.manual_seed(1)
+        settings = {"words": WORDS, "region_width": REGION_WIDTH, **dict(self.sizes)}
+        return build(self.captioner, self.source, **settings).double()
 
 
 def checks(name: str, **sizes: Any) -> Iterator[Check]:
@@ -106,12 +110,12 @@ def _stepped(captioner: Captioner[Any, Any], memory: Any, words: Tensor) -> Tens
 
 def _batches(captioner: Any) -> Iterator[Pictures]:
     yield some_pictures()
-    if to_json(captioner.sizes).get("rows") == "aligned":
+    if captioner.sizes.rows == "aligned":
         yield some_pictures(aligned=True)
 
 
-def _fulfils_the_contract(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _fulfils_the_contract(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     assert isinstance(captioner, nn.Module), "A captioner is an nn.Module."
     assert isinstance(captioner, Captioner), "A method of the contract is missing."
     memory = captioner.encode(pictures)
@@ -125,8 +129,8 @@ def _fulfils_the_contract(make: Callable[[], Any]) -> None:
     assert bool(logits.isfinite().all()), "Logits are finite."
 
 
-def _forward_equals_steps(make: Callable[[], Any]) -> None:
-    captioner = make()
+def _forward_equals_steps(check: Check) -> None:
+    captioner = check.build()
     for pictures in _batches(captioner):
         for captions, length in ((2, 5), (1, 1)):
             words = some_words(len(pictures), captions, length)
@@ -134,8 +138,8 @@ def _forward_equals_steps(make: Callable[[], Any]) -> None:
             _close(captioner(pictures, words), stepped, "forward equals repeated step.")
 
 
-def _words_see_no_later_word(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _words_see_no_later_word(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     other = words.clone()
     other[0, 0, 3:] = (other[0, 0, 3:] + 1) % 4
     other[:, 1] = some_words(3, seed=9)[:, 1]
@@ -145,8 +149,8 @@ def _words_see_no_later_word(make: Callable[[], Any]) -> None:
     assert not torch.equal(one[0, 0, 3:], two[0, 0, 3:]), "Logits depend on the words so far."
 
 
-def _pictures_stand_alone(make: Callable[[], Any]) -> None:
-    captioner = make()
+def _pictures_stand_alone(check: Check) -> None:
+    captioner = check.build()
     for pictures in _batches(captioner):
         words = some_words(3)
         together = captioner(pictures, words)
@@ -167,8 +171,8 @@ def _trimmed(pictures: Pictures) -> Pictures:
     )
 
 
-def _padding_holds_anything(make: Callable[[], Any]) -> None:
-    captioner, words = make(), some_words(3)
+def _padding_holds_anything(check: Check) -> None:
+    captioner, words = check.build(), some_words(3)
     for pictures in _batches(captioner):
         dirty = replace(
             pictures,
@@ -178,15 +182,15 @@ def _padding_holds_anything(make: Callable[[], Any]) -> None:
         _close(captioner(dirty, words), captioner(pictures, words), "Padded rows change nothing.")
 
 
-def _the_picture_matters(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(1).expand(3, -1, -1)
+def _the_picture_matters(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(1).expand(3, -1, -1)
     logits = captioner(pictures, words)
     gaps = [(logits[a] - logits[b]).abs().max() for a, b in itertools.combinations(range(3), 2)]
     assert min(gaps) > 1e-3, "Another picture gives other logits."
 
 
-def _hypotheses_reorder(make: Callable[[], Any]) -> None:
-    captioner, pictures = make(), some_pictures()
+def _hypotheses_reorder(check: Check) -> None:
+    captioner, pictures = check.build(), some_pictures()
     memory, words = captioner.encode(pictures), some_words(3, captions=3)
     with torch.no_grad():
         _, state = captioner.step(memory, captioner.start(memory), words[:, :1, 0])
@@ -202,8 +206,8 @@ def _hypotheses_reorder(make: Callable[[], Any]) -> None:
             _close(logits[picture, hypothesis], whole[0, 0, 2], sentence)
 
 
-def _pictures_leave(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _pictures_leave(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     memory = captioner.encode(pictures)
     _, state = captioner.step(memory, captioner.start(memory, 2), words[:, :, 0])
     rows = torch.tensor([2, 0])
@@ -213,8 +217,8 @@ def _pictures_leave(make: Callable[[], Any]) -> None:
     assert kept.requires_grad, "select keeps gradients."
 
 
-def _gradients_arrive(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _gradients_arrive(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     logits = captioner(pictures, words)
     torch.manual_seed(2)
     (logits.log_softmax(-1) * torch.rand_like(logits)).sum().backward()
@@ -227,8 +231,8 @@ def _gradients_arrive(make: Callable[[], Any]) -> None:
             assert live, f"The gradient of {name} is not zero everywhere."
 
 
-def _dropout_is_for_training(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _dropout_is_for_training(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     one, two = captioner(pictures, words), captioner(pictures, words)
     assert torch.equal(one, two), "In eval mode the same input gives the same logits."
     captioner.train()
@@ -239,16 +243,16 @@ def _dropout_is_for_training(make: Callable[[], Any]) -> None:
     assert torch.equal(one, two), "Under a seed training is repeatable."
 
 
-def _saved_is_loaded(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _saved_is_loaded(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     again = build(**to_json(captioner.sizes)).double().eval()
     again.load_state_dict(captioner.state_dict())
     one, two = captioner(pictures, words), again(pictures, words)
     assert torch.equal(one, two), "build(**sizes) and the weights give the same captioner."
 
 
-def _traces_are_shares(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make(), some_pictures(), some_words(3)
+def _traces_are_shares(check: Check) -> None:
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
     logits, trace = captioner(pictures, words, trace=True)
     assert isinstance(trace, Trace), "trace=True gives logits and a Trace."
     _close(logits, captioner(pictures, words), "A trace changes no logits.")
@@ -275,8 +279,8 @@ def _traces_are_shares(make: Callable[[], Any]) -> None:
     assert bool(trace.refiner) == refined, "The refiner's steps are in the trace."
 
 
-def _half_precision_is_close(make: Callable[[], Any]) -> None:
-    captioner, pictures, words = make().float(), some_pictures(), some_words(3)
+def _half_precision_is_close(check: Check) -> None:
+    captioner, pictures, words = check.build().float(), some_pictures(), some_words(3)
     exact = captioner(pictures, words)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = captioner(pictures, words)
@@ -290,7 +294,93 @@ def _half_precision_is_close(make: Callable[[], Any]) -> None:
             )
 
 
-_CHECKS: dict[str, Callable[[Callable[[], Any]], None]] = {
+def _what_is_read_moves_the_logits(check: Check) -> None:
+    said = reads(check.captioner, check.source, **dict(check.sizes))
+    unknown = sorted(said - set(_OTHERS))
+    assert not unknown, f"reads names {', '.join(_OTHERS)} alone, not {', '.join(unknown)}."
+    captioner, words = check.fresh().eval(), some_words(3)
+    for pictures in _batches(captioner):
+        _unread_rows_change_nothing(captioner, pictures, words, said)
+        _train_a_step(captioner, pictures, words)  # a gate may begin at exactly 0
+        _unread_rows_change_nothing(captioner, pictures, words, said)
+        logits = captioner(pictures, words)
+        for what in said:
+            gap = (captioner(_OTHERS[what](pictures), words) - logits).abs().max()
+            assert gap > 1e-9, f"reads names {what!r}: after a step, others give other logits."
+
+
+def _unread_rows_change_nothing(
+    captioner: Any, pictures: Pictures, words: Tensor, said: frozenset[str]
+) -> None:
+    logits = captioner(pictures, words)
+    for what, changed in _OTHERS.items():
+        if what not in said:
+            same = torch.equal(captioner(changed(pictures), words), logits)
+            assert same, f"reads does not name {what!r}: others change nothing."
+    bare = pictures
+    if "concepts" not in said:
+        none = pictures.concepts[:, :0]
+        bare = replace(bare, concepts=none, concept_mask=none.bool())
+    if "scores" not in said:
+        bare = replace(bare, concept_scores=None)
+    same = torch.equal(captioner(bare, words), logits)
+    assert same, "What reads does not name may be absent."
+
+
+def _other_regions(pictures: Pictures) -> Pictures:
+    rows = (pictures.regions + 1.0).masked_fill(~pictures.region_mask[..., None], 0.0)
+    return replace(pictures, regions=rows)
+
+
+def _other_concepts(pictures: Pictures) -> Pictures:
+    words = 5 + (pictures.concepts - 5 + 1) % CONCEPTS
+    return replace(pictures, concepts=words.masked_fill(~pictures.concept_mask, PAD))
+
+
+def _other_scores(pictures: Pictures) -> Pictures:
+    assert pictures.concept_scores is not None
+    return replace(pictures, concept_scores=1.0 - pictures.concept_scores)
+
+
+_OTHERS: dict[str, Callable[[Pictures], Pictures]] = {
+    "regions": _other_regions,
+    "concepts": _other_concepts,
+    "scores": _other_scores,
+}
+
+
+def _train_a_step(captioner: Any, pictures: Pictures, words: Tensor) -> None:
+    optimiser = torch.optim.Adam(captioner.parameters(), lr=0.01)
+    optimiser.zero_grad()
+    shares = captioner(pictures, words)[:, :, :-1].log_softmax(-1)
+    (-shares.gather(3, words[:, :, 1:, None])).mean().backward()
+    optimiser.step()
+
+
+def _a_regulariser_costs_what_is_predicted(check: Check) -> None:
+    cost = regulariser(check.captioner)
+    if cost is None:
+        return
+    captioner, pictures, words = check.build(), some_pictures(), some_words(3)
+    real = torch.ones_like(words, dtype=torch.bool)
+    real[0, 1, 3:] = False
+    real[2, 1] = False
+    _, trace = captioner(pictures, words, trace=True)
+    costs = cost(trace, real)
+    assert costs.shape == words.shape[:2], f"A regulariser gives B C, not {tuple(costs.shape)}."
+    assert bool(costs.isfinite().all()), "A regulariser is finite."
+    assert costs[2, 1] == 0, "A regulariser of a caption without words is 0."
+    other = words.clone()
+    other[0, 1, 3:] = (other[0, 1, 3:] + 1) % 4
+    _, changed = captioner(pictures, other, trace=True)
+    _close(cost(changed, real)[0, 1], costs[0, 1], "A regulariser leaves masked words out.")
+    costs.sum().backward()  # type: ignore[no-untyped-call]
+    slopes = [p.grad for p in captioner.parameters() if p.grad is not None]
+    assert all(bool(slope.isfinite().all()) for slope in slopes), "Its gradients are finite."
+    assert any(bool(slope.any()) for slope in slopes), "Its gradients reach the captioner."
+
+
+_CHECKS: dict[str, Callable[[Check], None]] = {
     "contract": _fulfils_the_contract,
     "forward-is-steps": _forward_equals_steps,
     "no-later-word": _words_see_no_later_word,
@@ -304,4 +394,6 @@ _CHECKS: dict[str, Callable[[Callable[[], Any]], None]] = {
     "saved": _saved_is_loaded,
     "trace": _traces_are_shares,
     "half-precision": _half_precision_is_close,
+    "reads": _what_is_read_moves_the_logits,
+    "regulariser": _a_regulariser_costs_what_is_predicted,
 }

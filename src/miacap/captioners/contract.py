@@ -13,11 +13,11 @@ forward and step agree in eval mode; under dropout they are two draws.
 Axis letters: B pictures, K hypotheses, C captions a picture, T words, W vocabulary, R rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from miacap.pictures import Pictures
@@ -30,6 +30,8 @@ __all__ = [
     "Forwarded",
     "Memory",
     "Over",
+    "Regularised",
+    "Regulariser",
     "State",
     "Trace",
 ]
@@ -117,7 +119,10 @@ class Captioner(Protocol[M, S]):
 
 
 class Factory(Protocol):
-    """What the registry holds: usually the captioner's class itself."""
+    """What the registry holds: usually the captioner's class itself.
+
+    It may also be ``Regularised``.
+    """
 
     @property
     def sizes_type(self) -> type[Any]:
@@ -127,5 +132,29 @@ class Factory(Protocol):
     def sources(self) -> tuple[str, ...]:
         """What it can be fed."""
 
+    def reads(self, sizes: Any) -> frozenset[str]:
+        """Say what moves the logits: of "regions", "concepts" (rows) and "scores".
+
+        "scores" are the probabilities of all concepts. What is not named need not be in the
+        pictures; of what is named, every picture has some.
+        """
+
     def __call__(self, sizes: Any) -> Any:
         """Build an ``nn.Module`` that fulfils ``Captioner`` and offers ``sizes``."""
+
+
+Regulariser = Callable[[Trace, Tensor], Tensor]
+"""(trace, mask B C T) -> B C: what training may add, weighed, to each caption's loss."""
+
+
+@runtime_checkable
+class Regularised(Protocol):
+    """A factory whose captioner has a regulariser of its own."""
+
+    def regulariser(self, trace: Trace, mask: Bool[Tensor, "B C T"]) -> Float[Tensor, "B C"]:
+        """Cost of each caption's trace.
+
+        Args:
+            trace: of ``forward(..., trace=True)``; gradients flow through it.
+            mask: True where a word is predicted; the rest costs nothing.
+        """

@@ -7,7 +7,7 @@
     A5: x_{-1} = T_v v, x_t = w_t + T_a a            [eq:lstm-a5]
     h_t = LSTM(x_t), p_t = softmax(W_o h_t + b)      [eq:lstm-a-output]
 
-Names: S_V, S_T are the slots (feeding.py). The paper writes T_s w_t with one-hot words: that
+Names: S_V, S_T are the slots (feed.py). The paper writes T_s w_t with one-hot words: that
 product is the row of the word table, called w_t here. What comes before BOS predicts nothing.
 Under ``combined`` both slots hold the same M; T_v and T_a still differ. In the released code,
 which has neither on the concepts' side, its two "condition" models then nearly coincide.
@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from miacap.captioners.contract import Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
-from miacap.captioners.pooling import ConceptVector, PooledSizes
+from miacap.captioners.feed import Feed, mean_rows
+from miacap.captioners.pooling import ConceptVector, PooledSizes, pooled_reads, row_slots
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import (
     LstmState,
@@ -33,6 +33,8 @@ from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["PLANS", "LstmA", "LstmAMemory", "LstmASizes"]
+
+_SLOTS = ("regions", "concepts")
 
 PLANS = {
     "lstm-a2": (("v", "a"), None),
@@ -74,14 +76,18 @@ class LstmA(nn.Module):
     sizes_type = LstmASizes
     sources = ("plain", "regions", "concepts", "combined", "both", "normed")
 
+    @staticmethod
+    def reads(sizes: LstmASizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return pooled_reads(sizes, _SLOTS)
+
     def __init__(self, sizes: LstmASizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.before, self.always = PLANS[sizes.name]
         words = sizes.embedding_width
         self.embedding = word_table(sizes.words, words)
-        rows = sizes.concept_input == "rows"
-        self.feed = Feed(sizes, ("regions", "concepts") if rows else ("regions",), self.sources)
+        self.feed = Feed(sizes, row_slots(sizes, _SLOTS), self.sources)
         self.vector = ConceptVector(sizes)
         self.image = picture_input(sizes.width, words)
         self.concepts = picture_input(sizes.concept_width, words)

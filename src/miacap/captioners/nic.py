@@ -6,7 +6,7 @@
     h_t = LSTM(x_t)
     p_t = softmax(W_o h_t + b_o)             [eq:nic-output]
 
-Names: S_V is the visual slot (feeding.py); w_t is the t-th input word's row of E.
+Names: S_V is the visual slot (feed.py); w_t is the t-th input word's row of E.
 Differs from the paper: v is the mean of projected rows, so that sources differ by MIA alone;
 the LSTM has biases; dropout on v, w_t and h_t.
 """
@@ -17,14 +17,16 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from miacap.captioners.contract import Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
+from miacap.captioners.feed import Feed, mean_rows, modalities
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, picture_input, word_table
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["Nic", "NicMemory", "NicSizes"]
+
+_SLOTS = ("regions",)
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,16 @@ class Nic(nn.Module):
     sizes_type = NicSizes
     sources = ("plain", "regions", "combined", "normed")
 
+    @staticmethod
+    def reads(sizes: NicSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _SLOTS)
+
     def __init__(self, sizes: NicSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.embedding = word_table(sizes.words, sizes.embedding_width)
-        self.feed = Feed(sizes, ("regions",), self.sources)
+        self.feed = Feed(sizes, _SLOTS, self.sources)
         self.image = picture_input(sizes.width, sizes.embedding_width)
         self.recurrence = Recurrence((sizes.embedding_width,), sizes.width, sizes.forget_bias)
         self.recurrence.remember()

@@ -12,12 +12,12 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from miacap.captioners.feeding import Fed, mean_rows
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.feed import Fed, mean_rows, modalities
+from miacap.captioners.settings import FedSizes
 from miacap.errors import DataError
 from miacap.pictures import Pictures
 
-__all__ = ["ConceptVector", "PooledSizes"]
+__all__ = ["ConceptVector", "PooledSizes", "pooled_reads", "row_slots"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,18 @@ class PooledSizes(FedSizes):
     def concept_width(self) -> int:
         """Width of a."""
         return self.concepts if self.concept_input == "probabilities" else self.width
+
+
+def row_slots(sizes: PooledSizes, slots: tuple[str, ...]) -> tuple[str, ...]:
+    """Give those slots that hold rows: probabilities take the place of the concepts' rows."""
+    scored = sizes.concept_input == "probabilities"
+    return tuple(slot for slot in slots if not (scored and slot == "concepts"))
+
+
+def pooled_reads(sizes: PooledSizes, slots: tuple[str, ...]) -> frozenset[str]:
+    """Say what reaches the slots of a captioner, the concepts' probabilities included."""
+    scores = {"scores"} if sizes.concept_input == "probabilities" else set()
+    return modalities(sizes, row_slots(sizes, slots)) | scores
 
 
 class ConceptVector(nn.Module):

@@ -12,9 +12,10 @@ from miacap.errors import SettingsError, UnknownName
 from miacap.settings import from_json
 
 if TYPE_CHECKING:
-    from miacap.captioners.contract import Factory
+    from miacap.captioners.contract import Factory, Regulariser
+    from miacap.captioners.settings import Sizes
 
-__all__ = ["build", "names", "penalised", "register", "sources"]
+__all__ = ["build", "names", "reads", "register", "regulariser", "sizes", "sources"]
 
 _OURS = {
     "nic": "nic:Nic",
@@ -30,7 +31,8 @@ _OURS = {
     "concept-attention": "concept_attention:ConceptAttention",
     "transformer": "transformer:Transformer",
 }
-_PENALISED = ("att-fcn",)
+_SOME_WORDS = 5
+"""The smallest vocabulary: stands in where nothing depends on its size."""
 _GROUP = "miacap.captioners"
 _registered: "dict[str, Factory]" = {}
 
@@ -46,10 +48,46 @@ def sources(name: str) -> tuple[str, ...]:
     return tuple(_factory(name).sources)
 
 
-def penalised() -> tuple[str, ...]:
-    """List the captioners with an input and an output attention, which [eq:att-fcn-penalty]
-    takes."""
-    return _PENALISED
+def sizes(name: str, source: str = "combined", **sizes: Any) -> "Sizes":
+    """Parse the sizes of a captioner, without building it.
+
+    Args:
+        name: a registered name.
+        source: what it is fed; one of ``sources(name)``.
+        sizes: fields of its ``sizes_type``; ``words`` may be left out.
+
+    Raises:
+        UnknownName: no such captioner.
+        SettingsError: a source that it cannot take, or an unknown or wrong size.
+    """
+    return _sizes(_factory(name), name, source, {"words": _SOME_WORDS} | sizes)
+
+
+def reads(name: str, source: str = "combined", **sizes: Any) -> frozenset[str]:
+    """Say what a captioner reads: "regions", "concepts" (as rows), "scores" of all concepts.
+
+    Args:
+        name: a registered name.
+        source: what it is fed; one of ``sources(name)``.
+        sizes: fields of its ``sizes_type``; ``words`` may be left out.
+
+    Raises:
+        UnknownName: no such captioner.
+        SettingsError: a source that it cannot take, or an unknown or wrong size.
+    """
+    factory = _factory(name)
+    return frozenset(factory.reads(_sizes(factory, name, source, {"words": _SOME_WORDS} | sizes)))
+
+
+def regulariser(name: str) -> "Regulariser | None":
+    """Give what a captioner's own paper adds to the loss, or None; raises UnknownName.
+
+    It takes a trace and a mask of the words that are predicted, and gives a cost a caption.
+    """
+    from miacap.captioners.contract import Regularised
+
+    factory = _factory(name)
+    return factory.regulariser if isinstance(factory, Regularised) else None
 
 
 def register(name: str, factory: "Factory") -> None:
@@ -58,7 +96,7 @@ def register(name: str, factory: "Factory") -> None:
     Args:
         name: a new name.
         factory: usually its class: called with one ``Sizes``, it gives an ``nn.Module`` that
-            fulfils the contract; ``sizes_type`` and ``sources`` are its attributes.
+            fulfils the contract; ``sizes_type``, ``sources`` and ``reads`` are its attributes.
 
     Raises:
         SettingsError: the name is taken.
@@ -91,17 +129,22 @@ def build(
         UnknownName: no such captioner.
         SettingsError: a source that it cannot take, or an unknown or wrong size.
     """
-    from miacap.captioners.sizes import check_source
-
     factory = _factory(name)
-    check_source(name, source, tuple(factory.sources))
-    values = {"name": name, "source": source, "words": words, "region_width": region_width}
-    where = f"Captioner {name!r}"
-    settings = from_json(factory.sizes_type, values | sizes, where)
+    values = {"words": words, "region_width": region_width} | sizes
+    settings = _sizes(factory, name, source, values)
     try:
         return factory(settings)
     except ValueError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        raise SettingsError(f"Captioner {name!r}: {error}") from None
+
+
+def _sizes(factory: "Factory", name: str, source: str, values: dict[str, Any]) -> "Sizes":
+    from miacap.captioners.settings import check_source
+
+    check_source(name, source, tuple(factory.sources))
+    every = {"name": name, "source": source} | values
+    found: Sizes = from_json(factory.sizes_type, every, f"Captioner {name!r}")
+    return found
 
 
 def _factory(name: str) -> "Factory":

@@ -8,7 +8,7 @@
     ctx_t = sum_i alpha_ti v_i               [eq:spatial-context]  not fed back
     p_t = softmax(W_p (ctx_t + h_t) + b)     [eq:spatial-output]
 
-Names: S_V is the visual slot (feeding.py). As attention feeds nothing back, all words of a
+Names: S_V is the visual slot (feed.py). As attention feeds nothing back, all words of a
 caption are attended for at once.
 Differs from the paper: v_i and v^g come from the same projected rows, so that no raw feature
 passes by MIA; the scorer's width is a constant (49) where the paper ties it to k.
@@ -19,16 +19,18 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import Additive
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Feed, mean_rows
+from miacap.captioners.feed import Feed, mean_rows, modalities
 from miacap.captioners.records import MemoryRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, over_words, word_table
-from miacap.captioners.scoring import Additive
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["Spatial", "SpatialMemory", "SpatialSizes"]
+
+_SLOTS = ("regions",)
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,16 @@ class Spatial(nn.Module):
     sizes_type = SpatialSizes
     sources = ("plain", "regions", "combined", "both", "concatenated", "normed")
 
+    @staticmethod
+    def reads(sizes: SpatialSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _SLOTS)
+
     def __init__(self, sizes: SpatialSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.embedding = word_table(sizes.words, sizes.embedding_width)
-        self.feed = Feed(sizes, ("regions",), self.sources)
+        self.feed = Feed(sizes, _SLOTS, self.sources)
         self.pooled = nn.Linear(sizes.width, sizes.width)
         self.recurrence = Recurrence(
             (sizes.embedding_width, sizes.width), sizes.width, sizes.forget_bias

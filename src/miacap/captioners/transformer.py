@@ -1,6 +1,6 @@
 """Transformer: the modern baseline (pre-norm; not in the paper).
 
-    X = Drop(S)                                    rows of the slot (feeding.py)
+    X = Drop(S)                                    rows of the slot (feed.py)
     X = X + MHA(LN X), X = X + FFN(LN X), ...      [eq:transformer-encoder]  then a last LN
     y_t = sqrt(d) E w_t + sinusoid(t)              [eq:transformer-word]
     Y = Y + causal MHA(LN Y)                       [eq:transformer-self]
@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import masked_softmax
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Feed
+from miacap.captioners.feed import Feed, modalities
 from miacap.captioners.records import MemoryRecord, StateRecord
-from miacap.captioners.scoring import masked_softmax
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
@@ -56,6 +56,16 @@ class TransformerSizes(FedSizes):
             raise ValueError(f"{self.layer_heads} layer_heads do not divide width={self.width}.")
         if not 0.0 <= self.layer_dropout < 1.0:
             raise ValueError(f"layer_dropout is from 0 to below 1, not {self.layer_dropout}.")
+
+    @property
+    def width_multiple(self) -> int:
+        """What every possible ``width`` is a multiple of: the heads of layers and refiner."""
+        return math.lcm(super().width_multiple, self.layer_heads)
+
+    @property
+    def adjustable(self) -> str | None:
+        """The feed-forward layers' width, which grows in small steps."""
+        return "layer_inner"
 
 
 @dataclass(frozen=True)
@@ -205,11 +215,16 @@ class Transformer(nn.Module):
     sizes_type = TransformerSizes
     sources = ("plain", "regions", "concepts", "combined", "both", "concatenated", "normed")
 
+    @staticmethod
+    def reads(sizes: TransformerSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, (_slot(sizes),))
+
     def __init__(self, sizes: TransformerSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width = sizes.width
-        self.slot = "concepts" if sizes.source == "concepts" else "regions"
+        self.slot = _slot(sizes)
         self.embedding = nn.Embedding(sizes.words, sizes.embedding_width)
         self.lift: nn.Linear | None = None
         if sizes.embedding_width != width:
@@ -309,6 +324,10 @@ class Transformer(nn.Module):
             if weights is not None:
                 traced.append(weights)
         return self.decoder_norm(hidden), TransformerState(tuple(after)), traced
+
+
+def _slot(sizes: TransformerSizes) -> str:
+    return "concepts" if sizes.source == "concepts" else "regions"
 
 
 def _sinusoid(first: int, count: int, like: Tensor) -> Float[Tensor, "L D"]:

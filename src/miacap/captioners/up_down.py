@@ -7,7 +7,7 @@
     x2_t = [vhat_t ; h1_t], h2_t = LSTM2(x2_t)             [eq:up-down-language]
     p_t = softmax(W_p h2_t + b)                            [eq:up-down-output]
 
-Names: S_V is the visual slot (feeding.py). Attention feeds the second LSTM, which feeds the
+Names: S_V is the visual slot (feed.py). Attention feeds the second LSTM, which feeds the
 first: words are read in turn. What does not depend on h is one product over all words: the
 words' and the picture's part of x1, the keys W_va v_i, the output; and so are the gradients of
 both LSTMs' weights (``late_gradient``).
@@ -21,17 +21,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from miacap.captioners.attention import Additive
 from miacap.captioners.contract import Attention, Forwarded, Trace
-from miacap.captioners.feeding import Fed, Feed, Slot, mean_rows, raw_rows
+from miacap.captioners.feed import Fed, Feed, Slot, mean_rows, modalities, raw_rows
 from miacap.captioners.late_gradient import LateGradient
 from miacap.captioners.records import MemoryRecord, StateRecord
 from miacap.captioners.recurrence import LstmState, Recurrence, lstm_cell, over_words, word_table
-from miacap.captioners.scoring import Additive
-from miacap.captioners.sizes import FedSizes
+from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
 
 __all__ = ["UpDown", "UpDownMemory", "UpDownSizes", "UpDownState"]
+
+_SLOTS = ("regions",)
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,17 @@ class UpDown(nn.Module):
     sizes_type = UpDownSizes
     sources = ("plain", "regions", "combined", "both", "concatenated", "normed")
 
+    @staticmethod
+    def reads(sizes: UpDownSizes) -> frozenset[str]:
+        """Say what moves the logits."""
+        return modalities(sizes, _SLOTS)
+
     def __init__(self, sizes: UpDownSizes) -> None:
         super().__init__()
         self.sizes = sizes
         width, rows, words = sizes.width, sizes.row_width, sizes.embedding_width
         self.embedding = word_table(sizes.words, words)
-        self.feed = None if sizes.raw_features else Feed(sizes, ("regions",), self.sources)
+        self.feed = None if sizes.raw_features else Feed(sizes, _SLOTS, self.sources)
         # The parts of x1 that need no state come first: they are driven ahead of time.
         self.attend = Recurrence((words, rows, width), width, sizes.forget_bias)
         self.language = Recurrence((rows, width), width, sizes.forget_bias)

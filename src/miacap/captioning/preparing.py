@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from miacap import captioners
 from miacap.captioning.listed import ListedBatches, require_lists
 from miacap.data import Dataset
 from miacap.data.batches import Batches
@@ -116,4 +117,4 @@ class Inputs:
 
 def reads_probabilities(settings: RunSettings) -> bool:
     """Say whether the captioner reads the scores of all concepts, rather than the best words."""
-    return settings.sizes.get("concept_input") == "probabilities"
+    return "scores" in captioners.reads(settings.captioner, settings.source, **settings.sizes)

@@ -2,8 +2,8 @@
 
     L = - sum_t log p(y_t | y_<t, picture)    [eq:cross-entropy]
 
-over real target words, EOS included, BOS and padding left out. ATT-FCN's
-regularisers [eq:att-fcn-penalty], times their weight, are added where it is not 0.
+over real target words, EOS included, BOS and padding left out. A captioner's own regulariser
+(`captioners.regulariser`), times its weight, is added where that is not 0.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from miacap.captioners.att_fcn import penalty
+from miacap.captioners import Regulariser
 from miacap.data.batches import Batch, Batches
 from miacap.text import PAD
 
@@ -29,8 +29,8 @@ class CaptionTask:
         evaluation: gives dev scores of the module as it stands.
         label_smoothing: share of the target that goes to the other words.
         watched: the score that decides which weights are best; higher is better.
-        attention_penalty: weight of [eq:att-fcn-penalty], over the steps that predict a word;
-            above 0 for one of ``captioners.penalised()`` alone.
+        attention_penalty: weight of the regulariser, over the steps that predict a word.
+        regulariser: of the captioner, where its weight is not 0.
     """
 
     module: nn.Module
@@ -39,6 +39,7 @@ class CaptionTask:
     label_smoothing: float = 0.0
     watched: str = "CIDEr-D"
     attention_penalty: float = 0.0
+    regulariser: Regulariser | None = None
 
     @property
     def batches_per_epoch(self) -> int:
@@ -51,12 +52,12 @@ class CaptionTask:
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch and its number of target words."""
-        if not self.attention_penalty:
+        if not self.attention_penalty or self.regulariser is None:
             logits = module(batch.pictures, batch.words)
             return summed_loss(logits, batch.targets, self.label_smoothing)
         logits, trace = module(batch.pictures, batch.words, trace=True)
         loss, count = summed_loss(logits, batch.targets, self.label_smoothing)
-        extra = penalty(trace, batch.targets != PAD).sum()
+        extra = self.regulariser(trace, batch.targets != PAD).sum()
         return loss + self.attention_penalty * extra, count
 
     def evaluate(self) -> Mapping[str, float]:

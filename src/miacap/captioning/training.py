@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from miacap import runs, terminal
+from miacap import captioners, runs, terminal
 from miacap.captioning.preparing import (
     Inputs,
     build_vocabulary,
@@ -265,4 +265,5 @@ def _task(
         DevScores(run, inputs, references),
         settings.label_smoothing,
         attention_penalty=settings.attention_penalty,
+        regulariser=captioners.regulariser(settings.captioner),
     )

@@ -30,8 +30,6 @@ class Baseline:
     """Its own paper's form; the source is filled in by the recipe."""
     features: str = _GRID
     """What a row of features is."""
-    reads: tuple[str, ...] = ("regions",)
-    """What it reads where nothing is refined: regions, concepts, or both."""
     refined: str = "regions"
     """Source of the self-attention control: its own slots, each refined by itself."""
     small_sizes: tuple[tuple[str, Any], ...] = ()
@@ -189,8 +187,6 @@ def transformer() -> RunSettings:
     return RunSettings(sizes=sizes, pictures_per_batch=10, training=training)
 
 
-_BOTH = ("regions", "concepts")
-
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
     for baseline in (
@@ -211,19 +207,16 @@ BASELINES: dict[str, Baseline] = {
             "a detector's boxes, 36 or 10 to 100 a picture",
             small_sizes=(("scorer", 128), ("forget_bias", 1.0)),
         ),
-        Baseline(
-            "att-cnn-lstm", "att-cnn-lstm", att_cnn_lstm, reads=("concepts",), refined="concepts"
-        ),
-        Baseline("att-fcn", "att-fcn", att_fcn, reads=_BOTH, refined="concepts"),
+        Baseline("att-cnn-lstm", "att-cnn-lstm", att_cnn_lstm, refined="concepts"),
+        Baseline("att-fcn", "att-fcn", att_fcn, refined="concepts"),
         *(
-            Baseline(f"lstm-a{number}", f"lstm-a{number}", lstm_a, reads=_BOTH, refined="both")
+            Baseline(f"lstm-a{number}", f"lstm-a{number}", lstm_a, refined="both")
             for number in (2, 3, 4, 5)
         ),
         Baseline(
             "concept-attention",
             "concept-attention",
             concept_attention,
-            reads=("concepts",),
             refined="concepts",
         ),
         Baseline(

@@ -20,6 +20,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from miacap import captioners
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
@@ -154,15 +155,15 @@ def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettin
         SettingsError: no width comes within 1 %.
     """
     wanted = parameters(larger, words)
-    heads = int(settings.sizes.get("layer_heads", 8)) if _is_transformer(settings) else 1
+    sizes = captioners.sizes(settings.captioner, settings.source, **settings.sizes)
+    step, fine = sizes.width_multiple, sizes.adjustable
 
     def sized(name: str, value: int, base: RunSettings = settings) -> RunSettings:
         return replace(base, sizes={**base.sizes, name: value})
 
-    width = _largest(lambda n: parameters(sized("width", n * heads), words), wanted) * heads
-    candidates = [sized("width", width), sized("width", width + heads)]
-    fine = _fine_size(settings)
-    if fine is not None:
+    width = _largest(lambda n: parameters(sized("width", n * step), words), wanted) * step
+    candidates = [sized("width", width), sized("width", width + step)]
+    if fine is not None:  # fill up what one more of width would overshoot by
         narrow = candidates[0]
         start = _largest(lambda n: parameters(sized(fine, n, narrow), words), wanted)
         candidates += [sized(fine, start, narrow), sized(fine, start + 1, narrow)]
@@ -174,17 +175,6 @@ def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettin
             f"within 1 %; the nearest has {count}. Choose another width for the refined one."
         )
     return best
-
-
-def _is_transformer(settings: RunSettings) -> bool:
-    return settings.captioner == "transformer"
-
-
-def _fine_size(settings: RunSettings) -> str | None:
-    """Name a size to fill up with what one more of ``width`` would overshoot by."""
-    if _is_transformer(settings):
-        return "layer_inner"
-    return "word_width" if settings.sizes.get("word_width") is not None else None
 
 
 def _largest(count: Callable[[int], int], wanted: int) -> int:

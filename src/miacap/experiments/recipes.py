@@ -14,7 +14,7 @@ from miacap import captioners
 from miacap.errors import SettingsError, UnknownName, nearest
 from miacap.experiments.baselines import BASELINES, Baseline
 from miacap.experiments.controls import controls, matched
-from miacap.experiments.knobs import REFINED, Arm, Knobs, Probe
+from miacap.experiments.knobs import Arm, Knobs, Probe
 from miacap.runs import RunSettings
 
 __all__ = ["Recipe", "names", "recipe"]
@@ -121,7 +121,7 @@ def recipe(
 
 def _recipe(baseline: Baseline, arm: Arm, small: bool) -> Recipe:
     settings = _fed(baseline.settings(small), arm.knobs)
-    reads = arm.knobs.source in (*REFINED, "concatenated") or "concepts" in baseline.reads
+    reads = captioners.reads(settings.captioner, settings.source, **settings.sizes)
     larger = None
     if arm.as_large_as is not None:
         larger = _fed(baseline.settings(small), arm.as_large_as)
@@ -134,7 +134,7 @@ def _recipe(baseline: Baseline, arm: Arm, small: bool) -> Recipe:
         settings=settings,
         knobs=arm.knobs,
         small=small,
-        concepts=("another's" if arm.others_concepts else "own") if reads else "none",
+        concepts=("another's" if arm.others_concepts else "own") if reads - {"regions"} else "none",
         probes=arm.probes,
         as_large_as=larger,
     )

@@ -70,7 +70,7 @@ class RunSettings:
     @property
     def rows(self) -> Literal["match", "aligned"]:
         """How many concepts a picture gets: the captioner's own size ``rows``."""
-        return "aligned" if self.sizes.get("rows") == "aligned" else "match"
+        return captioners.sizes(self.captioner, self.source, **self.sizes).rows
 
     def __post_init__(self) -> None:
         for name in ("region_width", "minimum_count", "maximum_words", "beam"):
@@ -88,9 +88,10 @@ class RunSettings:
             raise ValueError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}.")
         if self.attention_penalty < 0.0:
             raise ValueError(f"attention_penalty is 0 or more, not {self.attention_penalty}.")
-        if self.attention_penalty and self.captioner not in captioners.penalised():
+        if self.attention_penalty and captioners.regulariser(self.captioner) is None:
+            having = [name for name in captioners.names() if captioners.regulariser(name)]
             raise SettingsError(
-                f"attention_penalty={self.attention_penalty} weighs an input and an output "
-                f"attention, which {self.captioner!r} does not have. Captioners that have both: "
-                f"{', '.join(captioners.penalised())}."
+                f"attention_penalty={self.attention_penalty} weighs a regulariser, which "
+                f"{self.captioner!r} does not have. Captioners that have one: "
+                f"{', '.join(having)}."
             )

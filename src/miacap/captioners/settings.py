@@ -5,7 +5,10 @@ from typing import Literal
 
 from miacap.errors import SettingsError, nearest
 
-__all__ = ["FedSizes", "Sizes", "check_same_width", "check_source"]
+__all__ = ["REFINED", "FedSizes", "Sizes", "check_same_width", "check_source"]
+
+REFINED = ("regions", "concepts", "combined", "both")
+"""Sources that have a refiner."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,18 @@ class Sizes:
     """What the captioner is fed."""
     region_width: int = 1280
     """V: width of a region's features."""
+    rows: Literal["match", "aligned"] = "match"
+    """"aligned" lets a picture have more or fewer concepts than regions."""
+
+    @property
+    def width_multiple(self) -> int:
+        """What every possible ``width`` is a multiple of."""
+        return 1
+
+    @property
+    def adjustable(self) -> str | None:
+        """A size that adds a few parameters where one more of ``width`` adds too many, or None."""
+        return None
 
     def __post_init__(self) -> None:
         if self.words < 5:
@@ -55,8 +70,6 @@ class FedSizes(Sizes):
     """Who queries first; "regions-first" is appendix A.1."""
     attention: Literal["mutual", "self"] = "mutual"
     """"self": each stream guides itself, the control of section 3.5."""
-    rows: Literal["match", "aligned"] = "match"
-    """"aligned" lets a picture have more or fewer concepts than regions."""
     residual: Literal["value", "query", "none"] = "value"
     """The refiner's first residual; "query" and "none" are ablations."""
     refiner_dropout: float = 0.1
@@ -78,6 +91,16 @@ class FedSizes(Sizes):
                 "source='combined' has no sum of regions and concepts whose rows never meet: "
                 "refine at least once, with attention='mutual', or keep rows='match'."
             )
+
+    @property
+    def width_multiple(self) -> int:
+        """What every possible ``width`` is a multiple of: the refiner's heads, if there is one."""
+        return self.heads if self.source in REFINED else 1
+
+    @property
+    def adjustable(self) -> str | None:
+        """The width of words, where it is not that of rows."""
+        return None if self.word_width is None else "word_width"
 
     @property
     def _rows_meet(self) -> bool:

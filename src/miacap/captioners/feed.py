@@ -14,10 +14,11 @@
     concatenated  [I_0 ; T_0]   -               control: no refiner; in a single slot
     normed        LN(I_0)       T_0             control: one LayerNorm, nothing else
 
-Where e differs from d_h, one linear map follows E. Both modalities always enter the refiner;
-a captioner sees its own slots alone (docs/captioners.md).
+Where e differs from d_h, one linear map follows E. A captioner sees its own slots alone; what
+does not reach them, directly or as a guide, need not be there (``modalities``).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from miacap.captioners.contract import Over
 from miacap.captioners.records import MemoryRecord
-from miacap.captioners.sizes import FedSizes, check_source
+from miacap.captioners.settings import REFINED, FedSizes, check_source
 from miacap.errors import DataError
 from miacap.pictures import Pictures
 from miacap.refiner import (
@@ -34,13 +35,14 @@ from miacap.refiner import (
     REGIONS_FIRST,
     SELF_ATTENTION,
     MutualIterativeAttention,
+    Steps,
     StepTrace,
+    origins,
 )
 
-__all__ = ["Fed", "Feed", "Slot", "mean_rows", "raw_rows"]
+__all__ = ["Fed", "Feed", "Slot", "mean_rows", "modalities", "raw_rows"]
 
 _STREAMS = ("regions", "concepts")
-_REFINED = (*_STREAMS, "combined", "both")
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Feed(nn.Module):
 
     Args:
         sizes: of the captioner.
-        reads: slots that the captioner has: "regions", "concepts" or both.
+        slots: those that the captioner has: "regions", "concepts" or both.
         sources: what it can be fed.
 
     Raises:
@@ -110,14 +112,16 @@ class Feed(nn.Module):
         ValueError: the refiner's sizes do not fit.
     """
 
-    def __init__(self, sizes: FedSizes, reads: tuple[str, ...], sources: tuple[str, ...]) -> None:
+    def __init__(self, sizes: FedSizes, slots: tuple[str, ...], sources: tuple[str, ...]) -> None:
         super().__init__()
         check_source(sizes.name, sizes.source, sources)
         self.source = sizes.source
-        self.reads = reads
-        everything = self.source in (*_REFINED, "concatenated")
-        self.uses_regions = everything or "regions" in reads
-        self.uses_concepts = everything or "concepts" in reads
+        self.slots = slots
+        self.reads = modalities(sizes, slots)
+        everything = self.source in (*REFINED, "concatenated")
+        # A refiner's other stream keeps its parameters where it says nothing, frozen.
+        self.uses_regions = everything or "regions" in slots
+        self.uses_concepts = everything or "concepts" in slots
         self.dropout = nn.Dropout(sizes.dropout_of_regions)
         if self.uses_regions:
             self.project = nn.Linear(sizes.region_width, sizes.width)
@@ -126,7 +130,7 @@ class Feed(nn.Module):
             self.lift = nn.Linear(sizes.embedding_width, sizes.width)
         if self.source == "normed":
             self.norm = nn.LayerNorm(sizes.width)
-        if self.source in _REFINED:
+        if self.source in REFINED:
             self.mutual = _refiner(sizes)
             self._freeze_unused()
 
@@ -134,7 +138,7 @@ class Feed(nn.Module):
         """Say what the rows of a slot ("regions" or "concepts") stand for."""
         if self.source == "combined":
             return "pairs"
-        if self.source in ("both", "concatenated") and len(self.reads) == 1:
+        if self.source in ("both", "concatenated") and len(self.slots) == 1:
             return "both"
         if self.source in ("both", slot):  # refined: perhaps on the rows of its guide
             slot = self.mutual.refiner.order(slot)
@@ -155,16 +159,15 @@ class Feed(nn.Module):
         """
         projected = self._regions(pictures) if self.uses_regions else None
         regions = projected
-        concepts = self._concepts(pictures, table) if self.uses_concepts else None
+        concepts = self._concepts(pictures, table) if "concepts" in self.reads else None
         if self.source == "normed":
             assert regions is not None
             regions = Slot(self.norm(regions.rows), regions.mask)
         steps: tuple[StepTrace, ...] = ()
-        if self.source in _REFINED:
-            assert regions is not None and concepts is not None
+        if self.source in REFINED:
             regions, concepts, steps = self._refined(regions, concepts, trace)
         first_kind = 0
-        if self.source in ("both", "concatenated") and len(self.reads) == 1:
+        if self.source in ("both", "concatenated") and len(self.slots) == 1:
             assert regions is not None and concepts is not None
             first_kind = regions.rows.shape[1]
             regions = Slot(
@@ -172,8 +175,8 @@ class Feed(nn.Module):
                 torch.cat([regions.mask, concepts.mask], dim=1),
             )
         return Fed(
-            visual=regions if "regions" in self.reads else None,
-            textual=concepts if "concepts" in self.reads else None,
+            visual=regions if "regions" in self.slots else None,
+            textual=concepts if "concepts" in self.slots else None,
             trace=steps,
             projected=projected,
             first_kind=first_kind,
@@ -194,51 +197,69 @@ class Feed(nn.Module):
         return Slot(rows if self.lift is None else self.lift(rows), pictures.concept_mask)
 
     def _refined(
-        self, regions: Slot, concepts: Slot, trace: bool
-    ) -> tuple[Slot, Slot, tuple[StepTrace, ...]]:
-        streams = {"regions": regions.rows, "concepts": concepts.rows}
-        masks = {"regions": regions.mask, "concepts": concepts.mask}
+        self, regions: Slot | None, concepts: Slot | None, trace: bool
+    ) -> tuple[Slot | None, Slot | None, tuple[StepTrace, ...]]:
+        slots = {"regions": regions, "concepts": concepts}
+        read = {name: slot for name, slot in slots.items() if slot and name in self.reads}
+        streams = {name: slot.rows for name, slot in read.items()}
+        masks = {name: slot.mask for name, slot in read.items()}
         if self.source == "combined":
             refined = self.mutual(*streams.values(), *masks.values(), trace=trace)
             assert refined.combined is not None  # FedSizes refuses rows that never meet
             pairs = Slot(refined.combined, refined.mask)
             return pairs, pairs, refined.trace
-        wanted = self._wanted()
+        wanted = _wanted(self.source)
         found = self.mutual.refiner(streams, masks, wanted=wanted, trace=trace)
-        slots = {"regions": regions, "concepts": concepts} | {
-            name: Slot(found.features[name], found.masks[name]) for name in wanted
-        }
+        slots |= {name: Slot(found.features[name], found.masks[name]) for name in wanted}
         return slots["regions"], slots["concepts"], found.trace
-
-    def _wanted(self) -> tuple[str, ...]:
-        return (self.source,) if self.source in _STREAMS else _STREAMS
 
     def _freeze_unused(self) -> None:
         # Data-parallel wrappers wait for a gradient of whatever could have one; what nothing on
         # the way to this source reads keeps its place among the parameters, frozen.
-        refiner, wanted = self.mutual.refiner, self._wanted()
-        idle = refiner.unused(wanted)
+        idle = self.mutual.refiner.unused(_wanted(self.source))
         if self.source != "combined":
             idle += self.mutual.norm.parameters()
         # A stream that guides nobody says nothing to a captioner of the other.
-        read = refiner.origins(wanted) | set(self.reads)
-        if "regions" not in read:
+        if "regions" not in self.reads:
             idle += self.project.parameters()
-        if "concepts" not in read and self.lift is not None:
+        if "concepts" not in self.reads and self.lift is not None:
             idle += self.lift.parameters()
         for parameter in idle:
             parameter.requires_grad_(False)
 
 
+def modalities(sizes: FedSizes, slots: Collection[str]) -> frozenset[str]:
+    """Say which of "regions" and "concepts" reach the slots of a captioner.
+
+    Args:
+        sizes: of the captioner.
+        slots: those that it has: "regions", "concepts", both or none.
+    """
+    if sizes.source == "concatenated":
+        return frozenset(_STREAMS)
+    if sizes.source not in REFINED:
+        return frozenset(slots)
+    return frozenset(origins(_steps(sizes), sizes.iterations, _wanted(sizes.source))) | set(slots)
+
+
+def _wanted(source: str) -> tuple[str, ...]:
+    return (source,) if source in _STREAMS else _STREAMS
+
+
+def _steps(sizes: FedSizes) -> Steps:
+    if sizes.attention == "self":
+        return SELF_ATTENTION
+    return CONCEPTS_FIRST if sizes.order == "concepts-first" else REGIONS_FIRST
+
+
 def _refiner(sizes: FedSizes) -> MutualIterativeAttention:
-    steps = CONCEPTS_FIRST if sizes.order == "concepts-first" else REGIONS_FIRST
     return MutualIterativeAttention(
         sizes.width,
         sizes.heads,
         sizes.inner,
         sizes.iterations,
         sizes.preset,
-        steps=SELF_ATTENTION if sizes.attention == "self" else steps,
+        steps=_steps(sizes),
         dropout=sizes.refiner_dropout,
         rows=sizes.rows,
         residual=sizes.residual,
