@@ -84,7 +84,7 @@ def main() -> None:
 def _sides(album: Album) -> dict[str, Callable[[], object]]:
     grid = Grid(load(_NAME))
     images = [decode(data) for data in album.files.values()]
-    pixels = torch.stack([prepare(image, grid.preprocessing) for image in images])
+    pixels = torch.stack([prepare(image, grid.record) for image in images])
     pixels = pixels.contiguous()
     weights = read_weights(weights_path(_NAME))
     plain = build(_NAME, weights, _NAME)

@@ -22,13 +22,11 @@ from miacap.concepts import (
 )
 from miacap.concepts.description import what_to_know
 from miacap.concepts.networks import build
-from miacap.data import Dataset, Entry
+from miacap.data import Dataset, Entry, Preprocessing
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.runs import RunSettings
-from miacap.settings import to_json
 from miacap.text import PAD
-from miacap.visual import Preprocessing
 
 NOUNS = ("dog", "cat", "bird", "horse", "boat", "tree")
 WIDTH, REGIONS = 6, 3
@@ -74,9 +72,7 @@ class World:
 def extract_nothing(folder: Path, aside: tuple[str, ...] = ()) -> FeatureStore:
     """Rows drawn at random; some pictures are set aside as a broken photo would be."""
     generator = torch.Generator().manual_seed(0)
-    told = Manifest(
-        "regions", to_json(Preprocessing("made-up", "0" * 64)), WIDTH, None, None, "a test"
-    )
+    told = Manifest("regions", Preprocessing("made-up", "0" * 64), WIDTH, None, None, "a test")
     with StoreWriter(folder, told) as writer:
         for name in DATA.ids:
             rows = torch.randn(REGIONS, WIDTH, generator=generator)
@@ -422,7 +418,7 @@ def test_folders_that_are_not_whole(world: World, tmp_path: Path) -> None:
 
 
 def test_concepts_found_in_other_features_are_refused(world: World, tmp_path: Path) -> None:
-    other = to_json(Preprocessing("made-up", "0" * 64, size=320))
+    other = Preprocessing("made-up", "0" * 64, size=320)
     told = replace(world.regions.manifest, preprocessing=other)
     with StoreWriter(tmp_path / "f", told) as writer:
         for name in DATA.ids:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from miacap.data import Dataset, Entry
+from miacap.data.features import Given
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 
 WORDS = ("dog", "ball", "grass", "water", "boy", "red", "running", "two")
@@ -44,7 +45,7 @@ def regions_of(row: int) -> Tensor:
 
 def made_up(folder: Path, pictures: int = 150) -> tuple[FeatureStore, Dataset]:
     """Draw a store and a dataset of two thirds train, the rest dev and test."""
-    manifest = Manifest("regions", {"backbone": "made-up"}, WIDTH, None, None, "tests")
+    manifest = Manifest("regions", Given("made-up"), WIDTH, None, None, "tests")
     entries, content = [], {}
     with StoreWriter(folder, manifest) as writer:
         for row in range(pictures):

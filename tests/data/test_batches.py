@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from miacap.data import Batch, Batches, FeatureStore, Manifest, StoreWriter
+from miacap.data.features import Given
 from miacap.errors import DataError
 from miacap.text.vocabulary import BOS, EOS, PAD
 
@@ -16,7 +17,9 @@ IDS = [f"p{number}" for number in range(7)]
 @pytest.fixture(scope="module")
 def regions(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     folder = tmp_path_factory.mktemp("regions") / "store"
-    with StoreWriter(folder, Manifest("regions", {}, 3, None, None, "test"), 2) as writer:
+    with StoreWriter(
+        folder, Manifest("regions", Given("test"), 3, None, None, "test"), 2
+    ) as writer:
         for number, name in enumerate(IDS):
             writer.add(name, torch.full((2, 3), float(number)), torch.zeros(2, 4))
     return FeatureStore.open(folder)
@@ -25,7 +28,7 @@ def regions(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
 @pytest.fixture(scope="module")
 def concepts(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     folder = tmp_path_factory.mktemp("concepts") / "store"
-    about = Manifest("concepts", {}, 4, ("w", "x", "y", "z"), "sum", "test")
+    about = Manifest("concepts", Given("test"), 4, ("w", "x", "y", "z"), "sum", "test")
     with StoreWriter(folder, about) as writer:
         for number, name in enumerate(IDS):
             writer.add(name, torch.tensor([0.5, 0.2, 0.9, 0.5 + number / 100]))
@@ -162,7 +165,7 @@ def test_an_epoch_of_flickr8ks_size_takes_under_three_seconds(tmp_path: Path) ->
     torch.set_num_threads(1)
     try:
         names = [f"p{number}" for number in range(6000)]
-        about = Manifest("regions", {}, 1280, None, None, "test")
+        about = Manifest("regions", Given("test"), 1280, None, None, "test")
         matrix = torch.randn(49, 1280)
         with StoreWriter(tmp_path / "store", about) as writer:
             for name in names:

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from miacap.data import read, scenes
+from miacap.data.features import Given
 from miacap.data.photos import TarPhotos
 from miacap.data.shards import read_indexes
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError
 
-MANIFEST = Manifest("regions", {}, 4, None, None, "test")
+MANIFEST = Manifest("regions", Given("test"), 4, None, None, "test")
 
 
 def lay(folder: Path, *rows: dict[str, object]) -> Path:

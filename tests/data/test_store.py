@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from miacap.data import FeatureStore, Manifest, StoreWriter
+from miacap.data.features import Preprocessing
 from miacap.errors import DataError, RunError
 
 SHARD = 3
@@ -22,7 +23,7 @@ SHARD = 3
 
 def manifest(**change: Any) -> Manifest:
     given: dict[str, Any] = {
-        "kind": "regions", "preprocessing": {"backbone": "toy", "size": 224}, "width": 5,
+        "kind": "regions", "preprocessing": Preprocessing("toy", "ab" * 32), "width": 5,
         "words": None, "extractor": None, "made_by": "test",
     }  # fmt: skip
     return Manifest(**(given | change))
@@ -276,7 +277,9 @@ def test_no_store(tmp_path: Path) -> None:
 
 
 def test_another_manifest_says_both(filled: Path) -> None:
-    other = manifest(preprocessing={"backbone": "toy", "size": 240}, width=7, made_by="later")
+    other = manifest(
+        preprocessing=Preprocessing("toy", "ab" * 32, size=240), width=7, made_by="later"
+    )
     with (
         pytest.raises(RunError) as caught,
         StoreWriter(filled, other),

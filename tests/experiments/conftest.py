@@ -10,11 +10,9 @@ import torch
 from miacap import captioning, concepts, visual
 from miacap.concepts import ConceptFolder, ConceptVocabulary, Extractor
 from miacap.concepts.networks import build as build_extractor
-from miacap.data import Dataset, Entry, read, scenes
+from miacap.data import Dataset, Entry, Preprocessing, read, scenes
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.runs import RunSettings
-from miacap.settings import to_json
-from miacap.visual import Preprocessing
 
 WIDTH, REGIONS, PICTURES = 6, 4, 12
 NOUNS = ("dog", "cat", "bird", "horse", "boat", "tree")
@@ -72,7 +70,7 @@ def make_up(root: Path, seed: int = 0) -> MadeUp:
         one, two = NOUNS[place % 6], NOUNS[(place + 1) % 6]
         entries.append(Entry(name, (f"a {one} and a {two}", f"the {one} near a {two}"), split))
     dataset = Dataset("made up", tuple(entries), NoPhotos())
-    prepared = to_json(Preprocessing("made-up", "0" * 64))
+    prepared = Preprocessing("made-up", "0" * 64)
     manifest = Manifest("regions", prepared, WIDTH, None, None, "a test")
     with StoreWriter(root / "features", manifest) as writer:
         for name in names:

@@ -10,13 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from miacap import runs
-from miacap.data import Source
+from miacap.data import Preprocessing, Source
 from miacap.errors import RunError, SettingsError
 from miacap.runs import RunSettings, create, write_card
 from miacap.runs import folder as module
 from miacap.text import Vocabulary
 from miacap.training.checkpoints import write_weights
-from miacap.visual import Preprocessing
 
 SETTINGS = RunSettings("nic", "plain", {"width": 8, "word_width": 8}, region_width=6)
 WORDS = Vocabulary(["a", "cat", "dog"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from miacap.errors import RunError
 from miacap.visual import backbones
-from miacap.visual.contract import checksum
+from miacap.visual.backbone import checksum
 from miacap.visual.efficientnet_lite import VARIANTS, EfficientNetLite, SameConv, build, rename
 
 
@@ -219,7 +219,7 @@ def test_real_photos_are_recognised(shared: Path) -> None:
     from miacap.data import read
     from miacap.visual.grid import preprocessing_for
     from miacap.visual.photo import decode
-    from miacap.visual.preparing import prepare
+    from miacap.visual.preprocessing import prepare
 
     dataset = read(shared / "flickr8k").split("dev")
     words = [id for id, c in dataset.captions.items() if sum(" dog " in f" {x} " for x in c) == 5]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,8 @@ from torch.nn import functional as F
 
 from miacap.data import Dataset, Entry, FeatureStore
 from miacap.errors import DataError, RunError
-from miacap.visual import Backbone, Grid, decode, extract, grid_for, load, preprocessing_for
-from miacap.visual.extraction import prepared
+from miacap.visual import Backbone, Grid, decode, extract, load, preprocessing_for, regions_for
+from miacap.visual.reading import prepared
 
 
 class Album:
@@ -70,6 +72,7 @@ def test_each_photo_gets_its_own_rows_and_boxes(tmp_path: Path, shades: Backbone
         wanted = F.avg_pool2d(x, 32).flatten(1).T
         assert float((store.rows(name).float() - wanted).abs().max()) < 1e-3
         assert torch.equal(store.boxes(name), Grid(shades).boxes())
+    assert store.manifest.preprocessing == preprocessing_for(shades)
 
 
 def test_the_manifest_rebuilds_the_same_grid(tmp_path: Path) -> None:
@@ -77,8 +80,8 @@ def test_the_manifest_rebuilds_the_same_grid(tmp_path: Path) -> None:
     net = load("efficientnet-lite0")
     how = preprocessing_for(net, size=64)
     store = extract(dataset(photos), tmp_path, net, quiet=True, preprocessing=how)
-    grid = grid_for(FeatureStore.open(tmp_path).manifest.preprocessing)
-    live = grid.rows([decode(photos.files["001.png"])])[0]
+    regions = regions_for(FeatureStore.open(tmp_path).manifest.preprocessing)
+    live, _ = regions.rows([decode(photos.files["001.png"])])[0]
     assert live.shape == (4, 1280)
     # Half precision keeps eleven bits; batches of another size may round otherwise.
     torch.testing.assert_close(store.rows("001.png").float(), live, rtol=1e-3, atol=1e-4)
@@ -175,12 +178,13 @@ def test_cropped_photos_have_boxes_of_their_own(tmp_path: Path, shades: Backbone
 
 def test_photos_come_in_order_and_not_all_at_once(shades: Backbone) -> None:
     photos = Album(album(90))
-    stream = prepared(iter(photos.files), photos.read, Grid(shades), workers=3)
+    endless = ((f"{i:03}.png", partial(photos.read, f"{i % 90:03}.png")) for i in count())
+    stream = prepared(endless, Grid(shades), workers=3)
     found = [next(stream).id for _ in range(10)]
     assert found == list(photos.files)[:10]
     assert len(photos.reads) <= 10 + 35  # what waits is bounded
     stream.close()
-    rest = list(prepared(photos.files, photos.read, Grid(shades)))
+    rest = list(prepared(photos.files.items(), Grid(shades)))
     assert [ready.id for ready in rest] == list(photos.files)
     assert {ready.size for ready in rest} == {(60, 40)}
 
@@ -237,7 +241,7 @@ def test_real_photos_in_tars(tmp_path: Path, shared: Path) -> None:
     # Photos differ more from one another than from themselves in a second run.
     net = load()
     again = Grid(net).rows([decode(whole.photos.read(name)) for name in store.names[:4]])
-    torch.testing.assert_close(rows[:4], again, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(rows[:4], torch.stack([r for r, _ in again]), rtol=1e-3, atol=1e-3)
     assert float((rows[0] - rows[1]).abs().mean()) > 0.05
 
 

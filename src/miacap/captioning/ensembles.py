@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from miacap.captioners import Attention, Forwarded, Trace
 from miacap.concepts import ConceptSource, Extractor
+from miacap.data import features
 from miacap.errors import RunError
 from miacap.pictures import Pictures
 from miacap.runs import Run
-from miacap.settings import to_json
 
 __all__ = ["Ensemble", "EnsembleMemory", "EnsembleRun", "EnsembleState", "join"]
 
@@ -195,8 +195,8 @@ def _same_words(one: Run, other: Run) -> None:
 
 
 def _same_preprocessing(one: Run, other: Run) -> None:
-    a, b = to_json(one.preprocessing), to_json(other.preprocessing)
-    differences = [f"{name} {a[name]!r} and {b[name]!r}" for name in a if a[name] != b[name]]
+    pairs = features.differences(one.preprocessing, other.preprocessing)
+    differences = [f"{name} {mine!r} and {theirs!r}" for name, (mine, theirs) in pairs.items()]
     if differences:
         raise RunError(
             f"{one.folder} and {other.folder} cannot be averaged: their pictures are prepared "

@@ -17,6 +17,7 @@ from miacap.concepts import extract as concept_scores
 from miacap.concepts.description import check_fits
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
+from miacap.data.features import require_same
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.files import atomic
@@ -26,8 +27,6 @@ from miacap.metrics.comparisons import Interval, paired_bootstrap
 from miacap.pictures import Pictures, collate
 from miacap.progress import Progress
 from miacap.runs import Run
-from miacap.settings import to_json
-from miacap.visual import require_same
 
 DEFAULT_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
@@ -154,8 +153,8 @@ def _controls(
 def check_features(run: Run, regions: FeatureStore) -> None:
     """Refuse features that were made in another way than the run's. Raises RunError."""
     require_regions(regions)
-    wanted = to_json(run.preprocessing)
-    require_same(wanted, regions.manifest.preprocessing, str(run.folder), str(regions.folder))
+    stored = regions.manifest.preprocessing
+    require_same(run.preprocessing, stored, str(run.folder), str(regions.folder))
 
 
 def pictures_of(

@@ -24,8 +24,7 @@ from miacap.concepts.description import no_extractor
 from miacap.errors import PictureError, RunError
 from miacap.pictures import Pictures, collate
 from miacap.runs import Run
-from miacap.settings import to_json
-from miacap.visual import Grid, decode, grid_for
+from miacap.visual import decode, regions_for
 
 _PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
@@ -122,7 +121,7 @@ class _Parts:
     def __init__(self, run: Run, beam: int | None) -> None:
         self.run = run
         self.width = beam or run.settings.beam
-        self.grid: Grid = grid_for(to_json(run.preprocessing))
+        self.regions = regions_for(run.preprocessing)
         self.captioner: nn.Module = run.captioner()
         self.extractor: Extractor | None = run.extractor
         self.words = None if self.extractor is None else run.concept_words(self.extractor.words)
@@ -140,7 +139,7 @@ class _Parts:
 
     def pictures(self, names: Sequence[str], images: Sequence[Image.Image]) -> Pictures:
         # Rounded to half precision, as the store's rows that the captioner learnt from.
-        matrices = list(self.grid.rows(images).half())
+        matrices = [rows.half() for rows, _ in self.regions.rows(images)]
         scores = None
         if self.extractor is not None:
             scores = list(concept_scores(self.extractor, matrices))

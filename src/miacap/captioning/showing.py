@@ -20,8 +20,7 @@ from miacap.concepts import Extractor, extract, heat
 from miacap.errors import RunError, SettingsError
 from miacap.files import atomic
 from miacap.runs import Run
-from miacap.settings import to_json
-from miacap.visual import grid_for
+from miacap.visual import regions_for
 
 __all__ = ["Concept", "heat_map", "show"]
 
@@ -67,12 +66,11 @@ def show(
         raise RunError(
             f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
         )
-    grid = grid_for(to_json(run.preprocessing))
-    rows = grid.rows([photo]).half()[0]  # rounded as stores are
+    rows, boxes = regions_for(run.preprocessing).rows([photo])[0]
+    rows = rows.half()  # rounded as stores are
     scores = extract(extractor, [rows])[0]
     order = scores.sort(descending=True, stable=True).indices[:top].tolist()
     cells = _cells(extractor, rows, wanted=folder is not None)
-    boxes = grid.boxes(photo.size)
     found = []
     for number, place in enumerate(order, 1):
         word = extractor.words[place]

@@ -23,16 +23,15 @@ from miacap.concepts import ConceptFolder, ConceptSource
 from miacap.concepts.description import check_same
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
+from miacap.data.features import Record
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.metrics import score
 from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings, write_card
 from miacap.runs.folder import build
-from miacap.settings import from_json
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, fit
-from miacap.visual import Preprocessing
 
 WATCHED = ("BLEU-4", "ROUGE-L", "CIDEr-D")
 """Dev scores after each epoch; the last one picks the best weights."""
@@ -115,9 +114,7 @@ def train(
     place = Path(folder)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     vocabulary = build_vocabulary(train_split, settings.minimum_count)
-    preprocessing = from_json(
-        Preprocessing, regions.manifest.preprocessing, f"{regions.folder}/manifest"
-    )
+    preprocessing = regions.manifest.preprocessing
     settings = replace(settings, region_width=regions.manifest.width)
     notes: list[str] = []
     concepts = _read(settings, vocabulary, regions, concepts, notes)
@@ -227,7 +224,7 @@ def _lay(
     folder: Path,
     settings: RunSettings,
     vocabulary: Vocabulary,
-    preprocessing: Preprocessing,
+    preprocessing: Record,
     dataset: Dataset,
     concepts: ConceptFolder | None,
 ) -> Run:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Data, Photos, Quiet
+from miacap.cli.options import Data, Device, Photos, Quiet
 
 
 def features(
@@ -17,6 +17,7 @@ def features(
     ] = "efficientnet-lite2",
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     photos: Photos = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Extract region features of every photo of DATA into a folder.
@@ -32,7 +33,9 @@ def features(
 
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
-    store = visual.extract(dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet)
+    store = visual.extract(
+        dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet, device=device
+    )
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
     terminal.result(
         f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}{aside}"

@@ -21,6 +21,9 @@ Concepts = Annotated[
     Path | None,
     typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
 ]
+Device = Annotated[
+    str, typer.Option("--device", help="Where to compute: auto (a GPU if there is one), cpu, cuda.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[
     int,

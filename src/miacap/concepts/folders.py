@@ -7,9 +7,9 @@ from pathlib import Path
 from miacap.concepts.claiming import unfinished
 from miacap.concepts.description import DESCRIPTION, ConceptSource
 from miacap.concepts.extractor import WEIGHTS
+from miacap.data.features import require_same
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
-from miacap.visual import require_same
 
 SCORES = "scores"
 """The store of scores in a folder of concepts."""

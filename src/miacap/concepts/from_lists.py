@@ -33,6 +33,7 @@ from miacap.concepts.lists import ListFile, PictureList, read_lists
 from miacap.concepts.settings import ListSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import Dataset, SetAside
+from miacap.data.features import Given
 from miacap.data.store import Manifest, StoreWriter
 from miacap.errors import DataError
 from miacap.files import write_json
@@ -224,7 +225,7 @@ def _store(
 ) -> None:
     manifest = Manifest(
         kind="concepts",
-        preprocessing={"concepts": LISTS, "file_sha256": found.sha256},
+        preprocessing=Given(LISTS, f"file of SHA-256 {found.sha256}"),
         width=len(words),
         words=words.words,
         extractor=None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miacap.data.batches import Batch, Batches
     from miacap.data.dataset import Dataset, Entry, SetAside, Source
+    from miacap.data.features import Detector, Given, Preprocessing
     from miacap.data.photos import NoPhotos, Photos
     from miacap.data.readers import read
     from miacap.data.scenes import draw
@@ -21,11 +22,14 @@ _HOMES = {
     "Batch": "batches",
     "Batches": "batches",
     "Dataset": "dataset",
+    "Detector": "features",
     "Entry": "dataset",
     "FeatureStore": "store",
+    "Given": "features",
     "Manifest": "store",
     "NoPhotos": "photos",
     "Photos": "photos",
+    "Preprocessing": "features",
     "SetAside": "dataset",
     "Source": "dataset",
     "StoreWriter": "store",
@@ -37,11 +41,14 @@ __all__ = [
     "Batch",
     "Batches",
     "Dataset",
+    "Detector",
     "Entry",
     "FeatureStore",
+    "Given",
     "Manifest",
     "NoPhotos",
     "Photos",
+    "Preprocessing",
     "SetAside",
     "Source",
     "StoreWriter",

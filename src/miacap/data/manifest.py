@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from miacap.data import features
+from miacap.data.features import Record
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import read_json, write_json
 from miacap.settings import from_json, to_json
@@ -20,7 +22,7 @@ class Manifest:
     Attributes:
         kind: "regions" (matrices in half precision) or "concepts" (vectors of probabilities
             over the concept vocabulary, in single precision).
-        preprocessing: exactly how photos were prepared, as `visual` writes it.
+        preprocessing: exactly how the features were made.
         width: length of a region row, or size of the concept vocabulary.
         words: the concept vocabulary in order, for concepts; None for regions.
         extractor: checksum of the concept extractor's weights; None for regions and for lists.
@@ -32,7 +34,7 @@ class Manifest:
     """
 
     kind: Literal["regions", "concepts"]
-    preprocessing: dict[str, Any]
+    preprocessing: Record
     width: int
     words: tuple[str, ...] | None
     extractor: str | None
@@ -64,18 +66,21 @@ class Manifest:
         try:
             value = read_json(path)
             check_format(value, path)
+            if "preprocessing" in value:
+                value["preprocessing"] = features.tagged(value["preprocessing"])
             return from_json(cls, value, str(path))
         except (DataError, SettingsError) as error:
             raise RunError(str(error)) from None
 
     def differences(self, other: "Manifest") -> list[str]:
         """Say field by field where two manifests differ ("size: 224 here, 240 there")."""
-        mine, others = _flat(to_json(self)), _flat(to_json(other))
-        return [
-            f"{name}: {_short(mine.get(name))} here, {_short(others.get(name))} there"
-            for name in dict.fromkeys([*mine, *others])
-            if name != "made_by" and mine.get(name) != others.get(name)
-        ]
+        prepared = features.differences(self.preprocessing, other.preprocessing)
+        pairs = {f"preprocessing.{name}": pair for name, pair in prepared.items()}
+        for name in ("kind", "width", "words", "extractor", "format"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                pairs[name] = mine, theirs
+        return [f"{n}: {_short(a)} here, {_short(b)} there" for n, (a, b) in pairs.items()]
 
 
 def check_format(value: Any, path: Path) -> None:
@@ -88,16 +93,6 @@ def check_format(value: Any, path: Path) -> None:
             f"{path}: written in format {number} by a newer miacap; this one reads up to format "
             f"{FORMAT}. Upgrade: pip install -U miacap"
         )
-
-
-def _flat(tree: dict[str, Any], before: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{before}{name}."))
-        else:
-            flat[f"{before}{name}"] = value
-    return flat
 
 
 def _short(value: Any) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from miacap.concepts import ConceptSource
+from miacap.data import features
 from miacap.files import atomic, read_json
 from miacap.runs.folder import read_sources
 from miacap.version import __version__
@@ -21,7 +22,7 @@ def write_card(folder: str | os.PathLike[str], scores: Mapping[str, float]) -> N
     """
     folder = Path(folder)
     settings = read_json(folder / "settings.json")
-    preprocessing = read_json(folder / "preprocessing.json")
+    made = features.parse(read_json(folder / "preprocessing.json"), str(folder))
     rows = "\n".join(f"| {name} | {shown(name, value)} |" for name, value in scores.items())
     data = "\n".join(
         f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
@@ -39,7 +40,7 @@ tags:
 ---
 # {settings["captioner"]}, source {settings["source"]}
 
-A captioner trained with miacap {__version__} on features of `{preprocessing["backbone"]}`.
+A captioner trained with miacap {__version__} on features of `{made.title}`.
 
 {_use(folder.name, source)}
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from miacap import captioners
 from miacap.concepts import ConceptSource, Extractor
-from miacap.data import Source
+from miacap.data import Source, features
+from miacap.data.features import Record
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, strangers, write_json
 from miacap.files import folder as make_folder
@@ -22,7 +23,6 @@ from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
 from miacap.training import read_weights
 from miacap.version import __version__
-from miacap.visual import Preprocessing
 
 EXTRACTOR_FILES = ("extractor.safetensors", "concepts.json")
 _BEFORE_SETTINGS = (
@@ -40,7 +40,7 @@ class Run:
     folder: Path
     settings: RunSettings
     vocabulary: Vocabulary
-    preprocessing: Preprocessing
+    preprocessing: Record
 
     @cached_property
     def concept_source(self) -> ConceptSource | None:
@@ -87,7 +87,7 @@ def create(
     folder: str | os.PathLike[str],
     settings: RunSettings,
     vocabulary: Vocabulary,
-    preprocessing: Preprocessing,
+    preprocessing: Record,
     sources: Sequence[Source],
     concepts: str | os.PathLike[str] | None = None,
 ) -> Run:
@@ -97,7 +97,7 @@ def create(
         folder: where; may exist if it holds a run of the same settings, words and pictures.
         settings: everything that makes the run.
         vocabulary: of the training captions.
-        preprocessing: how the pictures behind the features were prepared.
+        preprocessing: how the features were made.
         sources: files that were read, with hashes and terms, for data.json.
         concepts: a folder with extractor.safetensors and concepts.json to copy.
 
@@ -163,10 +163,8 @@ def load(folder: str | os.PathLike[str]) -> Run:
         _check_format(folder, tree)
         settings = from_json(RunSettings, tree, str(folder / "settings.json"))
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        preprocessing = from_json(
-            Preprocessing,
-            read_json(folder / "preprocessing.json"),
-            str(folder / "preprocessing.json"),
+        preprocessing = features.parse(
+            read_json(folder / "preprocessing.json"), str(folder / "preprocessing.json")
         )
     except (DataError, SettingsError) as error:
         raise RunError(str(error)) from None
@@ -195,7 +193,7 @@ def _same(
     run: Run,
     settings: RunSettings,
     vocabulary: Vocabulary,
-    preprocessing: Preprocessing,
+    preprocessing: Record,
     sources: Sequence[Source],
 ) -> Run:
     old, new = to_json(run.settings), to_json(settings)
@@ -208,11 +206,7 @@ def _same(
             )
     if run.vocabulary.words != vocabulary.words:
         raise RunError(f"{run.folder}: made from other training captions; choose another folder.")
-    if run.preprocessing != preprocessing:
-        raise RunError(
-            f"{run.folder}: made for {run.preprocessing.backbone} at {run.preprocessing.size} px, "
-            f"but these features are of {preprocessing.backbone} at {preprocessing.size} px."
-        )
+    features.require_same(run.preprocessing, preprocessing, str(run.folder), "the store")
     _check_sources(run.folder, sources)
     if run.settings != settings:
         write_json(run.folder / "settings.json", to_json(settings))

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from miacap import devices
+
 
 def to(batch: Any, device: torch.device) -> Any:
     """Move tensors, and what holds them, to a device; everything else passes through."""
@@ -26,12 +28,5 @@ def to(batch: Any, device: torch.device) -> Any:
 
 
 def choose(name: str) -> torch.device:
-    """Give the device of a name; auto is a GPU where torch sees one.
-
-    Raises RuntimeError or AssertionError, as torch does, where nothing can be computed there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    torch.ones(1, device=device).item()  # some devices hold shapes and no numbers
-    return device
+    """Give the device of a name, as `devices.choose` does. Raises SettingsError."""
+    return devices.choose(name)

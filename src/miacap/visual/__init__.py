@@ -1,7 +1,7 @@
-"""Photos into regions: decoding, preparing, backbones, the cells of their maps.
+"""Photos into regions: decoding, preparing, backbones, rows with their boxes.
 
-`extract` fills a feature store from a dataset, `grid_for` rebuilds for a new photo what made a
-store or a run, `decode` reads any photo file right.
+`extract` fills a feature store from a dataset, `regions_for` rebuilds for a new photo what made a
+store or a run, `prepared` reads photos ahead of either, `decode` reads any photo file right.
 This room may import `pictures`, `data` and the ground floor, and needs torch and Pillow.
 """
 
@@ -12,24 +12,28 @@ from miacap.errors import MissingExtra
 if any(find_spec(package) is None for package in ("torch", "PIL", "jaxtyping")):
     raise MissingExtra("torch", "Reading photos")
 
+from miacap.visual.backbone import Backbone
 from miacap.visual.backbones import load, names
-from miacap.visual.contract import Backbone
 from miacap.visual.extraction import extract
-from miacap.visual.grid import Grid, boxes, grid_for, preprocessing_for
-from miacap.visual.photo import decode
-from miacap.visual.preparing import Preprocessing, prepare, require_same
+from miacap.visual.grid import Grid, boxes, preprocessing_for
+from miacap.visual.photo import decode, upright
+from miacap.visual.preprocessing import prepare
+from miacap.visual.reading import Ready, prepared
+from miacap.visual.regions import Regions, regions_for
 
 __all__ = [
     "Backbone",
     "Grid",
-    "Preprocessing",
+    "Ready",
+    "Regions",
     "boxes",
     "decode",
     "extract",
-    "grid_for",
     "load",
     "names",
     "prepare",
+    "prepared",
     "preprocessing_for",
-    "require_same",
+    "regions_for",
+    "upright",
 ]

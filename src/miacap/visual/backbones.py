@@ -1,7 +1,7 @@
 """Networks that turn prepared photos into maps of features, by name.
 
 EfficientNet-Lite is our own file with weights from a package; `timm:NAME` and
-`torchvision:NAME` go through one lazy door (`foreign`).
+`torchvision:NAME` go through one lazy door (`libraries`).
 """
 
 import importlib
@@ -12,13 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from miacap import devices
+from miacap.devices import Device
 from miacap.errors import MissingExtra, RunError, UnknownName
 from miacap.files import sha256
 from miacap.visual import efficientnet_lite
-from miacap.visual.contract import Backbone
+from miacap.visual.backbone import Backbone
 
 DEFAULT = "efficientnet-lite2"
-FOREIGN = ("timm", "torchvision")
+LIBRARIES = ("timm", "torchvision")
 PACKAGE_VERSION = "0.1.0"
 
 
@@ -37,7 +39,7 @@ class Lite:
     Args:
         name: "efficientnet-lite0", "-lite1" or "-lite2".
         weights: path of the weight file; None takes the installed package's.
-        device: where it runs.
+        device: where it runs; "auto" takes a GPU where torch sees one.
 
     Raises:
         MissingWeights: the package is not installed.
@@ -47,15 +49,13 @@ class Lite:
     width = efficientnet_lite.HEAD
     mean = std = (0.5, 0.5, 0.5)
 
-    def __init__(
-        self, name: str, weights: Path | None = None, device: str | torch.device = "cpu"
-    ) -> None:
+    def __init__(self, name: str, weights: Path | None = None, device: Device = "auto") -> None:
         path = weights or weights_path(name)
         self.name = name
         self.weights_sha256 = sha256(path)
         network = efficientnet_lite.build(name, read_weights(path), path.name)
-        self.network = network.fold().to(torch.device(device))
-        self.device = torch.device(device)
+        self.device = devices.choose(device)
+        self.network = network.fold().to(self.device)
 
     @torch.inference_mode()
     def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
@@ -64,23 +64,24 @@ class Lite:
         return y
 
 
-def load(name: str = DEFAULT, device: str | torch.device = "cpu") -> Backbone:
+def load(name: str = DEFAULT, device: Device = "auto") -> Backbone:
     """Give a backbone by name.
 
     Args:
         name: one of `names`, or "timm:NAME" or "torchvision:NAME" of those libraries.
-        device: where it runs.
+        device: where it runs; "auto" takes a GPU where torch sees one.
 
     Raises:
         UnknownName: no such backbone; offers the nearest.
         MissingExtra: its library or weights are not installed; says the pip line.
         RunError: its weights are not what they should be.
+        SettingsError: a device that torch does not have.
     """
     library, colon, rest = name.partition(":")
-    if colon and library in FOREIGN:
-        from miacap.visual import foreign  # its libraries are optional and slow to import
+    if colon and library in LIBRARIES:
+        from miacap.visual import libraries  # its libraries are optional and slow to import
 
-        return foreign.load(library, rest, device)
+        return libraries.load(library, rest, device)
     if name not in efficientnet_lite.VARIANTS:
         raise UnknownName("backbone", name, names())
     return Lite(name, device=device)

@@ -1,46 +1,25 @@
 """From a dataset's photos to a store of regions: resumable, one thread ahead of the network."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from miacap import settings
 from miacap.data.dataset import Dataset
+from miacap.data.features import Preprocessing
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.devices import Device
 from miacap.errors import DataError
 from miacap.progress import Progress
 from miacap.version import __version__
 from miacap.visual import backbones
-from miacap.visual.contract import Backbone
+from miacap.visual.backbone import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
-from miacap.visual.photo import decode
-from miacap.visual.preparing import Preprocessing, prepare
+from miacap.visual.reading import Ready, prepared
+from miacap.visual.regions import Regions
 
 _LISTED = 20
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A photo ready for the backbone, or why it is not.
-
-    Attributes:
-        id: of the picture.
-        pixels: prepared, 3 x size x size; None where the photo is broken.
-        size: width and height of the upright photo, in pixels.
-        reason: what is wrong with a broken one; it begins with the id.
-    """
-
-    id: str
-    pixels: Float[Tensor, "3 H W"] | None = None
-    size: tuple[int, int] = (0, 0)
-    reason: str = ""
 
 
 @dataclass
@@ -57,7 +36,7 @@ def extract(
     quiet: bool = False,
     *,
     preprocessing: Preprocessing | None = None,
-    device: str | torch.device = "cpu",
+    device: Device = "auto",
     shard_size: int = 512,
 ) -> FeatureStore:
     """Extract the regions of a dataset's photos into a feature store.
@@ -72,19 +51,20 @@ def extract(
         batch_size: photos that go through the backbone together.
         quiet: no progress, no list of what was set aside (the store has it).
         preprocessing: how photos are prepared; None takes the backbone's defaults.
-        device: where a backbone given by name runs.
+        device: where a backbone given by name runs; "auto" takes a GPU where torch sees one.
         shard_size: photos a shard of the store.
 
     Raises:
         DataError: not one of the photos is there.
         RunError: the folder holds features that were made otherwise.
         UnknownName, MissingExtra: no such backbone, or it is not installed.
+        SettingsError: a device that torch does not have.
     """
     net = backbones.load(backbone, device) if isinstance(backbone, str) else backbone
     grid = Grid(net, preprocessing or preprocessing_for(net))
     manifest = Manifest(
         kind="regions",
-        preprocessing=settings.to_json(grid.preprocessing),
+        preprocessing=grid.record,
         width=grid.width,
         words=None,
         extractor=None,
@@ -102,48 +82,12 @@ def extract(
         report.broken |= {id: aside[id] for id in dataset.ids if id in aside}
         ids = [id for id in dataset.ids if id not in skip]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
-            for batch in _batches(prepared(ids, dataset.photos.read, grid), batch_size):
+            photos = ((id, partial(dataset.photos.read, id)) for id in ids)
+            for batch in _batches(prepared(photos, grid), batch_size):
                 _store(batch, grid, writer, report)
                 progress.advance(len(batch))
             _tell(report, progress)
     return FeatureStore.open(folder)
-
-
-def prepared(
-    ids: Iterable[str], read: Callable[[str], bytes], grid: Grid, workers: int | None = None
-) -> Iterator[Ready]:
-    """Read, decode and prepare photos in threads, a little ahead of whoever takes them.
-
-    Args:
-        ids: of the photos; drawn from as needed, so they may be endless.
-        read: gives a photo's bytes, and raises DataError where it cannot.
-        grid: its preprocessing is used.
-        workers: threads; None takes as many as there are cores, at most four.
-
-    Yields:
-        One `Ready` for each id, in the order of ``ids``.
-    """
-    count = workers or min(4, os.cpu_count() or 1)
-    pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
-    waiting: deque[Future[Ready]] = deque()
-    names = iter(ids)
-    try:
-        while True:
-            for id in islice(names, 32 + count - len(waiting)):
-                waiting.append(pool.submit(_ready, id, read, grid.preprocessing))
-            if not waiting:
-                return
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _ready(id: str, read: Callable[[str], bytes], preprocessing: Preprocessing) -> Ready:
-    try:
-        image = decode(read(id), id, preprocessing.alpha, preprocessing.exif)
-    except DataError as error:
-        return Ready(id, reason=str(error))
-    return Ready(id, prepare(image, preprocessing), image.size)
 
 
 def _batches(items: Iterator[Ready], size: int) -> Iterator[list[Ready]]:
@@ -151,15 +95,14 @@ def _batches(items: Iterator[Ready], size: int) -> Iterator[list[Ready]]:
         yield batch
 
 
-def _store(batch: Sequence[Ready], grid: Grid, writer: StoreWriter, report: _Report) -> None:
-    pixels = [photo.pixels for photo in batch if photo.pixels is not None]
-    rows = iter(grid.rows_of(torch.stack(pixels)).cpu() if pixels else ())
+def _store(batch: Sequence[Ready], regions: Regions, writer: StoreWriter, report: _Report) -> None:
+    seen = iter(regions.regions([photo.picture for photo in batch if photo.picture is not None]))
     for photo in batch:
-        if photo.pixels is None:
+        if photo.picture is None:
             report.broken[photo.id] = photo.reason
             writer.set_aside(photo.id, photo.reason)
         else:
-            writer.add(photo.id, next(rows), grid.boxes(photo.size))
+            writer.add(photo.id, *next(seen))
 
 
 def _tell(report: _Report, progress: Progress) -> None:

@@ -10,15 +10,12 @@ import functools
 import io
 import threading
 import warnings
-from typing import Literal, TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from miacap.data.features import Alpha, Exif
 from miacap.errors import PictureError
-
-Alpha: TypeAlias = Literal["white", "black"]
-Exif: TypeAlias = Literal["apply", "ignore"]
 
 # Pillow's own bound, a quarter of a gigabyte as RGB; there it is a warning, here a refusal.
 MAXIMUM_PIXELS = 89_478_485
@@ -60,10 +57,7 @@ def decode(
         try:
             with Image.open(io.BytesIO(data), formats=_formats()) as image:
                 _check_size(image, where)
-                image.load()
-                turn = _orientation(image) if exif == "apply" else None
-                rgb = _to_rgb(image, alpha)
-                return rgb if turn is None else rgb.transpose(turn)
+                return _upright(image, alpha, exif)
         except PictureError:
             raise
         except UnidentifiedImageError:
@@ -75,6 +69,38 @@ def decode(
             raise _too_large(where, "far more pixels") from None
         except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
             raise PictureError(f"{where}: {_damage(error)}") from None
+
+
+def upright(
+    image: Image.Image, where: str = "the photo", alpha: Alpha = "white", exif: Exif = "apply"
+) -> Image.Image:
+    """Give an image that somebody opened as `decode` gives that of its file.
+
+    Args:
+        image: of any mode; read now if it was only opened.
+        where: its id, for messages.
+        alpha: what lies behind transparent pixels.
+        exif: whether the EXIF orientation is applied.
+
+    Returns:
+        The whole photo, upright, mode RGB.
+
+    Raises:
+        PictureError: it cannot be read, has no pixels or more than `MAXIMUM_PIXELS`.
+    """
+    _check_size(image, where)
+    with _pillow_warnings:
+        try:
+            return _upright(image, alpha, exif)
+        except Exception as error:  # Pillow reads on demand, and raises nearly anything then
+            raise PictureError(f"{where}: the image cannot be read ({error}).") from None
+
+
+def _upright(image: Image.Image, alpha: Alpha, exif: Exif) -> Image.Image:
+    image.load()
+    turn = _orientation(image) if exif == "apply" else None
+    rgb = _to_rgb(image, alpha)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _check_size(image: Image.Image, where: str) -> None:

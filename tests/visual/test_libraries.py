@@ -5,6 +5,7 @@ import importlib.util
 import runpy
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from miacap.data.features import parse
 from miacap.errors import MissingExtra, RunError, UnknownName
 from miacap.settings import to_json as settings_of
-from miacap.visual import Grid, grid_for, load, preprocessing_for
+from miacap.visual import Grid, load, preprocessing_for, regions_for
 
 
 class Tower(nn.Module):
@@ -74,7 +76,7 @@ def test_timms_features_become_a_map(timm: types.ModuleType, kind: str) -> None:
     torch.testing.assert_close(net.map(x), wanted)
     how = preprocessing_for(net)
     assert how.mean == net.mean and how.std == net.std
-    assert grid_for(settings_of(how)).preprocessing == how
+    assert regions_for(parse(settings_of(how), "f")).record == how
     assert Grid(net).boxes().shape == (49, 4)
 
 
@@ -89,9 +91,9 @@ def test_an_unknown_name_offers_the_nearest(timm: types.ModuleType) -> None:
 
 
 def test_other_weights_under_the_same_name_are_refused(timm: types.ModuleType) -> None:
-    saved = settings_of(preprocessing_for(load("timm:map")))
+    saved = preprocessing_for(load("timm:map"))
     with pytest.raises(RunError, match=r"weights of timm:map are others .* the same ones\.$"):
-        grid_for({**saved, "weights_sha256": "00" * 32})
+        regions_for(replace(saved, weights_sha256="00" * 32))
 
 
 @pytest.mark.parametrize("library", ["timm", "torchvision"])

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from miacap import settings
-from miacap.errors import RunError, SettingsError
-from miacap.visual.preparing import Preprocessing, prepare, require_same
+from miacap.data.features import Preprocessing
+from miacap.errors import SettingsError
+from miacap.visual.preprocessing import prepare
 
 HOW = Preprocessing("efficientnet-lite2", "ab" * 32, size=32)
 
@@ -125,36 +126,3 @@ def test_wrong_json_is_refused(change: dict, message: str) -> None:
     with pytest.raises(SettingsError) as e:
         settings.from_json(Preprocessing, {**settings.to_json(HOW), **change}, "preprocessing")
     assert message in str(e.value)
-
-
-def test_features_made_alike_are_accepted() -> None:
-    mine = settings.to_json(HOW)
-    require_same(mine, json.loads(json.dumps(mine)), "runs/a", "features")
-    require_same({**mine, "mean": HOW.mean}, mine, "runs/a", "features")
-
-
-def test_a_run_made_for_another_backbone() -> None:
-    mine = settings.to_json(HOW)
-    other = {**mine, "backbone": "efficientnet-lite0", "weights_sha256": "00" * 32}
-    with pytest.raises(RunError) as e:
-        require_same(mine, other, "runs/a", "features")
-    assert str(e.value) == (
-        "runs/a was made for another backbone: efficientnet-lite2, but features holds features of "
-        "efficientnet-lite0. Extract them again with --backbone efficientnet-lite2."
-    )
-
-
-def test_every_difference_counts() -> None:
-    mine = settings.to_json(HOW)
-    changes = {
-        "weights_sha256": "cd", "size": 260, "resize": "crop", "interpolation": "lanczos",
-        "mean": [0.4, 0.4, 0.4], "std": [0.4, 0.4, 0.4], "colour": "BGR", "alpha": "black",
-        "exif": "ignore",
-    }  # fmt: skip
-    assert {"backbone", *changes} == {field.name for field in fields(Preprocessing)}
-    for name, value in changes.items():
-        with pytest.raises(RunError, match=name) as e:
-            require_same(mine, {**mine, name: value}, "runs/a", "features")
-        assert "Extract the features again with the run's settings." in str(e.value)
-    with pytest.raises(RunError, match="detector"):
-        require_same(mine, {**mine, "detector": "x"}, "runs/a", "features")

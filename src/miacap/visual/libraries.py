@@ -12,13 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from miacap import devices
+from miacap.devices import Device
 from miacap.errors import MissingExtra, RunError, UnknownName
-from miacap.visual.contract import Backbone, checksum
+from miacap.visual.backbone import Backbone, checksum
 
 Triple = tuple[float, float, float]
 
 
-class Foreign:
+class Library:
     """Another library's network, float32, without gradients.
 
     Args:
@@ -31,10 +33,10 @@ class Foreign:
 
     def __init__(
         self, name: str, network: nn.Module, features: Callable[[Tensor], Tensor],
-        mean: Triple, std: Triple, device: str | torch.device,
+        mean: Triple, std: Triple, device: Device,
     ) -> None:  # fmt: skip
         self.name, self.mean, self.std = name, mean, std
-        self.device = torch.device(device)
+        self.device = devices.choose(device)
         self.weights_sha256 = checksum(network.state_dict())
         network.requires_grad_(False).eval().to(self.device)
         self._features = features
@@ -53,7 +55,7 @@ class Foreign:
         return self._features(x.to(self.device, memory_format=torch.channels_last))
 
 
-def load(library: str, name: str, device: str | torch.device = "cpu") -> Backbone:
+def load(library: str, name: str, device: Device = "auto") -> Backbone:
     """Give ``timm:NAME`` or ``torchvision:NAME``.
 
     Raises:
@@ -77,7 +79,7 @@ def _import(library: str, name: str) -> Any:
         ) from None
 
 
-def _timm(timm: Any, name: str, device: str | torch.device) -> Backbone:
+def _timm(timm: Any, name: str, device: Device) -> Backbone:
     _require_known("timm", name, timm.list_models())
     full = f"timm:{name}"
     network = _fetched(full, lambda: timm.create_model(name, pretrained=True))
@@ -89,10 +91,10 @@ def _timm(timm: Any, name: str, device: str | torch.device) -> Backbone:
     def features(x: Tensor) -> Tensor:
         return _as_map(full, trunk(x), prefix, network)
 
-    return Foreign(full, network, features, _triple(data["mean"]), _triple(data["std"]), device)
+    return Library(full, network, features, _triple(data["mean"]), _triple(data["std"]), device)
 
 
-def _torchvision(torchvision: Any, name: str, device: str | torch.device) -> Backbone:
+def _torchvision(torchvision: Any, name: str, device: Device) -> Backbone:
     models = torchvision.models
     _require_known("torchvision", name, models.list_models(module=models))
     full = f"torchvision:{name}"
@@ -106,7 +108,7 @@ def _torchvision(torchvision: Any, name: str, device: str | torch.device) -> Bac
         return _as_map(full, y, 0, network)
 
     mean, std = _triple(transforms.mean), _triple(transforms.std)
-    return Foreign(full, network, features, mean, std, device)
+    return Library(full, network, features, mean, std, device)
 
 
 def _trunk(network: nn.Module) -> nn.Module:

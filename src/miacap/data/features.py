@@ -1,0 +1,215 @@
+"""How features were made: one record of three kinds, kept in stores and run folders.
+
+    grid      a photo, prepared, through a backbone; a row is a cell of its last map
+    detector  boxes that a detector finds, each pooled from a backbone's map
+    given     features that somebody brings; no photo can be turned into them
+
+A record is read once (`parse`) and compared by one function (`require_same`). Telling how
+features were made needs no torch; making them again is the work of `visual`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from miacap.errors import RunError, SettingsError
+from miacap.settings import from_json, to_json
+
+Alpha: TypeAlias = Literal["white", "black"]
+Exif: TypeAlias = Literal["apply", "ignore"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The cells of a backbone's map: everything that decides which numbers a photo becomes.
+
+    Attributes:
+        backbone: its name, as `visual.load` takes it.
+        weights_sha256: checksum of the backbone's weights.
+        size: side of the square that the backbone sees, in pixels.
+        resize: "squash" shows the whole photo, its sides scaled alone; "crop" scales the
+            shorter side to `size` and cuts the middle out.
+        interpolation: Pillow's filter, antialiased, on 8-bit values (integers: the same
+            result on every machine).
+        mean, std: per channel, for values in [0, 1].
+        colour: order of the channels.
+        alpha: what shines through transparent pixels.
+        exif: "apply" turns the photo as its EXIF orientation says.
+
+    Raises:
+        SettingsError: a size, mean or std out of range.
+    """
+
+    kind: Literal["grid"] = field(default="grid", kw_only=True)
+    backbone: str
+    weights_sha256: str
+    size: int = 224
+    resize: Literal["squash", "crop"] = "squash"
+    interpolation: Literal["bicubic", "bilinear", "lanczos"] = "bicubic"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    colour: Literal["RGB", "BGR"] = "RGB"
+    alpha: Alpha = "white"
+    exif: Exif = "apply"
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.size <= 4096:
+            raise SettingsError(f"preprocessing: size is 32 to 4096 pixels, not {self.size}.")
+        if not all(math.isfinite(m) for m in self.mean):
+            raise SettingsError(f"preprocessing: mean has to be finite, not {self.mean}.")
+        if not all(math.isfinite(s) and s > 0 for s in self.std):
+            raise SettingsError(f"preprocessing: std has to be above 0, not {self.std}.")
+
+    @property
+    def title(self) -> str:
+        """What made the features, in a word or two: the backbone."""
+        return self.backbone
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Boxes that a detector finds in a photo, each pooled from the map of a backbone.
+
+    Attributes:
+        description: name of the file that describes the detector.
+        description_sha256: its checksum.
+        pooling: the backbone whose map is pooled, and how photos are prepared for it.
+        boxes: how many boxes a photo has, at most.
+        threshold: the least score of a box, 0 to 1.
+
+    Raises:
+        SettingsError: a number of boxes or a threshold out of range.
+    """
+
+    kind: Literal["detector"] = field(default="detector", kw_only=True)
+    description: str
+    description_sha256: str
+    pooling: Preprocessing
+    boxes: int = 36
+    threshold: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.boxes <= 1000:
+            raise SettingsError(f"detector: boxes is 1 to 1000, not {self.boxes}.")
+        if not 0 <= self.threshold <= 1:
+            raise SettingsError(f"detector: threshold is 0 to 1, not {self.threshold}.")
+
+    @property
+    def title(self) -> str:
+        """What made the features, in a word or two: the detector's description."""
+        return self.description
+
+
+@dataclass(frozen=True)
+class Given:
+    """Features that somebody brings; how to make them from a photo is not known here.
+
+    Attributes:
+        name: what they are called.
+        origin: where they come from, in free text.
+
+    Raises:
+        SettingsError: no name.
+    """
+
+    kind: Literal["given"] = field(default="given", kw_only=True)
+    name: str
+    origin: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise SettingsError("given features need a name.")
+
+    @property
+    def title(self) -> str:
+        """What made the features, in a word or two: their name."""
+        return self.name
+
+
+Record: TypeAlias = Preprocessing | Detector | Given
+"""How features were made; its `kind` says which of the three it is."""
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """What `settings` needs to read one of several kinds."""
+
+    features: Record
+
+
+def parse(value: Any, where: str) -> Record:
+    """Read a record from JSON values; one without a kind is of the kind grid.
+
+    Args:
+        value: what a manifest or a run's preprocessing.json says.
+        where: the file, for the message.
+
+    Raises:
+        SettingsError: an unknown, missing or wrong setting.
+    """
+    return from_json(_Holder, {"features": tagged(value)}, where).features
+
+
+def tagged(value: Any) -> Any:
+    """Give JSON values of a record with their kind, where an earlier miacap wrote none."""
+    if not isinstance(value, Mapping) or "kind" in value:
+        return value
+    if "concepts" in value:  # words per picture that were read from a file
+        return {
+            "kind": "given",
+            "name": str(value["concepts"]),
+            "origin": f"file of SHA-256 {value.get('file_sha256')}",
+        }
+    return {"kind": "grid", **value}
+
+
+def differences(one: Record, other: Record) -> dict[str, tuple[Any, Any]]:
+    """Give what two records say of each setting in which they differ; nothing if they agree.
+
+    Records of two kinds differ in their kind alone.
+    """
+    if one.kind != other.kind:
+        return {"kind": (one.kind, other.kind)}
+    mine, others = to_json(one), to_json(other)
+    return {name: (value, others[name]) for name, value in mine.items() if value != others[name]}
+
+
+def require_same(expected: Record, other: Record, run: str, store: str) -> None:
+    """Refuse features that were not made as a run's were.
+
+    Args:
+        expected: the run's record.
+        other: the store's.
+        run, store: where the two lie, for the message.
+
+    Raises:
+        RunError: what differs, and what to do.
+    """
+    differing = differences(expected, other)
+    if not differing:
+        return
+    if isinstance(expected, Given) or isinstance(other, Given):
+        raise RunError(
+            f"{run} was made for {_told(expected)}, but {store} holds {_told(other)}. "
+            "Choose the folder of features that belongs to it."
+        )
+    if "backbone" in differing:
+        backbone, another = differing["backbone"]
+        raise RunError(
+            f"{run} was made for another backbone: {backbone}, but {store} holds "
+            f"features of {another}. Extract them again with --backbone {backbone}."
+        )
+    what = ", ".join(f"{name} {ours!r} / {theirs!r}" for name, (ours, theirs) in differing.items())
+    raise RunError(
+        f"{run} was made for photos prepared otherwise than those in {store} ({what}). "
+        "Extract the features again with the run's settings."
+    )
+
+
+def _told(record: Record) -> str:
+    """Name features in a sentence."""
+    if isinstance(record, Given):
+        origin = f" ({record.origin})" if record.origin else ""
+        return f"given features {record.name!r}{origin}"
+    return f"features of {record.title}"

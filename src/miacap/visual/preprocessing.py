@@ -1,0 +1,53 @@
+"""How a photo becomes a backbone's input, exactly as its record says."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from miacap.data.features import Preprocessing
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def prepare(image: Image.Image, preprocessing: Preprocessing) -> Float[Tensor, "3 size size"]:
+    """Turn an upright RGB photo into the backbone's input.
+
+    Args:
+        image: what `photo.decode` gave, mode RGB, any size.
+        preprocessing: size, resize rule, filter, normalisation, order of channels.
+
+    Returns:
+        (value / 255 - mean) / std, channels first.
+    """
+    # numpy, not torch: threads prepare photos, and each would start torch's own threads.
+    mean, std = (np.array(v, dtype=np.float32) for v in (preprocessing.mean, preprocessing.std))
+    x = np.asarray(_resize(image, preprocessing), dtype=np.float32) / np.float32(255)
+    x = (x - mean) / std
+    if preprocessing.colour == "BGR":
+        x = x[..., ::-1].copy()
+    return torch.from_numpy(x).permute(2, 0, 1)
+
+
+def window(
+    size: tuple[int, int], preprocessing: Preprocessing
+) -> tuple[float, float, float, float]:
+    """Say what the backbone sees of a photo of ``size`` (width, height): x0 y0 x1 y1 in pixels."""
+    width, height = size
+    if preprocessing.resize == "squash":
+        return 0.0, 0.0, float(width), float(height)
+    side = min(size)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    # The window need not begin at a whole pixel: one resampling cuts and scales.
+    sides = (preprocessing.size, preprocessing.size)
+    seen = window(image.size, preprocessing)
+    return image.resize(sides, _FILTERS[preprocessing.interpolation], seen)

@@ -1,0 +1,82 @@
+"""What turns photos into regions, whatever the kind: rows of features with their boxes."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from miacap.data.features import Detector, Given, Preprocessing, Record
+from miacap.devices import Device
+from miacap.errors import RunError
+from miacap.visual import backbones
+from miacap.visual.grid import Grid
+
+
+@runtime_checkable
+class Regions(Protocol):
+    """Photos in, rows with their boxes out.
+
+    Attributes:
+        width: length of a row, V.
+        record: how the rows are made, for stores and run folders.
+    """
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def record(self) -> Preprocessing | Detector: ...
+
+    def prepare(self, image: Image.Image) -> Any:
+        """Make an upright RGB photo (from `decode`) ready for `regions`.
+
+        Several threads may do this at once. What comes out is small, whatever the photo's size.
+        """
+        ...
+
+    def regions(
+        self, prepared: Sequence[Any]
+    ) -> list[tuple[Float[Tensor, "N V"], Float[Tensor, "N 4"]]]:
+        """Find the regions of photos that `prepare` made ready.
+
+        Returns:
+            For each photo its rows and their boxes (x0 y0 x1 y1, relative to the whole photo),
+            float32, in memory of the CPU.
+        """
+        ...
+
+    def rows(
+        self, images: Sequence[Image.Image]
+    ) -> list[tuple[Float[Tensor, "N V"], Float[Tensor, "N 4"]]]:
+        """Find the regions of upright RGB photos: `regions` of what `prepare` gives."""
+        ...
+
+
+def regions_for(record: Record, device: Device = "auto") -> Regions:
+    """Rebuild what made a store's or a run's regions, exactly.
+
+    Args:
+        record: of the store's manifest or the run's preprocessing.json.
+        device: where its network runs; "auto" takes a GPU where torch sees one.
+
+    Raises:
+        UnknownName, MissingExtra: no such backbone, or it is not installed (says the pip line).
+        RunError: features that somebody brought, of which no photo can be turned into any; a
+            detector; weights other than those that it was made with.
+        SettingsError: a device that torch does not have.
+    """
+    if isinstance(record, Given):
+        raise RunError(
+            f"The features {record.name!r} were given, so this run cannot see photos: nothing "
+            "here can make such features from one. Caption pictures whose features are stored: "
+            "miacap evaluate RUN DATA --features FEATURES"
+        )
+    if isinstance(record, Detector):
+        raise RunError(
+            f"The features were found by the detector {record.description!r}, which this miacap "
+            "cannot run yet. Caption pictures whose features are stored: "
+            "miacap evaluate RUN DATA --features FEATURES"
+        )
+    return Grid(backbones.load(record.backbone, device), record)

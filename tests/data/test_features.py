@@ -1,0 +1,127 @@
+"""How features were made: three kinds of records, read once, compared once."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from miacap.data.features import (
+    Detector,
+    Given,
+    Preprocessing,
+    Record,
+    differences,
+    parse,
+    require_same,
+)
+from miacap.data.manifest import Manifest
+from miacap.errors import RunError, SettingsError
+from miacap.settings import to_json
+
+HOW = Preprocessing("efficientnet-lite2", "ab" * 32)
+KINDS: tuple[Record, ...] = (HOW, Detector("boxes.json", "cd" * 32, HOW), Given("mine", "a friend"))
+
+
+@pytest.mark.parametrize("record", KINDS, ids=["grid", "detector", "given"])
+def test_each_kind_travels_as_json(record: Record, tmp_path: Path) -> None:
+    saved = json.loads(json.dumps(to_json(record)))
+    assert next(iter(saved)) == "kind"
+    assert parse(saved, "f") == record
+    manifest = Manifest("regions", record, 4, None, None, "test")
+    manifest.write(tmp_path)
+    assert Manifest.read(tmp_path) == manifest
+
+
+def test_what_was_written_without_a_kind_is_a_grid(tmp_path: Path) -> None:
+    old = to_json(HOW)
+    del old["kind"]
+    assert parse(old, "preprocessing.json") == HOW
+    said = {
+        "kind": "regions", "preprocessing": old, "width": 4, "words": None, "extractor": None,
+        "made_by": "miacap 0.1.0", "format": 1,
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_text(json.dumps(said))
+    assert Manifest.read(tmp_path).preprocessing == HOW
+
+
+def test_lists_of_concepts_written_before_are_given() -> None:
+    old = {"concepts": "lists", "file_sha256": "12" * 32}
+    assert parse(old, "f") == Given("lists", "file of SHA-256 " + "12" * 32)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            {"kind": "gird"},
+            "kind is one of grid, detector, given, not 'gird'. Did you mean 'grid'?",
+        ),
+        ({"kind": "given"}, "missing: 'name'"),
+        ({"kind": "given", "name": " "}, "given features need a name"),
+        ({"kind": "grid", "name": "mine"}, "unknown setting 'name'"),
+        ("grid", "got 'grid'"),
+        ({**to_json(KINDS[1]), "threshold": 2}, "threshold is 0 to 1, not 2.0"),
+        ({**to_json(KINDS[1]), "boxes": 0}, "boxes is 1 to 1000, not 0"),
+    ],
+)
+def test_damaged_records_are_named(value: object, message: str) -> None:
+    with pytest.raises(SettingsError, match=r"^preprocessing\.json") as e:
+        parse(value, "preprocessing.json")
+    assert message in str(e.value)
+
+
+def test_features_made_alike_are_accepted() -> None:
+    for record in KINDS:
+        require_same(record, parse(to_json(record), "f"), "runs/a", "features")
+        assert differences(record, record) == {}
+
+
+def test_a_run_made_for_another_backbone() -> None:
+    other = replace(HOW, backbone="efficientnet-lite0", weights_sha256="00" * 32)
+    with pytest.raises(RunError) as e:
+        require_same(HOW, other, "runs/a", "features")
+    assert str(e.value) == (
+        "runs/a was made for another backbone: efficientnet-lite2, but features holds features of "
+        "efficientnet-lite0. Extract them again with --backbone efficientnet-lite2."
+    )
+
+
+def test_every_difference_counts() -> None:
+    changes = {
+        "weights_sha256": "cd", "size": 260, "resize": "crop", "interpolation": "lanczos",
+        "mean": (0.4, 0.4, 0.4), "std": (0.4, 0.4, 0.4), "colour": "BGR", "alpha": "black",
+        "exif": "ignore",
+    }  # fmt: skip
+    assert {"kind", "backbone", *changes} == {field.name for field in fields(Preprocessing)}
+    for name, value in changes.items():
+        other = replace(HOW, **{name: value})
+        with pytest.raises(RunError, match=name) as e:
+            require_same(HOW, other, "runs/a", "features")
+        assert "Extract the features again with the run's settings." in str(e.value)
+        mine, theirs = (Manifest("regions", h, 4, None, None, "test") for h in (HOW, other))
+        (said,) = mine.differences(theirs)
+        assert said.startswith(f"preprocessing.{name}: ")
+
+
+def test_given_features_and_others_do_not_mix() -> None:
+    given = Given("mine", "a friend's")
+    with pytest.raises(RunError) as e:
+        require_same(HOW, given, "runs/a", "features")
+    assert str(e.value) == (
+        "runs/a was made for features of efficientnet-lite2, but features holds given features "
+        "'mine' (a friend's). Choose the folder of features that belongs to it."
+    )
+    with pytest.raises(RunError, match=r"'mine' .*but features holds given features 'yours'"):
+        require_same(given, Given("yours"), "runs/a", "features")
+    with pytest.raises(RunError, match=r"otherwise .*\(kind 'grid' / 'detector'\)"):
+        require_same(HOW, KINDS[1], "runs/a", "features")
+
+
+def test_telling_how_features_were_made_needs_no_torch() -> None:
+    code = (
+        "import sys, miacap.data.features, miacap.data.manifest; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
