@@ -106,10 +106,21 @@ a A The Mr. Ms. St. Inc. Jan. etc. e.g. U.S. T.V. Ph.D. no. dog's can't 've 'll 
 ” " `` . ... , ; : ! ? - -- – / | _ # @ & &amp; &quot; $ % * + = < > ( ) [ ] 1 12 1,000 3.5
 1/2 5:30 555 1234 (555) '90s '99 ½ é 中 \xad \xa0 😀 www.a.com http://a.b/c x@y.com #x <b> :)
 ^_^ cannot gonna 'tis o'clock O'Neil -lrb- A&B C# US$ £ € x-y x-U.S. 1.0-b a/b 1.jpg anti-
-o'o""".replace("\n", " ")
+o'o more'n 'tis c'mon nat'l e'er s'mores &apos; A&amp;B assoc. non-U.S. l'll www.a.bcd/.e
+~.[^x=~<>]""".replace("\n", " ")
 
 
 FRAGMENTS = _FRAGMENTS.split(" ")
+
+
+def _recased(text: str, rng: random.Random) -> str:
+    """Change the case of ASCII letters at random, of all or of none."""
+    way = rng.choice(("as it is", "as it is", "capitals", "mixed"))
+    if way == "as it is":
+        return text
+    return "".join(
+        c.upper() if c.isascii() and (way == "capitals" or rng.random() < 0.5) else c for c in text
+    )
 
 
 @pytest.mark.slow
@@ -119,8 +130,11 @@ def test_random_lines_in_the_official_program(tmp_path: Path) -> None:
         pytest.skip("no Java: the official program cannot run")
     rng = random.Random(11)
     lines = [
-        "".join(rng.choice(FRAGMENTS) + rng.choice(("", " ")) for _ in range(rng.randint(1, 7)))
-        for _ in range(30_000)
+        "".join(
+            _recased(rng.choice(FRAGMENTS), rng) + rng.choice(("", " "))
+            for _ in range(rng.randint(1, 7))
+        )
+        for _ in range(60_000)
     ]
     lines.append("a dog")
     source = tmp_path / "lines.txt"
@@ -134,4 +148,4 @@ def test_random_lines_in_the_official_program(tmp_path: Path) -> None:
     found = _joined(tokenize_all(lines, keep_punctuation=True, neighbours=True))
     assert len(official) == len(found)
     wrong = [pair for pair in zip(lines, official, found, strict=True) if pair[1] != pair[2]]
-    assert len(wrong) <= 3, wrong[:5]
+    assert wrong == []

@@ -1,6 +1,8 @@
 """Rules of the tokenizer on written lines; the expected tokens are the official program's."""
 
+import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -88,6 +90,37 @@ LINES = [
 def test_lines(line: str, tokens: str) -> None:
     assert " ".join(tokenize(line, keep_punctuation=True)) == tokens
     assert tokenize(line) == [token for token in tokens.split(" ") if token not in PUNCTUATION]
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ("x&QUOT;", "x &quot;"),
+        ("&Quot;a&quot; b&quot;", "&quot; a '' b ''"),
+        ("dog&Apos;s toy", "dog &apos;s toy"),
+        ("don&APOS;t don&apos;t", "do n&apos;t do n't"),
+        ("A&AMP;B &LT; &GT; x&NBSP;y", "a&b < > x y"),
+        ("more'n MORE'n more'N", "more 'n more 'n more'n"),
+        ("c'mon C'MON c\u2019mon", "c'mon c'mon c 'm on"),
+        ("the assoc. The NON-u.s. The x", "the assoc. the non-u.s. . the x"),
+    ],
+)
+def test_letter_case_decides_where_it_does_officially(line: str, tokens: str) -> None:
+    assert " ".join(tokenize(line, keep_punctuation=True)) == tokens
+
+
+def test_every_rule_in_capitals_and_small_letters() -> None:
+    """1,738 lines that mix both in every abbreviation, clitic, entity and address."""
+    path = Path(__file__).parent / "official_letter_case.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    lines = [raw for raw, _ in rows]
+    cut = tokenize_all([*lines, "a dog"], keep_punctuation=True, neighbours=True)
+    wrong = [
+        (raw, official, " ".join(tokens))
+        for (raw, official), tokens in zip(rows, cut[:-1], strict=True)
+        if " ".join(tokens) != official
+    ]
+    assert wrong == []
 
 
 def test_only_listed_punctuation_goes() -> None:

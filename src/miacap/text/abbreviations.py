@@ -12,7 +12,7 @@ STATES = (
     # Words of their own in lower case: these need their capital.
     "|[A]rk|[A]z|[D]el|[I]ll|[L]a|[M]ass|[M]iss|[O]re|[P]a|[T]ex|[W]ash"
 )
-COMPANIES = "inc|cos?|corp|pp?t[ye]s?|ltd|plc|bhd|bros|assn|assoc|univ|intl|sys|invt"
+COMPANIES = "inc|cos?|corp|pp?t[ye]s?|ltd|plc|bhd|bros|assn|univ|intl|sys"
 OTHERS = "rt|rd|sq|tel|est|ext|etc|seq|al|esq|jr|sr|bldg|blvd"
 
 # After these a sentence may end: their period counts twice before a capital or a wide blank.
@@ -22,7 +22,7 @@ ENDING = "|".join((MONTHS, DAYS, STATES, COMPANIES, OTHERS))
 TITLES = (
     "mr|mrs|ms|mme|mlle|messrs|dr|drs|st|ste|mt|ft|lt|col|cpl|capt|gen|maj|sgt|sfc|pfc|pvt|spc|ens"
     "|adm|brig|cmdr|comdr|lieut|det|insp|supts?|gov|govs|sens?|reps?|rev|hon|pres|profs?|asst"
-    "|attys?|treas|dept|natl|alex|wm|jos|ph|cf|vs|cie|adj|adv|elec|ave|m[ft]g|msgr"
+    "|attys?|treas|dept|natl|alex|wm|jos|ph|cf|vs|cie|adj|adv|elec|ave|m[ft]g|msgr|assoc|invt"
 )
 
 # Only before a number.
@@ -34,3 +34,6 @@ OPENERS = (
     "|once|one|other|our|she|since|so|some|such|that|the|their|then|there|these|they|this|we|what"
     "|when|while|yet|you"
 )
+
+# Hyphenated acronyms that end a sentence as plain ones do (others never do).
+COUNTRIES = r"(?:canada|eu|japan|korean|non|sino)-u\.s|u\.s\.-u\.(?:k|s\.s\.r)"

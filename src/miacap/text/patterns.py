@@ -44,12 +44,14 @@ WORD = rf"{LETTER}{LETTER_OR_DIGIT}*(?:[.!?]{LETTER}{LETTER_OR_DIGIT}*)*"
 
 HYPHEN = r"[-_\u058a\u2010\u2011]"
 _ELISION = rf"(?:[dDoOlL]{ANY_APOSTROPHE}(?={PLAIN}{{2}}))?"
+HYPHENATED_PLAIN = rf"{PLAIN}+(?:{HYPHEN}{PLAIN}+)*"
 HYPHENATED = rf"{_ELISION}{PLAIN}+(?:{HYPHEN}{_ELISION}{PLAIN}+)*"
 _SIDE = r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
 SLASHED = rf"{_SIDE}(?:\\?/{_SIDE}){{1,2}}"
 INITIALS = r"[A-Za-z](?:\.[A-Za-z])+"
 COMPOUND = rf"[A-Za-z0-9][A-Za-z0-9.,\u00ad]{{0,255}}(?:-(?:{INITIALS}\.|[A-Za-z0-9\u00ad]+))+"
-CAPITALS_JOINED = rf"[A-Z]+(?:(?:[+&]|&{any_case('amp')};)[A-Z]+)+"
+# The entity first: in AT&AMP;T the bare ampersand would match too, and stop at the semicolon.
+CAPITALS_JOINED = rf"[A-Z]+(?:(?:&{any_case('amp')};|[+&])[A-Z]+)+"
 
 FILE = rf"{LETTER_OR_DIGIT}+(?:\.{LETTER_OR_DIGIT}+){{0,63}}\." + words(
     "bat|bmp|c|cgi|cpp|dll|docx?|exe|gif|gz|h|html?|jar|java|jpe?g|mov|mp3|pdf|php|pl|png|ppt|ps|py"
@@ -70,15 +72,15 @@ PHONE = (
 
 _URL_BODY = r"[^ \t\n\f\r\"<>|()]"
 _URL_END = r"[^ \t\n\f\r\"<>|.!?(){},\-]"
-_PATH = rf"(?:/{_URL_BODY}+{_URL_END})?"
+_PATH = rf"/{_URL_BODY}+{_URL_END}"
 FULL_URL = rf"{any_case('https?')}://[^ \t\n\f\r\"<>|(){{}}]+{_URL_END}"
 # Lengths are bounded, far beyond real addresses, so that no text takes more than linear time.
-WWW = (
-    rf"{any_case('www')}\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]{{1,255}}\.){{1,63}}[a-zA-Z]{{2,4}}{_PATH}"
-)
+WWW = rf"{any_case('www')}\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]{{1,255}}\.){{1,63}}[a-zA-Z]{{2,4}}"
+# A rule of its own: a label may hold the path's first slash, and would hide the longer match.
+WWW_WITH_PATH = WWW + _PATH
 # The official class holds the range from comma to underscore, hence neither digits nor capitals.
 _LABEL = r"[^ \t\n\f\r\"`'<>|.!?(){},-_$]{1,255}"
-DOMAIN = rf"(?:{_LABEL}\.){{1,63}}{any_case('com|net|org|edu')}{_PATH}"
+DOMAIN = rf"(?:{_LABEL}\.){{1,63}}{any_case('com|net|org|edu')}(?:{_PATH})?"
 _MAIL = r" \t\n\f\r\"<>|(){}\u00a0"
 EMAIL = (
     rf"(?:&{any_case('lt')};|<)?[a-zA-Z0-9][^{_MAIL}]{{0,255}}@"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 Rewrite = Callable[[str], str]
 
-_APOSTROPHES = re.compile(r"(?i:&apos;)|[\u0092\u2019]")
+_APOSTROPHES = re.compile(r"&apos;|[\u0092\u2019]")
 _QUOTES = str.maketrans(
     {
         **dict.fromkeys("\u0091\u2018\u201b\u2039", "`"),
@@ -30,7 +30,10 @@ def without_soft_hyphens(token: str) -> str:
 
 
 def plain_apostrophe(token: str) -> str:
-    """Write the kinds of apostrophe as the ASCII one (a wrong quote in its place stays)."""
+    """Write the kinds of apostrophe as the ASCII one (a wrong quote in its place stays).
+
+    The entity is one in small letters alone: &APOS; stays as it is.
+    """
     return _APOSTROPHES.sub("'", token).translate(_QUOTES)
 
 

@@ -76,7 +76,7 @@ _WORDS = (
     _rule("gGwW", f"({_any('gon|wan')}){_any('na')}"),
     _rule("gG", f"({_any('got')}){_any('ta')}"),
     _rule("lLgG", f"({_any('lem|gim')}){_any('me')}"),
-    _rule("mM", f"({_any('more')})'[nN]"),
+    _rule("mM", f"({_any('more')})'n"),
     _rule("'", f"('[tT]){_any('is|was')}"),
     _rule("<", f"({p.TAG})", joined_blanks, needs=(">",)),
     _rule("&", f"(&{_any('md|mdash|ndash')};)", fixed("--")),
@@ -97,6 +97,7 @@ _WORDS = (
 
 _ADDRESSES = (
     _rule("hH", f"({p.FULL_URL})", needs=("://",)),
+    _rule("wW", f"({p.WWW_WITH_PATH})", needs=("www.",)),
     _rule("wW", f"({p.WWW})", needs=("www.",)),
     _rule(ANY, f"({p.DOMAIN})", needs=(".com", ".net", ".org", ".edu")),
     _rule("&<A-Za-z0-9", f"({p.EMAIL})", needs=("@",)),
@@ -130,11 +131,12 @@ _ELIDED = (
     _rule("oOcCdDnNeE", rf"({_any('o')}{p.ANY_APOSTROPHE}{_any('clock')})"),
     _rule(
         "cC",
-        rf"([cC]{p.APOSTROPHE}{_any('mon')}|{_any('cap')}{p.APOSTROPHE}[nN]|{_any('cont')}{p.APOSTROPHE}[dD]\.)",
+        rf"([cC]'{_any('mon')}|{_any('cap')}{p.APOSTROPHE}[nN]|{_any('cont')}'[dD]\.)",
     ),
     _rule("dD", rf"([dD]{p.ANY_APOSTROPHE}{_any('ye')})"),
-    _rule("nNeE", rf"([nN]?[eE]{p.APOSTROPHE}{_any('er')})"),
-    _rule("nN", rf"({_any('nat')}{p.APOSTROPHE}[lL])"),
+    _rule("nNeE", rf"([nN][eE]{p.APOSTROPHE}{_any('er')}|[eE]'{_any('er')})"),
+    _rule("sS", _any("(s'mores)")),
+    _rule("nN", rf"({_any('nat')}'[lL])"),
     _rule("A-HJ-XZn", rf"([A-HJ-XZn]{p.ANY_APOSTROPHE}[{LETTERS}]{{2,}})"),
     _rule(LETTERS, rf"([{LETTERS}]+[aeiouyAEIOUY]{p.ANY_APOSTROPHE}[aeiouA-Z][{LETTERS}]*)"),
     _rule("oO", rf"([oO]{p.ANY_APOSTROPHE}[oO])"),
@@ -149,22 +151,28 @@ _ABBREVIATIONS = (
     _rule("A-Za-z", rf"({p.words(known.TITLES)}\.)"),
     _rule("A-Za-z", rf"({p.words(known.NUMBERED)}\.){p.ANY_BLANK}?{p.DIGIT}"),
     _rule("A-Za-z", rf"([A-Za-z])\.(?:{_OPENER}|{_TAG_AFTER})"),
-    _rule("A-Za-z", rf"({p.INITIALS}\.)(?:{_OPENER}|{_TAG_AFTER})", period_again=True),
+    *(
+        _rule("A-Za-z", rf"({acronym}\.)(?:{_OPENER}|{_TAG_AFTER})", period_again=True)
+        for acronym in (p.INITIALS, _any(known.COUNTRIES))
+    ),
     _rule("A-Za-z", rf"({p.INITIALS}\.|[A-Za-z]\.)"),
     *(
         _rule(LETTER_START + DIGITS, rf"({word}\.)[,;:\u3001]", without_soft_hyphens)
-        for word in (p.WORD, p.HYPHENATED, p.COMPOUND, p.CAPITALS_JOINED)
+        for word in (p.WORD, p.HYPHENATED, p.COMPOUND)
     ),
+    _rule("A-Z", rf"({p.CAPITALS_JOINED}\.)[,;:\u3001]", plain_ampersand),
 )
 
 _SIGNS = (
     _rule(r"(+0-9", f"({p.PHONE})", one_token),
-    _rule('"&', f'("|&{_any("quot")};)[A-Za-z0-9$]', fixed("``")),
-    _rule('"&', f'("|&{_any("quot")};)', fixed("''")),
+    # The entity of a quote is one in small letters alone; &QUOT; is a word.
+    _rule('"&', '("|&quot;)[A-Za-z0-9$]', fixed("``")),
+    _rule('"&', '("|&quot;)', fixed("''")),
+    _rule("&", f"(&{_any('quot')};)"),
     _rule("'", r"(')[A-Za-z][^ \t\n\r\u00a0]", fixed("`")),
     # Behind the opening quote: where it applies, 're at the very end is no clitic.
     _rule(APOSTROPHE_START, f"({p.CLITIC})", plain_apostrophe),
-    _rule(APOSTROPHE_START, f"({p.APOSTROPHE})", fixed("'")),
+    _rule(APOSTROPHE_START, f"({p.APOSTROPHE})", plain_apostrophe),
     _rule(rf"'{QUOTES}", f"(''|[{QUOTES}]{{1,2}})", latex_quotes),
     _rule("(", r"(\()", fixed("-lrb-")),
     _rule(")", r"(\))", fixed("-rrb-")),
@@ -182,7 +190,7 @@ _SIGNS = (
     _rule(r"<>:;=", r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])[^a-zA-Z0-9]", named_brackets),
     _rule(
         r"\^x=~<>\-'(",
-        r"([\^x=~<>]\.\[\^x=~<>\]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)"
+        r"([\^x=~<>]\.\[\^[xX]=~<>\]|[-\^x=~<>']_[-\^x=~<>']|\([-\^x=~<>'][_.]?[-\^x=~<>']\)"
         r"|\([\^x=~<>']-[\^x=~<>'`]\))",
         named_brackets,
     ),
@@ -205,7 +213,7 @@ _COMPOUNDS = (
     _rule("A-Za-z0-9", f"({p.COMPOUND})", without_soft_hyphens, needs=("-",)),
     *(
         _rule(PLAIN_START, f"({word}){p.CLITIC}", without_soft_hyphens)
-        for word in (p.SLASHED, rf"{p.INITIALS}\.?", r"[A-Za-z]\.", p.HYPHENATED)
+        for word in (p.SLASHED, rf"{p.INITIALS}\.?", r"[A-Za-z]\.", p.HYPHENATED_PLAIN)
     ),
     _rule("A-Za-z0-9", f"({p.SLASHED})", needs=("/",)),
     _rule("A-Z", f"({p.CAPITALS_JOINED})", plain_ampersand),
