@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from miacap import captioning, runs
-from miacap.captioners import conformance
+from miacap.captioners import Ensemble, conformance
 from miacap.captioners.contract import Captioner, Memory, State
-from miacap.captioning import Ensemble, join
+from miacap.captioning import join
 from miacap.captioning.evaluation import pictures_of
 from miacap.decoding import beam, greedy
 from miacap.errors import RunError

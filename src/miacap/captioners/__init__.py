@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         State,
         Trace,
     )
+    from miacap.captioners.ensemble import Ensemble
     from miacap.captioners.feed import Feed, Slot, mean_rows, modalities
     from miacap.captioners.records import MemoryRecord, StateRecord
     from miacap.captioners.settings import FedSizes, Sizes
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attention",
     "Captioner",
+    "Ensemble",
     "Factory",
     "FedSizes",
     "Feed",
@@ -82,6 +84,7 @@ _LAZY = {
     **dict.fromkeys(("MemoryRecord", "StateRecord"), "records"),
     **dict.fromkeys(("FedSizes", "Sizes"), "settings"),
     **dict.fromkeys(("Feed", "Slot", "mean_rows", "modalities"), "feed"),
+    "Ensemble": "ensemble",
     "masked_softmax": "attention",
 }
 

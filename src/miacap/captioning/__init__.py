@@ -4,14 +4,13 @@ Holds the captioner's training tasks, its evaluation on a split with two control
 nothing, and the pipeline from photo to caption. May import every room below it.
 """
 
-from miacap.captioning.ensembles import Ensemble, join
+from miacap.captioning.ensembles import join
 from miacap.captioning.evaluation import Evaluation, evaluate
 from miacap.captioning.pipeline import Pipeline, load
 from miacap.captioning.searching import Row
 from miacap.captioning.training import best_scores, train
 
 __all__ = [
-    "Ensemble",
     "Evaluation",
     "Pipeline",
     "Row",
