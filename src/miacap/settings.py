@@ -19,6 +19,7 @@ from miacap.errors import SettingsError, nearest
 S = TypeVar("S")
 
 _TAG = "kind"
+_MOST = 2**53
 
 
 def to_json(settings: Any) -> dict[str, Any]:
@@ -105,6 +106,39 @@ def override(settings: S, assignments: Iterable[str], where: str = "--set") -> S
             value = {_TAG: value}  # another kind of settings, with its defaults
         branch[last] = value
     return from_json(type(settings), tree, where)
+
+
+def check_at_least(least: float, **numbers: float | None) -> None:
+    """Refuse numbers below `least`, of 2^53 or more, and NaN; None is left alone.
+
+    Raises:
+        SettingsError: names the number.
+    """
+    for name, number in numbers.items():
+        # Beyond 2^53 other programs that read the JSON would round it.
+        if number is not None and not least <= number < _MOST:
+            bound = f"at least {least}" if not number >= _MOST else "below 2^53"
+            raise SettingsError(f"{name} is {bound}, not {_short(number)}.")
+
+
+def check_at_most(most: float, **numbers: float | None) -> None:
+    """Refuse numbers above `most`, and NaN; None is left alone. Raises SettingsError."""
+    for name, number in numbers.items():
+        if number is not None and not number <= most:
+            raise SettingsError(f"{name} is at most {most:,}, not {_short(number)}.")
+
+
+def check_share(**numbers: float | None) -> None:
+    """Refuse numbers that are not in [0, 1); None is left alone. Raises SettingsError."""
+    for name, number in numbers.items():
+        if number is not None and not 0 <= number < 1:
+            raise SettingsError(f"{name} lies in [0, 1), not {_short(number)}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse seeds that torch, numpy and JSON do not all hold. Raises SettingsError."""
+    if not 0 <= seed < _MOST:
+        raise SettingsError(f"seed lies in [0, 2^53), not {_short(seed)}.")
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:

@@ -1,10 +1,20 @@
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 import pytest
 
 from miacap.errors import SettingsError
-from miacap.settings import from_json, override, to_json
+from miacap.settings import (
+    check_at_least,
+    check_at_most,
+    check_seed,
+    check_share,
+    from_json,
+    override,
+    to_json,
+)
 
 
 @dataclass(frozen=True)
@@ -122,3 +132,34 @@ def test_a_kind_says_which_settings_they_are() -> None:
 def test_a_wrong_kind_is_named(assignment: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         override(Choosing(), [assignment])
+
+
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (lambda: check_at_least(1, epochs=0), r"^epochs is at least 1, not 0\.$"),
+        (lambda: check_at_least(0, decay=-0.5), r"^decay is at least 0, not -0\.5\.$"),
+        (lambda: check_at_least(1, epochs=2, width=2**53), r"^width is below 2\^53, not 9007"),
+        (lambda: check_at_least(0, clip=math.inf), r"^clip is below 2\^53, not inf\.$"),
+        (lambda: check_at_least(0, clip=math.nan), r"^clip is at least 0, not nan\.$"),
+        (lambda: check_at_least(1, width=10**5000), "^width is below 2.53, not a number that is"),
+        (lambda: check_at_most(1000, beam=1001), r"^beam is at most 1,000, not 1001\.$"),
+        (lambda: check_at_most(1000, beam=math.nan), r"^beam is at most 1,000, not nan\.$"),
+        (lambda: check_share(dropout=1.0), r"^dropout lies in \[0, 1\), not 1\.0\.$"),
+        (lambda: check_share(dropout=-0.1), r"^dropout lies in \[0, 1\), not -0\.1\.$"),
+        (lambda: check_share(dropout=math.nan), r"^dropout lies in \[0, 1\), not nan\.$"),
+        (lambda: check_seed(-1), r"^seed lies in \[0, 2\^53\), not -1\.$"),
+        (lambda: check_seed(2**53), r"^seed lies in \[0, 2\^53\), not 9007199254740992\.$"),
+    ],
+)
+def test_numbers_out_of_range_are_named(check: Callable[[], None], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        check()
+
+
+def test_numbers_at_the_ends_of_their_range_pass() -> None:
+    check_at_least(1, epochs=1, threads=None, width=2**53 - 1)
+    check_at_most(1000, beam=1000, threads=None)
+    check_share(dropout=0.0, momentum=0.999, region_dropout=None)
+    check_seed(0)
+    check_seed(2**53 - 1)

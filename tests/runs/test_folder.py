@@ -1,6 +1,7 @@
 """Run folders: begun, interrupted, gone on with, damaged."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from safetensors.torch import save_file
 
 from miacap import runs
 from miacap.data import Preprocessing, Source
-from miacap.errors import RunError, SettingsError
+from miacap.errors import MiacapError, RunError, SettingsError
 from miacap.runs import RunSettings, create, write_card
 from miacap.runs import folder as module
 from miacap.text import Vocabulary
-from miacap.training.checkpoints import write_weights
+from miacap.weights import write_weights
 
 SETTINGS = RunSettings("nic", "plain", {"width": 8, "word_width": 8}, region_width=6)
 WORDS = Vocabulary(["a", "cat", "dog"])
@@ -153,5 +154,42 @@ def test_folders_as_text(run: Path) -> None:
 
 @pytest.mark.parametrize("name", ["beam", "maximum_words"])
 def test_searches_without_end_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is at most 1,000, not 1001"):
+    with pytest.raises(SettingsError, match=f"{name} is at most 1,000, not 1001"):
         RunSettings(**{name: 1_001})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"region_width": 2**50}, "the captioner 'nic': its .* take smaller sizes"),
+        ({"region_width": 2**62}, r"region_width is below 2\^53"),
+        ({"region_width": 2**70}, r"region_width is below 2\^53"),
+        ({"sizes": {"width": 2**62, "word_width": 8}}, "."),
+        ({"sizes": {"width": 2**63, "word_width": 8}}, "."),
+        ({"sizes": {"width": 2**70, "word_width": 8}}, "."),
+        ({"sizes": {"width": 10**18, "word_width": 8}}, "."),
+        ({"sizes": {"width": 2**40, "word_width": 8}}, "take smaller sizes"),
+        ({"sizes": {"width": 8, "word_width": 8, "dropout": math.nan}}, "dropout"),
+    ],
+)
+def test_sizes_that_nothing_can_hold_end_in_a_sentence(
+    run: Path, change: dict[str, object], message: str
+) -> None:
+    file = run / "settings.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(MiacapError, match=message) as caught:
+        runs.load(run).captioner()
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(run: Path, value: float) -> None:
+    tensors = dict(runs.load(run).captioner().state_dict())
+    name = next(iter(tensors))
+    tensors[name] = torch.full_like(tensors[name], value)
+    save_file(tensors, run / "weights.safetensors")  # without a checksum
+    with pytest.raises(RunError, match=r"weights\.safetensors: the weights '.*' are not finite"):
+        runs.load(run).captioner()
+    write_weights(run / "weights.safetensors", tensors)  # with a right one
+    with pytest.raises(RunError, match=r"weights\.safetensors: the weights '.*' are not finite"):
+        runs.load(run).captioner()

@@ -275,7 +275,7 @@ def test_tensorboard_gets_every_number(toy: ModuleType, tmp_path: Path) -> None:
     [
         ({"seed": -1}, r"seed lies in \[0, 2\^53\), not -1"),
         ({"seed": 2**64}, r"seed lies in"),
-        ({"threads": 10**6}, "threads is at most 1024"),
+        ({"threads": 10**6}, "threads is at most 1,024"),
         ({"clip_norm": float("nan")}, "clip_norm is at least 0, not nan"),
         ({"learning_rate": float("inf")}, "learning_rate is above 0, not inf"),
     ],

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from miacap.concepts.networks import KINDS, Kind
-from miacap.errors import DataError, RunError
+from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import read_json, write_json
+from miacap.settings import check_at_least, check_share
 
 FORMAT = 1
 DESCRIPTION = "concepts.json"
@@ -39,6 +40,11 @@ class Network:
     width: int
     hidden: int
     dropout: float
+
+    def __post_init__(self) -> None:
+        check_at_least(1, width=self.width)
+        check_at_least(0, hidden=self.hidden)
+        check_share(dropout=self.dropout)
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,10 @@ def _extractor(values: Mapping[str, Any], file: Path) -> ConceptSource:
         raise RunError(
             f"{file}: an extractor of kind {values['kind']!r} is unknown to this miacap."
         )
-    network = Network(values["kind"], values["width"], values["hidden"], values["dropout"])
+    try:
+        network = Network(values["kind"], values["width"], values["hidden"], values["dropout"])
+    except SettingsError as error:
+        raise RunError(f"{file}: {error}") from None
     return ConceptSource(
         tuple(values["words"]), "extractor", values["weights_sha256"], network=network,
         where=str(file.parent),

@@ -5,18 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from miacap.concepts.description import DESCRIPTION, ConceptSource, Network, no_extractor
 from miacap.concepts.networks import Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
-from miacap.errors import DataError, RunError
-from miacap.files import atomic, sha256
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import sha256
 from miacap.pictures import collate
+from miacap.weights import not_finite, read_tensors, write_tensors
 
 WEIGHTS = "extractor.safetensors"
 
@@ -50,10 +49,7 @@ class Extractor:
     def save(self, folder: str | os.PathLike[str]) -> "Extractor":
         """Write both files, the description last. Gives the extractor with its checksum."""
         path = Path(folder)
-        tensors = {name: t.detach().cpu() for name, t in self.module.state_dict().items()}
-        with atomic(path / WEIGHTS) as file:
-            file.write(safetensors.torch.save(tensors, metadata={"format": "pt"}))
-        checksum = sha256(path / WEIGHTS)
+        checksum = write_tensors(path / WEIGHTS, self.module.state_dict())
         network = Network(self.kind, self.width, self.hidden, self.dropout)
         ConceptSource(self.words, "extractor", checksum, network=network).save(path)
         return Extractor(
@@ -89,9 +85,12 @@ class Extractor:
         try:
             vocabulary = ConceptVocabulary(source.words)
             module = build(kind, width, len(vocabulary), hidden, dropout)
-            module.load_state_dict(safetensors.torch.load(weights.read_bytes()))
-        except (DataError, RuntimeError, ValueError, OSError, SafetensorError) as error:
+            module.load_state_dict(read_tensors(weights))
+        except (DataError, SettingsError, RuntimeError) as error:
             raise RunError(f"{weights}: these weights do not fit ({error}).") from None
+        broken = not_finite(module)
+        if broken is not None:
+            raise RunError(f"{weights}: the weights {broken!r} are not finite; train it again.")
         return cls(vocabulary, kind, width, hidden, dropout, module.eval(), source.checksum)
 
 

@@ -24,6 +24,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
+from miacap import weights
+
 Kind = Literal["multiple-instance", "multi-label", "pooled"]
 KINDS: tuple[Kind, ...] = ("multiple-instance", "multi-label", "pooled")
 
@@ -135,15 +137,23 @@ class Pooled(nn.Module):
 
 
 def build(kind: Kind, width: int, words: int, hidden: int, dropout: float) -> nn.Module:
-    """Build an untrained extractor by name."""
-    head = Head(width, words, hidden, dropout)
-    match kind:
-        case "multiple-instance":
-            return MultipleInstance(head)
-        case "multi-label":
-            return MultiLabel(head)
-        case "pooled":
-            return Pooled(head)
+    """Build an untrained extractor by name.
+
+    Raises:
+        SettingsError: it would not fit into memory.
+    """
+
+    def make() -> nn.Module:
+        head = Head(width, words, hidden, dropout)
+        match kind:
+            case "multiple-instance":
+                return MultipleInstance(head)
+            case "multi-label":
+                return MultiLabel(head)
+            case "pooled":
+                return Pooled(head)
+
+    return weights.build(make, f"an extractor of width {width}, hidden {hidden}, {words} words")
 
 
 def concept_loss(beliefs: Beliefs, targets: Bool[Tensor, "B A"]) -> Float[Tensor, ""]:

@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 
 from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import SettingsError
+from miacap.settings import check_at_least, check_at_most, check_seed, check_share
 from miacap.training import TrainingSettings
+
+_MOST_FOLDS = 100
+"""An extractor is trained for each fold."""
 
 
 def extractor_training() -> TrainingSettings:
@@ -33,9 +37,7 @@ class ListSettings:
     bytes on disk."""
 
     def __post_init__(self) -> None:
-        for name in ("minimum_count", "words"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name} is at least 1, not {getattr(self, name)}.")
+        check_at_least(1, minimum_count=self.minimum_count, words=self.words)
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class ConceptSettings:
     training: TrainingSettings = field(default_factory=extractor_training)
 
     def __post_init__(self) -> None:
-        least = {"words": 1, "minimum_count": 1, "hidden": 0, "folds": 2, "batch_size": 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise SettingsError(f"{name} is at least {value}, not {getattr(self, name)}.")
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"dropout lies in [0, 1), not {self.dropout}.")
+        check_at_least(
+            1, words=self.words, minimum_count=self.minimum_count, batch_size=self.batch_size
+        )
+        check_at_least(0, hidden=self.hidden)
+        check_seed(self.seed)
+        check_at_least(2, folds=self.folds)
+        check_at_most(_MOST_FOLDS, folds=self.folds)
+        check_share(dropout=self.dropout)
         if self.extractor not in KINDS:
             raise SettingsError(f"extractor is one of {', '.join(KINDS)}, not {self.extractor!r}.")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from miacap import captioners
+from miacap import captioners, weights
 from miacap.concepts import ConceptSource, Extractor
 from miacap.data import Source, features
 from miacap.data.features import Record
@@ -21,7 +21,6 @@ from miacap.files import folder as make_folder
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
-from miacap.training import read_weights
 from miacap.version import __version__
 
 EXTRACTOR_FILES = ("extractor.safetensors", "concepts.json")
@@ -72,15 +71,23 @@ def concept_words(vocabulary: Vocabulary, words: Sequence[str]) -> Tensor:
 
 
 def build(settings: RunSettings, words: int) -> nn.Module:
-    """Build a run's captioner for a vocabulary of ``words`` ids, untrained."""
-    module: nn.Module = captioners.build(
-        settings.captioner,
-        source=settings.source,
-        words=words,
-        region_width=settings.region_width,
-        **settings.sizes,
-    )
-    return module
+    """Build a run's captioner for a vocabulary of ``words`` ids, untrained.
+
+    Raises:
+        SettingsError: it would not fit into memory.
+    """
+
+    def make() -> nn.Module:
+        module: nn.Module = captioners.build(
+            settings.captioner,
+            source=settings.source,
+            words=words,
+            region_width=settings.region_width,
+            **settings.sizes,
+        )
+        return module
+
+    return weights.build(make, f"the captioner {settings.captioner!r}")
 
 
 def create(
@@ -243,7 +250,7 @@ def read_sources(folder: Path) -> list[dict[str, Any]]:
 def _fill(module: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise RunError(f"{path.parent}: no weights yet; train it to the end of one epoch first.")
-    tensors = read_weights(path)
+    tensors = weights.read_weights(path)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
@@ -253,3 +260,6 @@ def _fill(module: nn.Module, path: Path) -> None:
             f"{path}: these weights do not fit the run's settings or vocabulary "
             f"({first or error}); copy the run folder again."
         ) from None
+    broken = weights.not_finite(module)
+    if broken is not None:
+        raise RunError(f"{path}: the weights {broken!r} are not finite; copy the run folder again.")

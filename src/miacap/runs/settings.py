@@ -1,10 +1,12 @@
 """The settings of one run, written whole into its folder."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from miacap import captioners
 from miacap.errors import SettingsError
+from miacap.settings import check_at_least, check_at_most, check_share
 from miacap.training import TrainingSettings
 
 FORMAT = 1
@@ -73,21 +75,23 @@ class RunSettings:
         return captioners.sizes(self.captioner, self.source, **self.sizes).rows
 
     def __post_init__(self) -> None:
-        for name in ("region_width", "minimum_count", "maximum_words", "beam"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}.")
+        check_at_least(
+            1,
+            region_width=self.region_width,
+            concepts=self.concepts,
+            minimum_count=self.minimum_count,
+            maximum_words=self.maximum_words,
+            beam=self.beam,
+            pictures_per_batch=self.pictures_per_batch,
+        )
         for name, most in _MOST.items():
-            if getattr(self, name) > most:
-                raise ValueError(f"{name} is at most {most:,}, not {getattr(self, name)}.")
-        if self.pictures_per_batch < 1:
-            raise ValueError(f"pictures_per_batch is at least 1, not {self.pictures_per_batch}.")
+            check_at_most(most, **{name: getattr(self, name)})
         for name, decides in _ELSEWHERE.items():
             if name in self.sizes:
                 raise ValueError(f"sizes.{name} is not for sizes to say: {decides}.")
-        if not 0.0 <= self.label_smoothing < 1.0:
-            raise ValueError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}.")
-        if self.attention_penalty < 0.0:
-            raise ValueError(f"attention_penalty is 0 or more, not {self.attention_penalty}.")
+        check_share(label_smoothing=self.label_smoothing)
+        if not 0.0 <= self.attention_penalty < math.inf:
+            raise SettingsError(f"attention_penalty is 0 or more, not {self.attention_penalty}.")
         if self.attention_penalty and captioners.regulariser(self.captioner) is None:
             having = [name for name in captioners.names() if captioners.regulariser(name)]
             raise SettingsError(

@@ -4,9 +4,8 @@ It knows no captioner and no concept: a task brings its module, batches, loss an
 May import the ground floor, ``pictures`` and ``data``; never a room above.
 """
 
-from miacap.training.checkpoints import read_weights
 from miacap.training.loop import fit
 from miacap.training.settings import TrainingSettings
 from miacap.training.task import FitResult, Task
 
-__all__ = ["FitResult", "Task", "TrainingSettings", "fit", "read_weights"]
+__all__ = ["FitResult", "Task", "TrainingSettings", "fit"]

@@ -8,20 +8,17 @@ the checkpoint is there, and so can be made again.
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from miacap.errors import MiacapError, RunError
 from miacap.files import atomic, read_json, sha256, write_json
+from miacap.weights import read_tensors, write_tensors
 
 FORMAT = 1
 KEPT = 2  # the newest, and the one before it should the newest turn out damaged
@@ -33,41 +30,6 @@ class Checkpoint:
 
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
-
-
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> str:
-    """Write tensors as safetensors, whole or not at all; give the file's SHA-256."""
-    return _write(path, _serialised(tensors))
-
-
-def write_weights(path: Path, tensors: dict[str, Tensor]) -> str:
-    """Write tensors with a checksum of their own, for a file that travels; give its SHA-256."""
-    content = _serialised(tensors)
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    # Not through the library: it writes several entries in an order that changes every time.
-    header["__metadata__"]["sha256"] = _checksum(tensors)
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return _write(path, len(text).to_bytes(8, "little") + text + content[end:])
-
-
-def _serialised(tensors: dict[str, Tensor]) -> bytes:
-    plain, seen = {}, set()
-    for name, tensor in tensors.items():
-        value = tensor.detach().cpu().contiguous()
-        # Tied parameters share memory, which safetensors refuses: each name gets its own copy.
-        if value.data_ptr() in seen or value.untyped_storage().nbytes() != value.nbytes:
-            value = value.clone()
-        seen.add(value.data_ptr())
-        plain[name] = value
-    return bytes(safetensors.torch.save(plain, metadata={"format": "pt"}))
-
-
-def _write(path: Path, content: bytes) -> str:
-    with atomic(path) as file:
-        file.write(content)
-    return hashlib.sha256(content).hexdigest()
 
 
 def write(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
@@ -146,43 +108,6 @@ def publish(source: Path, target: Path, digest: str) -> None:
         )
     with open(source, "rb") as file, atomic(target) as copy:
         shutil.copyfileobj(file, copy, 1 << 20)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file into memory. Raises RunError."""
-    try:
-        with open(path, "rb") as file:
-            return dict(safetensors.torch.load(file.read()))
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path}: no whole safetensors file ({error}); copy it again.") from None
-
-
-def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read weights, and compare them with their checksum if the file has one.
-
-    Raises:
-        RunError: no file of weights, or a damaged one.
-    """
-    file = Path(path)
-    tensors = read_tensors(file)
-    try:
-        with safetensors.safe_open(file, framework="pt") as opened:
-            expected = (opened.metadata() or {}).get("sha256")
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path}: cannot be read ({error}).") from None
-    if expected is not None and _checksum(tensors) != expected:
-        raise RunError(f"{path}: damaged (its checksum differs); copy the file again.")
-    return tensors
-
-
-def _checksum(tensors: dict[str, Tensor]) -> str:
-    """Give one SHA-256 over names, kinds, shapes and values."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 class _Damaged(RunError):

@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-from miacap import devices
-
 
 def to(batch: Any, device: torch.device) -> Any:
     """Move tensors, and what holds them, to a device; everything else passes through."""
@@ -25,8 +23,3 @@ def to(batch: Any, device: torch.device) -> Any:
         values = {f.name: to(getattr(batch, f.name), device) for f in dataclasses.fields(batch)}
         return dataclasses.replace(batch, **values)
     return batch
-
-
-def choose(name: str) -> torch.device:
-    """Give the device of a name, as `devices.choose` does. Raises SettingsError."""
-    return devices.choose(name)

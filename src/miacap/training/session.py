@@ -6,15 +6,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from miacap.errors import RunError, SettingsError
+from miacap.devices import choose
+from miacap.errors import RunError
 from miacap.progress import Progress
 from miacap.settings import to_json
-from miacap.training import checkpoints, devices, logs, optimisers, randomness
+from miacap.training import checkpoints, logs, optimisers, randomness
 from miacap.training.interrupts import Interrupts
 from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
 from miacap.training.state import Best, State, check_settings, check_task, check_watched
 from miacap.training.task import FitResult, Task
+from miacap.weights import not_finite, read_tensors, write_weights
 
 _RESERVED = ("epoch", "step", "seconds", "loss", "learning_rate")
 
@@ -38,14 +40,8 @@ class Session:
         self.folder = root / "checkpoints"
         self.weights = root / "weights.safetensors"
         self.metrics = root / "metrics.jsonl"
-        try:
-            self.device = devices.choose(settings.device)
-            self.module: nn.Module = task.module.to(self.device)
-        except (RuntimeError, AssertionError) as error:
-            what = str(error).partition("\n")[0]
-            raise SettingsError(
-                f"device {settings.device!r} cannot be used ({what}); choose auto, cpu or cuda."
-            ) from None
+        self.device = choose(settings.device)
+        self.module: nn.Module = task.module.to(self.device)
         self.optimiser = optimisers.build(self.module, settings)
         self.state = State()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
@@ -131,9 +127,9 @@ class Session:
             self._refuse(f"the loss is {self.state.loss}")
 
     def _check_finite(self) -> None:
-        for name, parameter in self.module.named_parameters():
-            if not torch.isfinite(parameter).all():
-                self._refuse(f"the parameter {name!r} is not finite")
+        name = not_finite(self.module)
+        if name is not None:
+            self._refuse(f"the parameter {name!r} is not finite")
 
     def _refuse(self, what: str) -> None:
         at = self.state
@@ -176,7 +172,7 @@ class Session:
         gained = before is None or value is None or value > before
         if gained:
             file = f"best-{at.step:09d}.safetensors"
-            digest = checkpoints.write_weights(self.folder / file, self.module.state_dict())
+            digest = write_weights(self.folder / file, self.module.state_dict())
             at.best = Best(value, at.epoch, at.step, file, digest)
         at.without_gain = 0 if gained else at.without_gain + 1
         at.reason = self._reason()
@@ -220,7 +216,7 @@ class Session:
 
     def load_best(self) -> None:
         """Put the kept weights into the module."""
-        self.module.load_state_dict(checkpoints.read_tensors(self.weights))
+        self.module.load_state_dict(read_tensors(self.weights))
         self.module.eval()
 
     def result(self, finished: bool) -> FitResult:

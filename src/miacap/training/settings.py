@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from miacap.errors import SettingsError
+from miacap.settings import check_at_least, check_at_most, check_seed, check_share
 
 Optimiser = Literal["adamw", "adam", "sgd"]
 Schedule = Literal["cosine", "constant", "step", "linear"]
@@ -62,33 +63,36 @@ class TrainingSettings:
     """Also write TensorBoard events under checkpoints/; needs the extra [watch]."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "evaluate_every", "accumulate", "step_epochs"):
-            self._at_least(name, 1)
-        for name in ("warmup_steps", "clip_norm", "patience", "checkpoint_every", "weight_decay"):
-            self._at_least(name, 0)
-        for name in ("threads", "schedule_epochs"):
-            if getattr(self, name) is not None:
-                self._at_least(name, 1)
+        check_at_least(
+            1,
+            epochs=self.epochs,
+            evaluate_every=self.evaluate_every,
+            accumulate=self.accumulate,
+            step_epochs=self.step_epochs,
+            threads=self.threads,
+            schedule_epochs=self.schedule_epochs,
+        )
+        check_at_least(
+            0,
+            warmup_steps=self.warmup_steps,
+            clip_norm=self.clip_norm,
+            patience=self.patience,
+            checkpoint_every=self.checkpoint_every,
+            weight_decay=self.weight_decay,
+        )
+        check_seed(self.seed)
+        check_at_most(_MOST_THREADS, threads=self.threads)
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning_rate is above 0, not {self.learning_rate}.")
-        # Beyond 2^53 other programs that read the JSON would round it.
-        if not 0 <= self.seed < 2**53:
-            raise SettingsError(f"seed lies in [0, 2^53), not {self.seed}.")
-        if self.threads is not None and self.threads > _MOST_THREADS:
-            raise SettingsError(f"threads is at most {_MOST_THREADS}, not {self.threads}.")
-        for name, value in (("momentum", self.momentum), *(("betas", b) for b in self.betas)):
-            if not 0 <= value < 1:
-                raise SettingsError(f"{name} lies in [0, 1), not {value}.")
+        check_share(momentum=self.momentum)
+        for beta in self.betas:
+            check_share(betas=beta)
         for name in ("final_factor", "step_factor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} lies in [0, 1], not {getattr(self, name)}.")
         self._one_of("optimiser", Optimiser)
         self._one_of("schedule", Schedule)
         self._one_of("precision", Precision)
-
-    def _at_least(self, name: str, least: int) -> None:
-        if not least <= getattr(self, name) < math.inf:
-            raise SettingsError(f"{name} is at least {least}, not {getattr(self, name)}.")
 
     def _one_of(self, name: str, choices: object) -> None:
         known: tuple[str, ...] = choices.__args__  # type: ignore[attr-defined]

@@ -1,7 +1,5 @@
-"""What a backbone offers, and the checksum of weights that are in no file."""
+"""What a backbone offers."""
 
-import hashlib
-from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -31,13 +29,3 @@ class Backbone(Protocol):
     def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
         """Give the last feature map, on the device of the weights, without gradients."""
         ...
-
-
-def checksum(weights: Mapping[str, Tensor]) -> str:
-    """Give one SHA-256 over names, shapes, kinds and values, for weights that are in no file."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from miacap import devices
 from miacap.devices import Device
 from miacap.errors import MissingExtra, RunError, UnknownName
-from miacap.visual.backbone import Backbone, checksum
+from miacap.visual.backbone import Backbone
+from miacap.weights import checksum
 
 Triple = tuple[float, float, float]
 
