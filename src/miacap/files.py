@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from miacap.errors import DataError, RunError
+from miacap.reading import parse_json, read_bytes
 
 _DAY_SECONDS = 86_400.0
 _PART = re.compile(r"\..*\.(?P<node>\w*)-(?P<process>\d+)-\d+\.part", re.DOTALL)
@@ -115,19 +116,17 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Read JSON. Raises DataError that names the file and the line."""
+    """Read JSON in UTF-8, within the limits of `reading`.
+
+    Raises:
+        DataError: absent, unreadable, no JSON or beyond a limit; with file, line and column.
+    """
+    data = read_bytes(path)
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {error.lineno}: not JSON ({error.msg}).") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-    except (RecursionError, ValueError) as error:  # ValueError: a number too long
-        raise DataError(f"{path}: cannot be read ({error}).") from None
+    return parse_json(text, str(path))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

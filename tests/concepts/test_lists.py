@@ -147,7 +147,7 @@ def test_a_list_that_makes_no_sense_is_set_aside(tmp_path: Path, row: object, re
         ("dog", r"lists\.json, line 1, column 1: not JSON"),
         ('{"id": "a", "concepts": ["x"], "probabilities": [1]}\n{"id": "b", "concepts": ["x"]}',
          r"line 2: no probabilities, but .*line 1 has some; give them for every picture"),
-        ('{"a": ' + "[" * 100_000, "line 1: JSON that is too much"),
+        ('{"a": ' + "[" * 100_000, "line 1: cannot be read .nested more than 100 levels"),
     ],
 )  # fmt: skip
 def test_what_is_no_file_of_lists_says_where(tmp_path: Path, text: str, message: str) -> None:

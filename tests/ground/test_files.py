@@ -27,7 +27,7 @@ def test_json_round_trip_and_its_errors(tmp_path: Path) -> None:
     write_json(path, {"b": [1, "é"], "a": None})
     assert read_json(path) == {"b": [1, "é"], "a": None}
     path.write_text('{"a": 1,\n oops}')
-    with pytest.raises(DataError, match=r"a\.json, line 2: not JSON"):
+    with pytest.raises(DataError, match=r"a\.json, line 2, column 2: not JSON"):
         read_json(path)
     path.write_bytes(b'{"a": "\xff"}')
     with pytest.raises(DataError, match=r"a\.json: not UTF-8 text \(byte 7\)"):

@@ -104,25 +104,32 @@ def test_captions_keep_their_characters(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "the file is empty"),
-        ("[1,", "line 1: not JSON"),
+        ("[1,", "line 1, column 4: not JSON"),
         ('{\n"a": "x",\n"a": "y"}', "the key 'a' occurs twice in one object"),
-        ('{"id": 1, "caption": "x"}\n{"id": 2, "caption"\n', "line 2: not JSON"),
+        ('{"id": 1, "caption": "x"}\n{"id": 2, "caption"\n', "line 2, column 20: not JSON"),
         ('{"id": 1, "caption": "x"}\n{"id": 2, "id": 3, "caption": "x"}\n', "line 2: the key 'id'"),
         ('[{"caption": "x"}]', r"entry 1: no id; name it one of image_id, cocoid, id"),
-        ('[{"image_id": 1}]', r"entry 1: no caption; name it one of caption"),
+        (
+            '[{"image_id": 1}]',
+            r"entry 1: no caption; name it one of references, reference, captions",
+        ),
         ('[{"image_id": 1.5, "caption": "x"}]', "entry 1: an id is a non-empty text or a whole"),
         ('[{"image_id": true, "caption": "x"}]', "a whole number, not True"),
         ('[{"image_id": 1, "caption": null}]', "entry 1: a caption is text or a list of texts"),
         ('["x"]', "entry 1: expected an object with an id and a caption, got 'x'"),
         ('{"images": [{"id": 1}]}', "COCO images without annotations"),
-        ("a caption\nanother\n", "neither JSON, JSON Lines, Flickr tokens nor a table"),
-        ("id,caption\n1,a dog, running\n", "line 2: 3 cells under 2 names; quote captions"),
-        ('id,caption\n1,"x\n', "not a table"),
-        ("a.jpg#0\tx\nb.jpg y\n", r"line 2: expected NAME\.jpg#0<TAB>caption, got 'b\.jpg y'"),
-        (b'{"a": "\xff"}', "line 1: not UTF-8 text"),
-        (b"\x1f\x8bnonsense", "cannot be read"),
-        ("[" * 100_000, "nested too deeply"),
-        (f'[{{"image_id": {"9" * 5000}, "caption": "x"}}]', "cannot be read .*4300 digits"),
+        ("img,desc\n1,dog\n", "line 1: no column names the picture; call it image_id"),
+        ("image,captoin\n1,dog\n", "no column names the caption.*Did you mean 'caption'"),
+        ("caption\na dog\n", "line 1: no column names the picture"),
+        ("a man\thttp://x.y/z.jpg\n", "line 1: no column names the picture"),
+        ('id,caption\n1,"x\n', "line 2: not CSV"),
+        (b'{"a": "\xff"}', r"line 1: byte 8 of the line \(0xff\) is not UTF-8"),
+        (b"\x1f\x8bnonsense", "damaged gzip file"),
+        ("[" * 100_000, "cannot be read .nested more than 100 levels deep"),
+        (
+            f'[{{"image_id": {"9" * 5000}, "caption": "x"}}]',
+            "cannot be read .a number of 5,000 digits; at most 300",
+        ),
         (f'{{"id": 1, "caption": "x"}}\n{{"id": {"9" * 5000}}}\n', "cannot be read|line 2: not"),
     ],
 )
@@ -134,7 +141,7 @@ def test_wrong_files_say_what_is_wrong(text: str | bytes, message: str, tmp_path
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is a folder; name the file of captions in it"):
+    with pytest.raises(DataError, match="is a folder; name a file"):
         read_references(tmp_path)
 
 

@@ -121,9 +121,12 @@ def test_tables(form: str, tmp_path: Path) -> None:
         ("caption,rating\nx,1\n", "line 2: no picture; name it one of picture, image"),
         ("picture,caption,rating\n1,x\n", "line 2: too many or too few cells"),
         ('{"picture": 1, "caption": 2, "ratings": [1]}', "a judged caption is text, not 2"),
-        ('{"picture": 1\n', "line 1: not JSON"),
+        ('{"picture": 1\n', "line 2, column 1: not JSON"),
         ("[1]", "entry 1: expected an object, got 1"),
-        (f'[{{"picture": 1, "caption": "x", "ratings": [{"9" * 5000}]}}]', "line 1: not JSON"),
+        (
+            f'[{{"picture": 1, "caption": "x", "ratings": [{"9" * 5000}]}}]',
+            "a number of 5,000 digits",
+        ),
     ],
 )
 def test_wrong_tables_say_where(text: str, message: str, tmp_path: Path, tokens: Path) -> None:

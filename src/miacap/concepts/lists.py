@@ -1,6 +1,6 @@
 """A person's own concepts: a file with an ordered list of words for each picture.
 
-Three forms, UTF-8, plain or gzip:
+Three forms, as text in any encoding that `tables` reads, plain or gzip:
 
     {"dog.jpg": ["dog", "grass"], ...}                            one JSON object
     [{"image_id": 42, "image_concepts": ["dog", "grass"]}, ...]   one JSON list, as the released
@@ -13,16 +13,17 @@ word, for every picture or for none; words are then ranked by them.
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from miacap.data import SetAside
-from miacap.data.lines import numbered_lines, parse_json, read_text
 from miacap.errors import DataError
 from miacap.files import sha256
+from miacap.reading import parse_json
+from miacap.tables.json_places import Cursor
+from miacap.tables.text import first_line, numbered_lines, read_text
 
 ID_NAMES = ("id", "image_id", "file_name")
 LIST_NAMES = ("concepts", "image_concepts")
@@ -30,7 +31,6 @@ PROBABILITIES = "probabilities"
 
 _LEAST = 1e-30
 """A listed word scores above 0 in single precision, so that it differs from one not listed."""
-_BLANK = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,13 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, str, Any, Any]]:
     """Give where, id, words and probabilities of each row, in whichever form."""
     first = text.lstrip()[:1]
     if first == "[":
-        for where, value in _Cursor(path, text).entries():
+        for where, value in Cursor(text, str(path)).entries():
             yield where, *_row(value, where)
     elif first == "{" and not _is_row(text):
-        for where, id, value in _Cursor(path, text).members():
+        for where, id, value in Cursor(text, str(path)).members():
             yield where, id, value, None
     else:
-        for number, line in numbered_lines(path):
+        for number, line in numbered_lines(text, str(path)):
             where = f"{path}, line {number}"
             yield where, *_row(parse_json(line, str(path), number), where)
 
@@ -119,8 +119,8 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, str, Any, Any]]:
 def _is_row(text: str) -> bool:
     """Say whether the first line is a row of JSON Lines, rather than the whole or a part of one."""
     try:
-        value = json.loads(text.lstrip().split("\n", 1)[0])
-    except (ValueError, RecursionError):
+        value = parse_json(first_line(text), "")
+    except DataError:
         return False
     if not isinstance(value, dict):
         return False
@@ -184,73 +184,3 @@ def _same_kind(pictures: Mapping[str, PictureList]) -> None:
                 f"{lacks.where}: no probabilities, but {has.where} has some; give them for every "
                 f"picture or for none (first difference at {id!r})."
             )
-
-
-class _Cursor:
-    """Reads one long JSON object or list entry by entry, and knows on which line it is.
-
-    ``json.loads`` would keep the last of two equal keys and forget where anything stood.
-    """
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path, self.text = path, text
-        self.place, self.line, self._counted = 0, 1, 0
-        self._decoder = json.JSONDecoder()
-
-    def members(self) -> Iterator[tuple[str, str, Any]]:
-        """Give where, key and value of each member of an object."""
-        for where in self._items("{", "}"):
-            key = self._value()
-            if not isinstance(key, str):
-                self._stop("a picture's id in quotes is expected here")
-            self._take(":")
-            yield where, key, self._value()
-
-    def entries(self) -> Iterator[tuple[str, Any]]:
-        """Give where and value of each entry of a list."""
-        for where in self._items("[", "]"):
-            yield where, self._value()
-
-    def _items(self, opening: str, closing: str) -> Iterator[str]:
-        self._take(opening)
-        if self._next() != closing:
-            yield self._where()
-            while self._next() == ",":
-                self._take(",")
-                yield self._where()
-        self._take(closing)
-        if self._next():
-            self._stop("nothing may follow the end of the list")
-
-    def _next(self) -> str:
-        match = _BLANK.match(self.text, self.place)
-        assert match is not None
-        self.place = match.end()
-        return self.text[self.place : self.place + 1]
-
-    def _take(self, character: str) -> None:
-        if self._next() != character:
-            self._stop(f"{character!r} is expected here")
-        self.place += 1
-
-    def _value(self) -> Any:
-        self._next()
-        try:
-            value, self.place = self._decoder.raw_decode(self.text, self.place)
-        except json.JSONDecodeError as error:
-            self.place = error.pos
-            self._stop(error.msg)
-        except (ValueError, RecursionError) as error:  # endless numbers, endless nesting
-            raise DataError(f"{self._where()}: JSON that is too much ({error}).") from None
-        return value
-
-    def _where(self) -> str:
-        self._next()
-        self.line += self.text.count("\n", self._counted, self.place)
-        self._counted = self.place
-        return f"{self.path}, line {self.line}"
-
-    def _stop(self, reason: str) -> NoReturn:
-        line = self.text.count("\n", 0, self.place) + 1
-        column = self.place - self.text.rfind("\n", 0, self.place)
-        raise DataError(f"{self.path}, line {line}, column {column}: not JSON ({reason}).")

@@ -2,11 +2,12 @@
 
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from miacap.errors import DataError
+from miacap.tables.names import same_form
 
 _SAMPLE = 200
 
@@ -67,29 +68,76 @@ class FolderPhotos:
     ) -> None:
         self.folder = Path(folder)
         self._names = names
+        self._lists = _Lists(self.folder)
 
     def read(self, id: str) -> bytes:
         """Give the bytes of a photo file. Raises DataError if it is absent."""
         path = self._path(id)
         try:
-            if path is not None and _is_file(path):
+            if path is not None:
                 return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
         raise DataError(f"{id}: no such photo in {self.folder}.")
 
     def __contains__(self, id: object) -> bool:
-        path = self._path(id) if isinstance(id, str) else None
-        return path is not None and _is_file(path)
+        return isinstance(id, str) and self._path(id) is not None
+
+    def other_case(self, id: str) -> str:
+        """Give the name of a file that differs from the photo's by upper and lower case, or ""."""
+        name = self._name(id)
+        return "" if name is None else self._lists.find(name, str.casefold)
 
     def _path(self, id: str) -> Path | None:
-        name = id if self._names is None else self._names.get(id)
+        """Where a photo lies, whichever Unicode form its name has on disk."""
+        name = self._name(id)
         if name is None:
             return None
+        if _is_file(self.folder / name):
+            return self.folder / name
+        found = "" if name.isascii() else self._lists.find(name, str)
+        return self.folder / found if found else None
+
+    def _name(self, id: str) -> str | None:
+        name = id if self._names is None else self._names.get(id)
         try:
-            return self.folder / checked_name(name, "photos")
+            return None if name is None else checked_name(name, "photos")
         except DataError:
             return None
+
+
+class _Lists:
+    """What lies in a folder and those inside it; each is listed once, when it is first needed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: dict[str, list[str]] = {}
+
+    def find(self, name: str, alike: Callable[[str], str]) -> str:
+        """Find the only file whose name is `alike` in Unicode NFC, or give ""."""
+        parent, _, last = name.rpartition("/")
+        wanted = alike(same_form(last))
+        names = [other for other in self._list(parent) if alike(same_form(other)) == wanted]
+        found = f"{parent}/{names[0]}" if parent and names else "".join(names[:1])
+        return found if len(names) == 1 and _is_file(self._root / found) else ""
+
+    def _list(self, parent: str) -> list[str]:
+        if parent not in self._names:
+            try:
+                self._names[parent] = sorted(os.listdir(self._root / parent))
+            except OSError:  # no such folder, or one that may not be looked into
+                self._names[parent] = []
+        return self._names[parent]
+
+
+def other_case(photos: Photos, id: str) -> str:
+    """Say so where a photo is there under a name of other upper and lower case, or give ""."""
+    name = (
+        photos.other_case(id)
+        if isinstance(photos, FolderPhotos | TarPhotos | SeveralPhotos)
+        else ""
+    )
+    return f" (but {name!r} is there; write the same upper and lower case)" if name else ""
 
 
 def _is_file(path: Path) -> bool:
@@ -121,7 +169,9 @@ class TarPhotos:
         self._places: dict[str, tuple[Path, int, int]] = {}
         for tar in self.tars:
             self._scan(tar)
-        self._short = _unique_last_parts(self._places)
+        # By full name and by last part in Unicode NFC, each where it is unambiguous.
+        self._alike = _unique(self._places, same_form)
+        self._short = _unique(self._places, lambda name: same_form(name.rpartition("/")[2]))
 
     def read(self, id: str) -> bytes:
         """Give the bytes of a photo file. Raises DataError if it is absent or cut off."""
@@ -143,9 +193,20 @@ class TarPhotos:
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._place(id) is not None
 
+    def other_case(self, id: str) -> str:
+        """Give the name of a photo that differs by upper and lower case, or ""."""
+        wanted = same_form(self._name(id).rpartition("/")[2]).casefold()
+        return next((name for last, name in self._short.items() if last.casefold() == wanted), "")
+
+    def _name(self, id: str) -> str:
+        return id if self._names is None else self._names.get(id, "")
+
     def _place(self, id: str) -> tuple[Path, int, int] | None:
-        name = id if self._names is None else self._names.get(id, "")
-        return self._places.get(name) or self._places.get(self._short.get(name, ""))
+        name = self._name(id)
+        if name in self._places:
+            return self._places[name]
+        alike = same_form(name)
+        return self._places.get(self._alike.get(alike) or self._short.get(alike, ""))
 
     def _scan(self, path: Path) -> None:
         try:
@@ -171,28 +232,59 @@ class TarPhotos:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
-def _unique_last_parts(names: Iterable[str]) -> dict[str, str]:
+def _unique(names: Iterable[str], key: Callable[[str], str]) -> dict[str, str]:
+    """Give names by a key that no other name has."""
     full: dict[str, str] = {}
     twice: set[str] = set()
     for name in names:
-        last = name.rpartition("/")[2]
-        if full.setdefault(last, name) != name:
-            twice.add(last)
+        if full.setdefault(key(name), name) != name:
+            twice.add(key(name))
     return {last: name for last, name in full.items() if last not in twice}
 
 
-def locate(place: Path, names: Mapping[str, str]) -> Photos:
-    """Find photos: a tar, or a folder with tars, files or subfolders of files in it.
-
-    Of all candidates the one that holds most of the photos is taken.
+class SeveralPhotos:
+    """Photos in several places; the first that holds one gives it.
 
     Args:
-        place: a tar or a folder.
+        parts: the places, as `locate` finds each.
+    """
+
+    def __init__(self, parts: Sequence[Photos]) -> None:
+        self.parts = tuple(parts)
+
+    def read(self, id: str) -> bytes:
+        """Give the bytes of a photo file. Raises DataError if it is in none of the places."""
+        for part in self.parts:
+            if id in part:
+                return part.read(id)
+        return self.parts[0].read(id)
+
+    def __contains__(self, id: object) -> bool:
+        return any(id in part for part in self.parts)
+
+    def other_case(self, id: str) -> str:
+        """Give the name of a photo that differs by upper and lower case, or ""."""
+        parts = (part for part in self.parts if isinstance(part, FolderPhotos | TarPhotos))
+        return next(filter(None, (part.other_case(id) for part in parts)), "")
+
+
+def locate(places: Sequence[Path], names: Mapping[str, str]) -> Photos:
+    """Find photos in places: each a tar, or a folder with tars, files or subfolders in it.
+
+    Of all candidates in one place the one that holds most of the photos is taken.
+
+    Args:
+        places: tars or folders.
         names: file name of the photo by id.
 
     Raises:
-        DataError: the place does not exist.
+        DataError: a place does not exist.
     """
+    parts = [_locate(place, names) for place in places]
+    return parts[0] if len(parts) == 1 else SeveralPhotos(parts)
+
+
+def _locate(place: Path, names: Mapping[str, str]) -> Photos:
     own = None if all(id == name for id, name in names.items()) else names
     if place.is_file():
         return TarPhotos([place], own)

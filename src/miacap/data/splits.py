@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from miacap.data.lines import numbered_lines
 from miacap.errors import DataError
+from miacap.tables.text import numbered_lines, read_text
 
 Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
 
@@ -96,7 +96,8 @@ def read_splits(
     for name, members in splits.items():
         if isinstance(members, str | os.PathLike):
             files.append(Path(members))
-            members = [line.strip() for _, line in numbered_lines(files[-1])]
+            text = read_text(files[-1])
+            members = [line.strip() for _, line in numbered_lines(text, str(members))]
         for id in members:
             if id and assigned.setdefault(id, split_name(name)) != split_name(name):
                 raise DataError(

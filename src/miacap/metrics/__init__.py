@@ -3,10 +3,19 @@
 Score with `score(references, candidates)`, compare two systems with `comparisons`, reward
 samples with `rewards`, ask how well a metric follows people with `judgements`, hold captions
 against two captioners that see nothing (`blind`), and stand in for pycocoevalcap with `pycoco`.
-It may import `miacap.text` and the ground floor, and never torch.
+Files are read by `read_references` and `read_candidates`; `score` takes paths as well. The room
+may import `text`, `tables` and the ground floor, and never torch.
 """
 
+from miacap.metrics.files import read_candidates, read_references
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.scoring import METRICS, Scores, score
 
-__all__ = ["METRICS", "DocumentFrequencies", "Scores", "score"]
+__all__ = [
+    "METRICS",
+    "DocumentFrequencies",
+    "Scores",
+    "read_candidates",
+    "read_references",
+    "score",
+]

@@ -9,9 +9,6 @@ The captions of the first two are ids: they stand in the file of references
 blanks, commas or semicolons), or there are columns rating_1, rating_2 ...
 """
 
-import csv
-import io
-import json
 import math
 import os
 import re
@@ -19,11 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from miacap.errors import DataError
-from miacap.metrics.files import CAPTION_NAMES, ID_NAMES, read_rows, read_text
+from miacap.metrics.files import read_rows
 from miacap.metrics.judgements import Judgement
-from miacap.metrics.matching import text_id
+from miacap.reading import parse_json, short
+from miacap.tables import delimited
+from miacap.tables.names import CANDIDATE_NAMES, CAPTION_NAMES, ID_NAMES, text_id
+from miacap.tables.text import first_line, name_of, numbered_lines, read_text
 
 _PICTURE_NAMES = ("picture", "image", "image_id", *ID_NAMES)
+_CAPTION_NAMES = (*CANDIDATE_NAMES, *CAPTION_NAMES)
 _RATING = re.compile(r"(?:expert_|human_)?(?:rating|score|judg[e]?ment)s?[ _-]?\d*")
 
 
@@ -58,22 +59,24 @@ def read_judgements(path: str | os.PathLike[str], references: str | os.PathLike[
             own.append(caption)
         if row.key:
             by_id[row.key] = row.captions[0]
-    text = read_text(path)
-    lines = text.split("\n")
-    first = lines[0].rstrip("\r").split("\t")
+    text, name = read_text(path), name_of(path)
+    first = first_line(text).split("\t")
     if len(first) == 5 and re.search(r"#\d+$", first[1]):
-        return _flickr(lines, str(path), captions, by_id)
+        return _flickr(list(numbered_lines(text, name)), name, captions, by_id)
     judgements = [
         Judgement(picture, caption, ratings, caption in captions.get(picture, ()))
-        for picture, caption, ratings in _table(text, str(path))
+        for picture, caption, ratings in _table(text, name)
     ]
     return Judged(tuple(judgements), captions, ())
 
 
 def _flickr(
-    lines: Sequence[str], path: str, captions: dict[str, list[str]], by_id: Mapping[str, str]
+    lines: Sequence[tuple[int, str]],
+    path: str,
+    captions: dict[str, list[str]],
+    by_id: Mapping[str, str],
 ) -> Judged:
-    rows = [(number, line.rstrip("\r").split("\t")) for number, line in enumerate(lines, 1) if line]
+    rows = [(number, line.split("\t")) for number, line in lines]
     crowd = _is_crowd(cells for _, cells in rows)
     judgements, aside = [], []
     for number, cells in rows:
@@ -128,9 +131,9 @@ def _flickr_row(
 def _table(text: str, path: str) -> Iterator[tuple[str, str, tuple[float, ...]]]:
     for where, row in _objects(text, path):
         picture = _first(row, _PICTURE_NAMES, where, "picture")
-        caption = _first(row, CAPTION_NAMES, where, "caption")
+        caption = _first(row, _CAPTION_NAMES, where, "caption")
         if not isinstance(caption, str):
-            raise DataError(f"{where}: a judged caption is text, not {caption!r:.60}.")
+            raise DataError(f"{where}: a judged caption is text, not {short(caption)}.")
         values = [value for name, value in row.items() if _RATING.fullmatch(name.lower())]
         ratings = tuple(number for value in values for number in _numbers(value, where))
         if not ratings:
@@ -142,36 +145,31 @@ def _objects(text: str, path: str) -> Iterator[tuple[str, Mapping[str, object]]]
     start = text.lstrip()[:1]
     if not start:
         raise DataError(f"{path}: the file is empty.")
-    if start not in "{[":
-        head = text.split("\n", 1)[0]
-        reader = csv.DictReader(
-            io.StringIO(text, newline=""), delimiter="\t" if "\t" in head else ",", strict=True
-        )
-        try:
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DataError(f"{path}, line {reader.line_num}: too many or too few cells.")
-                yield f"{path}, line {reader.line_num}", row
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: not a table ({error}).") from None
-        return
-    for where, value in _json(text, path):
+    rows = _json(text, path) if start in "{[" else _rows(text, path)
+    for where, value in rows:
         if not isinstance(value, dict):
-            raise DataError(f"{where}: expected an object, got {value!r:.60}.")
+            raise DataError(f"{where}: expected an object, got {short(value)}.")
         yield where, value
 
 
+def _rows(text: str, path: str) -> Iterator[tuple[str, object]]:
+    separator = delimited.separator_of(first_line(text))
+    rows = delimited.rows(text, separator, path)
+    _, header = next(rows)
+    for number, cells in rows:
+        where = f"{path}, line {number}"
+        if len(cells) != len(header):
+            raise DataError(f"{where}: too many or too few cells.")
+        yield where, dict(zip(header, cells, strict=True))
+
+
 def _json(text: str, path: str) -> Iterator[tuple[str, object]]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # ValueError: also a number too long
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.strip():
-                try:
-                    yield f"{path}, line {number}", json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(f"{path}, line {number}: not JSON ({error}).") from None
+    first = first_line(text)
+    if first.startswith("{") and first.endswith("}") and len(first) < len(text.strip()):
+        for number, line in numbered_lines(text, path):
+            yield f"{path}, line {number}", parse_json(line, path, number)
         return
+    value = parse_json(text, path)
     if isinstance(value, dict):
         value = value.get("pairs", value.get("judgements", [value]))
     if not isinstance(value, list):
@@ -201,5 +199,5 @@ def _numbers(value: object, where: str) -> Iterator[float]:
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number) or isinstance(part, bool):
-            raise DataError(f"{where}: a rating is a number, not {part!r:.60}.")
+            raise DataError(f"{where}: a rating is a number, not {short(part)}.")
         yield number

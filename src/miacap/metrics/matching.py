@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from miacap.errors import DataError
+from miacap.tables.names import text_id
 
 References = Mapping[str, Sequence[str]] | Mapping[int, Sequence[str]] | Sequence[Sequence[str]]
 Candidates = Mapping[str, str] | Mapping[int, str] | Sequence[str]
@@ -80,15 +81,6 @@ def few(ids: Iterable[str]) -> str:
     names = list(ids)
     more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
     return ", ".join(names[:_FEW]) + more
-
-
-def text_id(value: object, where: str) -> str:
-    """An id as text. Raises DataError for what cannot be one."""
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise DataError(f"{where}: an id is a non-empty text or a whole number, not {value!r}.")
 
 
 def _mapping(value: object, what: str) -> dict[str, object]:

@@ -2,85 +2,85 @@
 
 COCO: {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}.
 Karpathy: {"images": [{"filename", "split", "sentences": [{"raw"}], "cocoid"?, "filepath"?}]}.
-Ids are COCO's image ids as text where there are any, otherwise file names.
+Ids are COCO's image ids as text where there are any, otherwise file names. VizWiz' captions are
+COCO's with two marks, see `captions.left_out_by_vizwiz`.
 """
 
-from pathlib import Path
 from typing import Any
 
-from miacap.data.dataset import source
-from miacap.data.lines import parse_json, read_text
-from miacap.data.photos import checked_name
-from miacap.data.readers.records import Reading
+from miacap.data.readers.records import CaptionText, Reading
 from miacap.errors import DataError
+from miacap.reading import parse_json
+from miacap.tables.captions import left_out_by_vizwiz
 
 
-def guess(path: Path, text: str) -> str | None:
-    """Say "coco" or "karpathy", or None where the text is neither (JSON Lines, perhaps)."""
-    try:
-        value = parse_json(text, str(path))
-    except DataError:
-        return None
+def guess(value: Any) -> str | None:
+    """Say "coco" or "karpathy", or None where a file's value is neither (JSON Lines, perhaps)."""
     if not isinstance(value, dict) or not isinstance(value.get("images"), list):
         return None
     return "coco" if "annotations" in value else "karpathy"
 
 
-def read_karpathy(files: list[Path]) -> Reading:
+def read_karpathy(texts: list[CaptionText]) -> Reading:
     """Read a dataset_*.json; its split "restval" is train, "val" is dev.
 
     Raises:
         DataError: another structure; the message names the entry.
     """
     reading = Reading()
-    for path in files:
-        reading.sources.append(source(path))
-        for number, image in enumerate(_value(path)["images"], start=1):
-            where = f"{path.name}, image {number}"
-            name = checked_name(_text(image, "filename", where), where)
-            folder = image.get("filepath")
-            file = checked_name(f"{folder}/{name}", where) if isinstance(folder, str) else name
-            id = str(image["cocoid"]) if "cocoid" in image else name
-            reading.mention(id, where, file, image.get("split"))
+    for text in texts:
+        reading.begin(text)
+        for number, image in enumerate(_value(text)["images"], start=1):
+            where = f"{text.path.name}, image {number}"
+            id = reading.mention(
+                _text(image, "filename", where),
+                where,
+                id=str(image["cocoid"]) if "cocoid" in image else "",
+                folder=image.get("filepath"),
+                split=image.get("split"),
+            )
             sentences = image.get("sentences")
-            for sentence in sentences if isinstance(sentences, list) else []:
-                raw = sentence.get("raw") if isinstance(sentence, dict) else sentence
-                reading.caption(id, where, raw)
+            if isinstance(sentences, list):
+                reading.captions(id, where, sentences)
     return reading
 
 
-def read_coco(files: list[Path]) -> Reading:
+def read_coco(texts: list[CaptionText]) -> Reading:
     """Read captions_*.json; annotations of images that are not listed are set aside.
 
     Raises:
         DataError: another structure; the message names the entry.
     """
     reading = Reading()
-    for path in files:
-        reading.sources.append(source(path))
-        value = _value(path)
+    for text in texts:
+        reading.begin(text)
+        value = _value(text)
         for number, image in enumerate(value["images"], start=1):
-            where = f"{path.name}, image {number}"
-            file = checked_name(_text(image, "file_name", where), where)
-            reading.mention(_id(image, "id", where), where, file, image.get("split"))
+            where = f"{text.path.name}, image {number}"
+            id = _id(image, "id", where)
+            name = _text(image, "file_name", where)
+            reading.mention(name, where, id=id, split=image.get("split"))
         annotations = value.get("annotations")
         if not isinstance(annotations, list):
-            raise DataError(f'{path}: expected a list "annotations".')
+            raise DataError(f'{text.path}: expected a list "annotations".')
         for number, annotation in enumerate(annotations, start=1):
-            where = f"{path.name}, annotation {number}"
+            where = f"{text.path.name}, annotation {number}"
             id = _id(annotation, "image_id", where)
-            if id in reading.records:
-                reading.caption(id, where, annotation.get("caption"))
-            else:
+            reason = left_out_by_vizwiz(annotation)
+            if id not in reading.records:
                 reading.leave_out(id, where, "its image is not listed")
+            elif reason:
+                reading.leave_out(id, where, reason)
+            else:
+                reading.captions(id, where, annotation.get("caption"))
     return reading
 
 
-def _value(path: Path) -> dict[str, Any]:
-    value = parse_json(read_text(path), str(path))
+def _value(text: CaptionText) -> dict[str, Any]:
+    value = parse_json(text.content, str(text.path))
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
-        raise DataError(f'{path}: expected an object with a list of objects "images".')
+        raise DataError(f'{text.path}: expected an object with a list of objects "images".')
     return dict(value)
 
 

@@ -1,36 +1,29 @@
-"""Flickr8k and Flickr30k as their authors give them: a token file and lists of the splits.
-
-    1000268201_693b08cb0e.jpg#0<TAB>A child in a pink dress is climbing ...
-
-A key is split at its last "#", a line at its first tab; some copies in circulation have a blank
-in place of the tab. Source of the format: Hodosh, Young and Hockenmaier (2013).
-"""
+"""Flickr8k and Flickr30k as their authors give them: a token file and lists of the splits."""
 
 import re
+from itertools import islice
 from pathlib import Path
 
-from miacap.data.dataset import source
-from miacap.data.lines import numbered_lines
-from miacap.data.photos import checked_name
-from miacap.data.readers.records import Reading
+from miacap.data.readers.records import CaptionText, Reading
 from miacap.errors import DataError
+from miacap.tables import token_lines
+from miacap.tables.text import numbered_lines, read_text
 
 _TERMS = (
     "Photos from Flickr, copyright of their photographers, under Flickr's terms; "
     "for non-commercial research and education only."
 )
-_TAB_LINE = re.compile(r"([^\t]+)#(\d+)\t(.*)", re.DOTALL)
-_BLANK_LINE = re.compile(r"(\S+)#(\d+) +(.*)", re.DOTALL)
+_LOOKED_AT = 100
 _FILE = re.compile(r".*[._-]?token([._].*)?", re.IGNORECASE)
 
 
 def token_files(folder: Path) -> list[Path]:
-    """Find the token files of a folder; lemmatised ones and packed twins are left out."""
-    found: dict[str, Path] = {}
+    """Find what is called like a token file; lemmatised ones and packed twins are left out."""
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if named_so(path) and "lemma" not in path.name and path.is_file():
-            found.setdefault(path.name.removesuffix(".gz"), path)
-    return list(found.values())
+            files.setdefault(path.name.removesuffix(".gz"), path)
+    return list(files.values())
 
 
 def named_so(path: Path) -> bool:
@@ -38,41 +31,46 @@ def named_so(path: Path) -> bool:
     return _FILE.fullmatch(path.name.removesuffix(".gz").removesuffix(".txt")) is not None
 
 
-def looks_right(line: str) -> bool:
-    """Whether a line has the form of a token file."""
-    return _match(line.rstrip("\r")) is not None
-
-
-def _match(line: str) -> re.Match[str] | None:
-    return _TAB_LINE.fullmatch(line) or _BLANK_LINE.fullmatch(line)
-
-
-def read(files: list[Path]) -> Reading:
+def read(texts: list[CaptionText]) -> Reading:
     """Read token files.
 
     Lines that have no key and numbers that come twice for a picture are set aside.
 
     Raises:
-        DataError: no line has the form, a wrong encoding, a name that leads out of the folder.
+        DataError: no line has the form, or a name leads out of the folder.
     """
     reading = Reading()
     taken: set[tuple[str, str]] = set()
-    for path in files:
-        known = re.match(r"flickr|results_2013", path.name, re.IGNORECASE)
-        reading.sources.append(source(path, _TERMS if known else ""))
-        for number, line in numbered_lines(path):
-            where = f"{path.name}, line {number}"
-            match = _match(line)
-            if match is None:
+    for text in texts:
+        name = text.path.name
+        known = re.match(r"flickr|results_2013", name, re.IGNORECASE)
+        reading.begin(text, _TERMS if known else "")
+        for number, line in numbered_lines(text.content, name):
+            where = f"{name}, line {number}"
+            token = token_lines.parse(line)
+            if token is None:
                 reading.leave_out("", where, "no NAME#NUMBER, tab, caption")
                 continue
-            id = checked_name(match.group(1), where)
-            reading.mention(id, where)
-            if (id, match.group(2)) in taken:
-                reading.leave_out(id, where, f"caption {match.group(2)} comes twice; first kept")
+            id = reading.mention(token.name, where)
+            if (id, token.number) in taken:
+                reading.leave_out(id, where, f"caption {token.number} comes twice; first kept")
                 continue
-            taken.add((id, match.group(2)))
-            reading.caption(id, where, match.group(3))
+            taken.add((id, token.number))
+            reading.caption(id, where, token.caption)
     if not reading.records:
-        raise DataError(f"{files[0]}: no line reads NAME#NUMBER, tab, caption.")
+        raise DataError(f"{texts[0].path}: no line reads NAME#NUMBER, tab, caption.")
     return reading
+
+
+def has_tokens(content: str) -> bool:
+    """Whether any of the first lines of a text has the form of a token file."""
+    lines = islice(numbered_lines(content, ""), _LOOKED_AT)
+    return any(token_lines.parse(line) for _, line in lines)
+
+
+def is_token_file(path: Path) -> bool:
+    """Whether a file is a token file by its content; one that cannot be read counts by its name."""
+    try:
+        return has_tokens(read_text(path))
+    except DataError:
+        return True

@@ -1,15 +1,37 @@
 """From what the lines of a caption file say to a dataset: merged, split, checked, set aside."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
-from miacap.data.photos import NoPhotos, Photos, locate
+from miacap.data.photos import NoPhotos, Photos, checked_name, locate, other_case
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
+from miacap.tables import captions
+from miacap.tables.names import CAPTION_NAMES, same_form
+
+_HINTS = 1000
+"""Missing photos for which a name of another case is looked for."""
+
+
+@dataclass(frozen=True)
+class CaptionText:
+    """One file of captions, as text.
+
+    Attributes:
+        path: of the file.
+        content: of the file, decoded and unpacked.
+        folder: in which its photos are, relative to the folder of photos; "" for that itself.
+        split: of its pictures where the file does not say; None where nobody does.
+    """
+
+    path: Path
+    content: str
+    folder: str = ""
+    split: str | None = None
 
 
 @dataclass
@@ -36,24 +58,56 @@ class Reading:
     sources: list[Source] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     set_aside: list[SetAside] = field(default_factory=list)
+    _text: CaptionText | None = None
 
     @property
     def has_splits(self) -> bool:
         """Whether the file itself says who is in which split."""
         return any(record.split is not None for record in self.records.values())
 
-    def mention(self, id: str, where: str, file: str = "", split: Any = None) -> Record:
-        """Give the record of a picture, made at its first mention.
+    def begin(self, text: CaptionText, terms: str = "") -> None:
+        """Say which file is read from here on, and under which terms it may be used."""
+        self.sources.append(source(text.path, terms))
+        self._text = text
+
+    def mention(
+        self, name: str, where: str, *, id: str = "", folder: object = None, split: Any = None
+    ) -> str:
+        """Note that a picture is spoken of, and give its id.
+
+        Args:
+            name: of its photo, as the file says it.
+            where: file and line.
+            id: its id, where that is not the photo's name.
+            folder: of the photo, where the file says one; the id does not have it.
+            split: as the file says it.
 
         Raises:
-            DataError: the picture was in another split before.
+            DataError: the picture was in another split before, or the name leads out of the
+                folder of photos.
         """
+        parent = self._text.folder if self._text else ""
+        file = checked_name(name, where)
+        file = str(PurePosixPath(parent) / file)
+        id = id or same_form(file)
+        if isinstance(folder, str):
+            file = checked_name(f"{folder}/{file}", where)
+        if split is None and self._text:
+            split = self._text.split
+        record = self._record(id, where, file, split)
+        if record.file != file and id == same_form(file) == same_form(record.file):
+            self.leave_out(
+                id, where, f"its name is in another Unicode form at {record.where}; read as one"
+            )
+        return id
+
+    def _record(self, id: str, where: str, file: str, split: Any) -> Record:
         if split is not None and not isinstance(split, str | int):
             raise DataError(
                 f"{where}: the split of {id} is text, not {type(split).__name__}; write train, dev "
                 "or test."
             )
-        record = self.records.setdefault(id, Record(where, file or id))
+        record = self.records.setdefault(id, Record(where, file))
         name = split_name(str(split)) if split is not None and str(split).strip() else None
         if name and record.split and name != record.split:
             raise DataError(
@@ -62,6 +116,15 @@ class Reading:
             )
         record.split = record.split or name
         return record
+
+    def captions(self, id: str, where: str, value: Any) -> None:
+        """Add the captions of a cell or of a JSON member, or set them aside and say why."""
+        if captions.is_cut(value):
+            self.leave_out(id, where, captions.CUT)
+            return
+        for item in captions.items(value, CAPTION_NAMES):
+            if item is not None or not isinstance(value, list):
+                self.caption(id, where, item)
 
     def caption(self, id: str, where: str, caption: Any) -> None:
         """Add one caption, or set it aside and say why."""
@@ -78,7 +141,7 @@ class Reading:
     def dataset(
         self,
         name: str,
-        photos: str | os.PathLike[str] | Photos,
+        photos: Photos | Sequence[Path],
         splits: Splits | str | os.PathLike[str] | None,
     ) -> Dataset:
         """Assign splits, look for the photos, and set aside the pictures that have none.
@@ -94,13 +157,13 @@ class Reading:
                 f"{name}: no captions at all in {', '.join(s.name for s in self.sources)}; "
                 f"{len(self.records)} pictures were named.{self._first_reason()}"
             )
-        if isinstance(photos, str | os.PathLike):
-            found = locate(Path(photos), {id: r.file for id, r in self.records.items()})
-            self._drop_missing(name, found, photos)
-        else:
+        if isinstance(photos, Photos):
             found = photos
             if not isinstance(found, NoPhotos):
                 self._drop_missing(name, found, "the photos given")
+        else:
+            found = locate(photos, {id: r.file for id, r in self.records.items()})
+            self._drop_missing(name, found, ", ".join(map(str, photos)))
         pictures = tuple(
             Entry(id, tuple(record.captions), _split(id, record, assigned))
             for id, record in self.records.items()
@@ -111,21 +174,23 @@ class Reading:
         """Listed ids as the captions spell them; listed pictures without captions join them."""
         known: dict[str, str] = {}
         for id, split in assigned.items():
+            id = same_form(id)
             spelled = next((s for s in (id, f"{id}.jpg") if s in self.records), id)
-            if spelled not in self.records:
-                self.mention(spelled, f"{name}: list of the {split} split")
+            self.records.setdefault(spelled, Record(f"{name}: list of the {split} split", spelled))
             known[spelled] = split
         return known
 
     def _drop_missing(self, name: str, photos: Photos, place: object) -> None:
         missing = [id for id in self.records if id not in photos]
+        reasons = {id: "no such photo" + other_case(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
+            hint = other_case(photos, missing[0])
             raise DataError(
-                f"{name}: none of the {len(missing)} photos is in {place}, {missing[0]!r} for one; "
-                "say where they are with photos."
+                f"{name}: none of the {len(missing)} photos is in {place}, {missing[0]!r} for one"
+                f"{hint}; say where they are with photos."
             )
         for id in missing:
-            self.leave_out(id, self.records.pop(id).where, "no such photo")
+            self.leave_out(id, self.records.pop(id).where, reasons.get(id, "no such photo"))
 
     def _first_reason(self) -> str:
         if not self.set_aside:

@@ -1,0 +1,192 @@
+"""Files that others wrote, read within limits: no device, no endless content, JSON with places.
+
+A hostile file ends in one sentence. The limits are far above what people have: COCO's captions
+are 60 MB, nested 4 deep, with ids of 6 digits.
+"""
+
+import json
+import os
+import stat
+from typing import Any, Protocol
+
+from miacap.errors import DataError
+
+LARGEST = 2**30
+"""Bytes of a file that is read whole, packed or unpacked."""
+DEEPEST = 100
+"""Levels of lists and objects in JSON."""
+DIGITS = 300
+"""Digits of a whole number in JSON; a number of more cannot become a float."""
+
+_PIECE = 2**20
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """Read a regular file whole.
+
+    A pipe that the shell opened (`/dev/stdin`, `/dev/fd/63`) is read, too; a named pipe is not,
+    for it may wait for ever.
+
+    Raises:
+        DataError: absent, a folder, a device, a named pipe, unreadable, or above `LARGEST`.
+    """
+    try:
+        handle = os.open(path, _OPEN)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+    except ValueError:  # a NUL in the name
+        raise DataError(f"{str(path)!r}: there is no such file.") from None
+    status = os.fstat(handle)
+    kind = _kind(status.st_mode, str(path))
+    if kind or status.st_size > LARGEST:
+        os.close(handle)
+        raise DataError(f"{path}: is {kind}; name a file." if kind else _too_large(str(path)))
+    with open(handle, "rb") as file:
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(handle, True)
+        try:
+            return read_stream(file, str(path))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+def _kind(mode: int, path: str) -> str:
+    """Name what is no file to read, or give ""."""
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode) and not path.startswith(_STREAMS):
+        return "a named pipe"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "a device"
+    return ""
+
+
+class Readable(Protocol):
+    """What gives bytes piece by piece."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+
+
+def read_stream(file: Readable, name: str, limit: int = LARGEST, why: str = "") -> bytes:
+    """Read a stream to its end, piece by piece.
+
+    Args:
+        file: what is read.
+        name: of the file, for the message.
+        limit: bytes that it may hold.
+        why: what the limit comes from, where the number does not speak for itself.
+
+    Raises:
+        DataError: more than `limit` bytes.
+    """
+    pieces, size = [], 0
+    while piece := file.read(_PIECE):
+        size += len(piece)
+        if size > limit:
+            raise DataError(_too_large(name, limit, why))
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _too_large(name: str, limit: int = LARGEST, why: str = "") -> str:
+    return f"{name}: holds more than {limit:,} bytes{why}; split the file."
+
+
+class _Fault(Exception):
+    """Why a value is not taken, though it is JSON."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Fault(f"the key {short(key)} occurs twice in one object")
+            seen.add(key)
+    return result
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise _Fault(
+            f"cannot be read (a number of {len(digits):,} digits; at most {DIGITS} are read)"
+        )
+    return int(digits)
+
+
+def short(value: object) -> str:
+    """Write a value for a message, in at most 60 characters."""
+    text = repr(value if not isinstance(value, str | bytes) else value[:80])
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole_number)
+
+
+def parse_json(text: str, where: str, line: int = 0) -> Any:
+    """Parse JSON.
+
+    Args:
+        text: of a whole file, or of one line of it.
+        where: the file, for the message.
+        line: number of the line; 0 where the text is the whole file.
+
+    Raises:
+        DataError: it is none, is nested too deeply, holds a key twice in one object, or a
+            number of too many digits; with file, line and column.
+    """
+    place = f"{where}, line {line}" if line else where
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        place = f"{where}, line {line or error.lineno}, column {error.colno}"
+        raise DataError(f"{place}: not JSON ({error.msg}).") from None
+    except _Fault as fault:
+        raise DataError(f"{place}: {fault}.") from None
+    except RecursionError:
+        raise DataError(f"{place}: {_DEEP}.") from None
+    # Most texts have too few brackets to be deep, and need no second look.
+    if text.count("[") + text.count("{") > DEEPEST and _too_deep(value):
+        raise DataError(f"{place}: {_DEEP}.")
+    return value
+
+
+def parse_value(text: str, start: int) -> tuple[Any, int]:
+    """Parse the JSON value that begins at `start`; give it and the index behind it.
+
+    Raises:
+        json.JSONDecodeError: it is none.
+        ValueError: it is beyond the limits of `parse_json`; the message says why.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except _Fault as fault:
+        raise ValueError(str(fault)) from None
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    if _too_deep(value):
+        raise ValueError(_DEEP)
+    return value, end
+
+
+_DEEP = f"cannot be read (nested more than {DEEPEST} levels deep)"
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEEPEST):
+        if not level:
+            return False
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
+        ]
+    return bool(level)

@@ -1,0 +1,121 @@
+"""Text of a file: UTF-8, UTF-16 or UTF-32, packed with gzip or not, within limits."""
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Iterator
+
+from miacap.errors import DataError
+from miacap.reading import LARGEST, read_bytes, read_stream
+
+LONGEST_ROW = 2**22
+"""Characters of a line or row; 4 million."""
+
+STANDARD_INPUT = "standard input"
+
+_GZIP = b"\x1f\x8b"
+# Captions pack to a quarter. What unpacks to more than 16 MiB and 200 times its size is made to.
+_PACKED_RATIO = 200
+_ALWAYS_UNPACKED = 2**24
+# The mark of UTF-16 (little end first) begins that of UTF-32.
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+def name_of(path: str | os.PathLike[str]) -> str:
+    """Give the name of a file for messages; "-" is standard input."""
+    return STANDARD_INPUT if str(path) == "-" else str(path)
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a text; a byte order mark at its start is dropped, gzip is undone.
+
+    Args:
+        path: a file, or "-" for standard input.
+
+    Raises:
+        DataError: absent, no file, too large, damaged gzip, or another encoding, with line
+            and byte.
+    """
+    name = name_of(path)
+    data = read_stream(sys.stdin.buffer, name) if str(path) == "-" else read_bytes(path)
+    return decode(_unpacked(data, name), name)
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    """Undo gzip, whatever the file's name."""
+    if not data.startswith(_GZIP):
+        return data
+    limit = min(LARGEST, max(_ALWAYS_UNPACKED, _PACKED_RATIO * len(data)))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return read_stream(file, name, limit, f", unpacked from {len(data):,}")
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{name}: damaged gzip file ({error}); fetch it again.") from None
+
+
+def decode(data: bytes, name: str) -> str:
+    """Decode UTF-8, or UTF-16 and UTF-32 by their marks; UTF-16 also without one.
+
+    Raises:
+        DataError: another encoding, with line and byte.
+    """
+    encoding = next((kind for mark, kind in _MARKS.items() if data.startswith(mark)), "utf-8")
+    # Text begins with a letter or a bracket, which has one empty byte in UTF-16.
+    if encoding == "utf-8" and len(data) > 1 and (data[0] == 0) != (data[1] == 0):
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            raise DataError(
+                f"{name}: begins as {encoding.upper()} text, but byte {error.start + 1} is not; "
+                "save the file as UTF-8."
+            ) from None
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise DataError(
+            f"{name}, line {line}: byte {column} of the line (0x{data[error.start]:02x}) is not "
+            "UTF-8; save the file as UTF-8."
+        ) from None
+
+
+def numbered_lines(text: str, name: str) -> Iterator[tuple[int, str]]:
+    """Give the lines that are not blank, with their numbers from 1.
+
+    Only a newline ends a line; a carriage return before it goes with it.
+
+    Raises:
+        DataError: a line longer than `LONGEST_ROW`.
+    """
+    start, number = 0, 0
+    while start <= len(text):
+        number += 1
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        if end - start > LONGEST_ROW:
+            raise DataError(too_long(name, number))
+        line = text[start:end].removesuffix("\r")
+        if line.strip():
+            yield number, line
+        start = end + 1
+
+
+def too_long(name: str, line: int) -> str:
+    """Say that a row is beyond the limit."""
+    return (
+        f"{name}, line {line}: a row of more than {LONGEST_ROW:,} characters; "
+        "see whether the file lost its line ends."
+    )
+
+
+def first_line(text: str) -> str:
+    """Give the first line that is not blank, cut where a row would be too long."""
+    start = len(text) - len(text.lstrip())
+    return text[start : start + LONGEST_ROW].split("\n", 1)[0].rstrip("\r")
