@@ -8,8 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from miacap.concepts import ConceptSettings, Extractor, extract, heat, table, train, training
+from miacap.concepts import (
+    ConceptSettings,
+    ConceptVocabulary,
+    Extractor,
+    extract,
+    heat,
+    table,
+    train,
+    training,
+)
 from miacap.concepts.folds import assign, fold_of
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore
@@ -222,6 +232,38 @@ def test_live_rows_are_rounded_as_stored_ones_are(world: World, finished: Path) 
     assert extract(kept, []).shape == (0, len(kept.words))
     with pytest.raises(DataError, match=r"width 5 for an extractor of width 12: .* backbone"):
         extract(kept, [torch.zeros(2, 5)])
+
+
+class Recorder(nn.Module):
+    """Notes where its rows lie, and believes in nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, device="meta"))
+        self.seen: list[str] = []
+
+    def forward(self, rows: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, None]:
+        self.seen += [rows.device.type, mask.device.type]
+        return torch.full((len(rows), 2), -torch.inf), None
+
+
+def test_an_extractor_computes_on_its_device(finished: Path) -> None:
+    assert Extractor.load(finished, torch.device("meta")).device.type == "meta"
+    assert Extractor.load(finished, "cpu").device.type == "cpu"
+    with pytest.raises(SettingsError, match="device 'nowhere' cannot be used"):
+        Extractor.load(finished, "nowhere")
+    module = Recorder()
+    vocabulary = ConceptVocabulary(["dog", "cat"])
+    extractor = Extractor(vocabulary, "pooled", 3, 0, 0.0, module)
+    assert extract(extractor, [torch.zeros(2, 3)]).tolist() == [[0.0, 0.0]]
+    assert module.seen == ["meta", "meta"]
+
+
+def test_a_device_that_is_not_there_leaves_no_folder(world: World, tmp_path: Path) -> None:
+    settings = ConceptSettings(training=TrainingSettings(device="nowhere"))
+    with pytest.raises(SettingsError, match="device 'nowhere' cannot be used"):
+        train(*world, tmp_path / "c", settings, quiet=True)
+    assert not (tmp_path / "c").exists()
 
 
 def test_files_that_do_not_belong_together(finished: Path, tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """`miacap concepts train`, `read` and `show`: the words that a picture brings to mind."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Data, Features, Photos, Quiet, Seed, Sets
+from miacap.cli.options import Data, Device, Features, Photos, Quiet, Seed, Sets
 
 _LISTED = 5
 
@@ -29,6 +30,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
     seed: Seed = 0,
+    device: Device = "auto",
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -46,7 +48,9 @@ def train(
 
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
-    settings = override(room.ConceptSettings(seed=seed), sets or [])
+    settings = room.ConceptSettings(seed=seed)
+    settings = replace(settings, training=replace(settings.training, device=device))
+    settings = override(settings, sets or [])
     report = room.train(FeatureStore.open(features), dataset, output, settings, quiet=quiet)
     terminal.results(room.table(report))
 

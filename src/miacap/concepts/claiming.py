@@ -11,11 +11,11 @@ Made = Literal["train", "read"]
 """By which command: ``miacap concepts train`` or ``miacap concepts read``."""
 
 
-def claim(place: Path, made: Made, settings: Mapping[str, Any], fingerprint: str) -> None:
+def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: str) -> None:
     """Begin a folder, or see that it was begun alike.
 
     Args:
-        place: the folder; made if absent.
+        folder: made if absent.
         made: the command.
         settings: as JSON.
         fingerprint: checksum of all that goes in.
@@ -26,10 +26,10 @@ def claim(place: Path, made: Made, settings: Mapping[str, Any], fingerprint: str
     now = {"format": 1, "data_sha256": fingerprint, "settings": dict(settings)}
     if made != "train":
         now["made"] = made  # folders of trained concepts never said so
-    file = place / "settings.json"
+    file = folder / "settings.json"
     if not file.is_file():
-        if strangers(place):
-            raise RunError(f"{place}: holds something else; choose an empty or new folder.")
+        if strangers(folder):
+            raise RunError(f"{folder}: holds something else; choose an empty or new folder.")
         write_json(file, now)
         return
     before = read_json(file)
@@ -37,27 +37,50 @@ def claim(place: Path, made: Made, settings: Mapping[str, Any], fingerprint: str
         raise RunError(f"{file}: not written by this version of miacap; choose a new folder.")
     if before.get("made", "train") != made:
         raise RunError(
-            f"{place}: holds concepts of `miacap concepts {before.get('made', 'train')}`; choose "
+            f"{folder}: holds concepts of `miacap concepts {before.get('made', 'train')}`; choose "
             "another folder."
         )
-    for name, value in settings.items():
-        if before["settings"].get(name) != value:
-            raise RunError(
-                f"{place}: begun with {name}={before['settings'].get(name)!r}, now {value!r}; "
-                "choose another folder, or the same settings to go on."
-            )
-    if before["data_sha256"] != fingerprint:
+    difference = _difference(_flat(before.get("settings")), _flat(settings))
+    if difference is not None:
+        name, was, is_now = difference
+        raise RunError(
+            f"{folder}: begun with {name}={was}, now {is_now}; choose another folder, or the same "
+            "settings to go on."
+        )
+    if before.get("data_sha256") != fingerprint:
         what = "captions, splits or features" if made == "train" else "lists, captions or splits"
-        raise RunError(f"{place}: begun with other {what}; choose another folder.")
+        raise RunError(f"{folder}: begun with other {what}; choose another folder.")
 
 
-def unfinished(place: Path) -> str | None:
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Give name and both values of the first setting that differs; one side may lack it."""
+    for name in dict.fromkeys([*before, *now]):
+        if name not in before or name not in now or before[name] != now[name]:
+            was, is_now = (repr(side[name]) if name in side else "absent" for side in (before, now))
+            return name, was, is_now
+    return None
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Give settings inside settings by their whole names, as `--set` has them."""
+    if not isinstance(settings, Mapping):
+        return {}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            values |= _flat(value, f"{prefix}{name}.")
+        else:
+            values[f"{prefix}{name}"] = value
+    return values
+
+
+def unfinished(folder: Path) -> str | None:
     """Give the command to finish a folder with, or None where it is finished, or no such folder.
 
     A folder with no settings at all was made by other means and counts as finished.
     """
-    if not (place / "settings.json").is_file() or (place / "report.json").is_file():
+    if not (folder / "settings.json").is_file() or (folder / "report.json").is_file():
         return None
-    before = read_json(place / "settings.json")
+    before = read_json(folder / "settings.json")
     made = before.get("made", "train") if isinstance(before, dict) else "train"
     return f"miacap concepts {made}"

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from miacap.concepts.description import DESCRIPTION, ConceptSource, Network, no_extractor
 from miacap.concepts.networks import Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
+from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
 from miacap.pictures import collate
@@ -56,15 +57,25 @@ class Extractor:
             self.vocabulary, self.kind, self.width, self.hidden, self.dropout, self.module, checksum
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.module.parameters()).device
+
     @classmethod
-    def load(cls, folder: str | os.PathLike[str]) -> "Extractor":
-        """Read what ``save`` wrote, in this folder or in a run folder.
+    def load(cls, folder: str | os.PathLike[str], device: Device = "auto") -> "Extractor":
+        """Read what `save` wrote, in this folder or in a run folder.
+
+        Args:
+            folder: where.
+            device: where it is to compute.
 
         Raises:
+            SettingsError: no such device.
             RunError: no extractor, a newer format, or files that are damaged or do not belong
                 together.
         """
-        path = Path(folder)
+        chosen, path = choose(device), Path(folder)
         source = ConceptSource.of(path)
         if source is None:
             raise RunError(
@@ -91,7 +102,8 @@ class Extractor:
         broken = not_finite(module)
         if broken is not None:
             raise RunError(f"{weights}: the weights {broken!r} are not finite; train it again.")
-        return cls(vocabulary, kind, width, hidden, dropout, module.eval(), source.checksum)
+        module = module.eval().to(chosen)
+        return cls(vocabulary, kind, width, hidden, dropout, module, source.checksum)
 
 
 @torch.no_grad()
@@ -104,6 +116,9 @@ def extract(
         extractor: trained on rows of the same backbone and preparation.
         rows: a picture's k x V region rows; rounded to half precision first, as stores are.
         batch_size: pictures at once.
+
+    Returns:
+        B x A in single precision, computed on the extractor's device, in main memory.
 
     Raises:
         DataError: rows of another width.
@@ -134,7 +149,6 @@ def _batches(
     extractor: Extractor, rows: Sequence[Tensor], size: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Give region rows and masks of a few pictures at a time, on the extractor's device."""
-    device = next(extractor.module.parameters()).device
     for start in range(0, len(rows), size):
         part = [matrix.half() for matrix in rows[start : start + size]]
         for matrix in part:
@@ -145,4 +159,4 @@ def _batches(
                 )
         names = [str(start + place) for place in range(len(part))]
         pictures = collate(names, part)
-        yield pictures.regions.to(device), pictures.region_mask.to(device)
+        yield pictures.regions.to(extractor.device), pictures.region_mask.to(extractor.device)

@@ -35,6 +35,7 @@ from miacap.concepts.task import (
 from miacap.concepts.vocabulary import ConceptVocabulary, coverage
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.devices import choose
 from miacap.errors import DataError
 from miacap.files import read_json, write_json
 from miacap.progress import Progress
@@ -78,6 +79,7 @@ def train(
     """
     settings = settings or ConceptSettings()
     require_regions(regions)
+    choose(settings.training.device)  # before a folder is begun with a device that is not there
     place = Path(folder)
     data = _Data.of(regions, dataset, settings)
     claim(place, "train", to_json(settings), data.fingerprint())

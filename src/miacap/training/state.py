@@ -69,9 +69,11 @@ def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: ob
 
     Raises RunError that names the setting; ``epochs`` and ``patience`` may grow.
     """
-    now = to_json(settings)
-    for name, value in now.items():
-        before = saved.get(name, value)
+    now, defaults = to_json(settings), to_json(TrainingSettings())
+    for name in dict.fromkeys([*now, *saved]):
+        # A checkpoint from before a setting existed was trained as its default does.
+        before: Any = saved.get(name, defaults.get(name))
+        value: Any = now.get(name)
         if before == value or name in FREE:
             continue
         if name in GROWING:

@@ -1,0 +1,65 @@
+"""A folder of concepts goes on only with the settings and data that it was begun with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from miacap.concepts.claiming import claim, unfinished
+from miacap.errors import RunError
+
+SETTINGS: dict[str, Any] = {"hidden": 4, "words_file": None, "training": {"betas": [0.9, 0.99]}}
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Path:
+    claim(tmp_path / "c", "train", SETTINGS, "data")
+    return tmp_path / "c"
+
+
+def test_the_same_goes_on(begun: Path) -> None:
+    before = (begun / "settings.json").read_bytes()
+    claim(begun, "train", {**SETTINGS, "training": {"betas": [0.9, 0.99]}}, "data")
+    assert (begun / "settings.json").read_bytes() == before
+    assert unfinished(begun) == "miacap concepts train"
+    (begun / "report.json").write_text("{}")
+    assert unfinished(begun) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({**SETTINGS, "hidden": 8}, "begun with hidden=4, now 8; choose"),
+        ({**SETTINGS, "training": {"betas": [0.8, 0.99]}},
+         r"begun with training\.betas=\[0\.9, 0\.99\], now \[0\.8, 0\.99\]; choose"),
+        ({**SETTINGS, "later": 1}, "begun with later=absent, now 1; choose"),
+        ({**SETTINGS, "later": None}, "begun with later=absent, now None; choose"),
+        ({"hidden": 4, "training": {"betas": [0.9, 0.99]}},
+         "begun with words_file=None, now absent; choose"),
+        ({**SETTINGS, "training": {}}, r"begun with training\.betas=\[0\.9, 0\.99\], now absent"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_differs_or_that_one_side_lacks_is_named(
+    begun: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        claim(begun, "train", settings, "data")
+
+
+def test_other_data_another_command_and_other_files_are_refused(begun: Path) -> None:
+    with pytest.raises(RunError, match="begun with other captions, splits or features"):
+        claim(begun, "train", SETTINGS, "other")
+    with pytest.raises(RunError, match="holds concepts of `miacap concepts train`; choose another"):
+        claim(begun, "read", SETTINGS, "data")
+    claim(begun.parent / "r", "read", SETTINGS, "data")
+    assert unfinished(begun.parent / "r") == "miacap concepts read"
+    with pytest.raises(RunError, match="begun with other lists, captions or splits"):
+        claim(begun.parent / "r", "read", SETTINGS, "other")
+    (begun / "settings.json").write_text(json.dumps({"format": 2}))
+    with pytest.raises(RunError, match="not written by this version of miacap"):
+        claim(begun, "train", SETTINGS, "data")
+    (begun.parent / "mine").mkdir()
+    (begun.parent / "mine" / "photo.jpg").touch()
+    with pytest.raises(RunError, match="mine: holds something else"):
+        claim(begun.parent / "mine", "train", SETTINGS, "data")
