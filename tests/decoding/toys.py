@@ -70,25 +70,73 @@ def log_probabilities(table: list[list[float]], prefix: tuple[int, ...]) -> list
     return [x - total for x in table[code]]
 
 
-def plain_beam(table: list[list[float]], width: int, maximum: int, best: int) -> list[Hypothesis]:
+PlainRule = Callable[[list[float], tuple[int, ...], int], list[float]]
+"""A rule as a plain function of logits, the words so far and the remaining steps."""
+
+
+def gains_after(
+    table: list[list[float]], prefix: tuple[int, ...], remaining: int, rules: Sequence[PlainRule]
+) -> dict[int, float]:
+    """Log-probabilities of the words that rules leave, not renormalised."""
+    gains = log_probabilities(table, prefix)
+    left = [-math.inf if word in (PAD, BOS, UNK) else gain for word, gain in enumerate(gains)]
+    for rule in rules:
+        left = rule(left, prefix, remaining)
+    return {word: gains[word] for word, gain in enumerate(left) if gain > -math.inf}
+
+
+def plain_beam(
+    table: list[list[float]],
+    width: int,
+    maximum: int,
+    best: int,
+    rules: Sequence[PlainRule] = (),
+    penalty: float = 0.0,
+) -> list[Hypothesis]:
     """Beam search of one picture, written from its rules as plain loops."""
     live: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-    done: list[tuple[float, tuple[int, ...]]] = []
-    for _ in range(maximum):
+    done: list[tuple[float, float, tuple[int, ...]]] = []
+    for time in range(maximum):
         every = [
-            (score + gain, (*prefix, word))
-            for score, prefix in live
-            for word, gain in enumerate(log_probabilities(table, prefix))
-            if word not in (PAD, BOS, UNK)
+            (total + gain, (*prefix, word))
+            for total, prefix in live
+            for word, gain in gains_after(table, prefix, maximum - 1 - time, rules).items()
         ]
         every.sort(key=lambda pair: -pair[0])
-        done += [(score, words[:-1]) for score, words in every[:width] if words[-1] == EOS]
-        done.sort(key=lambda pair: -pair[0])
+        for total, words in every[:width]:
+            if words[-1] == EOS:
+                done.append((total / len(words) ** penalty, total, words[:-1]))
+        done.sort(key=lambda triple: -triple[0])
         live = [pair for pair in every if pair[1][-1] != EOS][:width]
-        if not live or (len(done) >= width and done[width - 1][0] >= live[0][0]):
+        if not live:
             break
-    kept, ended = (done, True) if done else (live, False)
-    return [Hypothesis(words, score, ended) for score, words in kept[:best]]
+        if len(done) >= width and done[width - 1][0] >= live[0][0] / maximum**penalty:
+            break
+    if done:
+        return [Hypothesis(words, total, True) for _, total, words in done[:best]]
+    return [Hypothesis(words, total, False) for total, words in live[:best]]
+
+
+def brute_force(
+    table: list[list[float]], maximum: int, rules: Sequence[PlainRule], penalty: float
+) -> list[Hypothesis]:
+    """Every caption that ends within the limit, best score first; if none does, every cut one."""
+    done: list[tuple[float, Hypothesis]] = []
+    live: list[Hypothesis] = [Hypothesis((), 0.0, False)]
+    for time in range(maximum):
+        longer = []
+        for h in live:
+            for word, gain in gains_after(table, h.words, maximum - 1 - time, rules).items():
+                total = h.log_probability + gain
+                if word == EOS:
+                    score = total / (len(h.words) + 1) ** penalty
+                    done.append((score, Hypothesis(h.words, total, True)))
+                else:
+                    longer.append(Hypothesis((*h.words, word), total, False))
+        live = longer
+    if done:
+        return [hypothesis for _, hypothesis in sorted(done, key=lambda pair: -pair[0])]
+    return sorted(live, key=lambda hypothesis: -hypothesis.log_probability)
 
 
 def same(got: list[Hypothesis], expected: list[Hypothesis]) -> None:

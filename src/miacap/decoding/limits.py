@@ -37,12 +37,13 @@ class Needs:
     def of(self, width: int) -> int:
         """Give the bytes that `width` hypotheses a picture take at the last step.
 
-        A search holds logits three times, the 2 K best words of every hypothesis with their
-        ids, scores in double precision and order, and the words four times; states stand in
-        the old order and in the new one; a captioner looks at all rows for each hypothesis.
+        A search holds logits five times (as given, allowed, and within softmax), the 2 K best
+        words of every hypothesis with their ids, scores in double precision and order, and the
+        words four times; states stand in the old order and in the new one; a captioner looks
+        at all rows for each hypothesis.
         """
         best = min(2 * width, self.vocabulary)
-        words = 3 * self.itemsize * self.vocabulary + 32 * best + 4 * 8 * self.maximum
+        words = 5 * self.itemsize * self.vocabulary + 32 * best + 4 * 8 * self.maximum
         return width * (self.pictures * words + 2 * self.state + self.memory)
 
 
@@ -53,7 +54,7 @@ def require_memory(
     states: tuple[Any, Any],
     logits: Float[Tensor, "B J W"],
 ) -> None:
-    """Refuse a search that would not fit.
+    """Refuse a search of several hypotheses that would not fit; one is always tried.
 
     Args:
         width: hypotheses a picture.
@@ -66,7 +67,7 @@ def require_memory(
         SettingsError: the search would take more than is free; says how wide one may be.
     """
     free = _free(logits.device)
-    if free is None:
+    if free is None or width == 1:
         return
     first, second = (_bytes(state) for state in states)
     needs = Needs(

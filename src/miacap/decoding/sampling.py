@@ -187,7 +187,6 @@ def _follow(
             before, (logits, state) = state, captioner.step(memory, state, last)
             if time == 0:
                 check_finite(logits, pictures)
-            if time == 0 and hypotheses > 1:
                 require_memory(hypotheses, maximum, memory, (before, state), logits)
                 state = state.reorder(torch.zeros_like(ended, dtype=torch.long))
             logits = precise(logits).expand(-1, hypotheses, -1)
