@@ -1,10 +1,14 @@
 """What a captioner says that it reads, and its sizes, without building it."""
 
+import pkgutil
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from miacap import captioners
+from miacap.captioners import registry
 from miacap.errors import SettingsError, UnknownName
 
 SCORED = {"concept_input": "probabilities", "concepts": 4}
@@ -90,7 +94,16 @@ def test_sizes_say_which_widths_there_are(
 
 def test_no_public_name_hides_behind_a_file_of_the_room() -> None:
     """Importing a submodule sets it on its package, in place of a function of that name."""
-    import pkgutil
-
     files = {file.name for file in pkgutil.iter_modules(captioners.__path__)}
     assert files and not files & set(captioners.__all__)
+
+
+def test_the_import_contract_names_every_family() -> None:
+    """Decoding, runs, captioning and experiments import none of them."""
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    contracts = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
+    (contract,) = [c for c in contracts if "know no family" in c["name"]]
+    families = {f"miacap.captioners.{where.split(':')[0]}" for where in registry._OURS.values()}
+    assert families <= set(contract["forbidden_modules"])
+    above = {"decoding", "runs", "captioning", "experiments"}
+    assert {f"miacap.{room}" for room in above} <= set(contract["source_modules"])
