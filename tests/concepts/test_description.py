@@ -29,12 +29,14 @@ def test_a_folder_without_a_description_has_no_concepts(tmp_path: Path) -> None:
 def test_the_format_on_disk_is_the_released_one(tmp_path: Path) -> None:
     TRAINED.save(tmp_path)
     written = json.loads((tmp_path / "concepts.json").read_text())
+    assert len(written.pop("sha256")) == 64
     assert written == {
         "format": 1, "kind": "pooled", "width": 6, "hidden": 0, "dropout": 0.0,
         "weights_sha256": "a" * 64, "words": ["dog", "cat"],
     }  # fmt: skip
     LISTED.save(tmp_path)
     written = json.loads((tmp_path / "concepts.json").read_text())
+    assert len(written.pop("sha256")) == 64
     assert written == {
         "format": 1, "kind": "lists", "scores": "ranks", "file": "mine.json",
         "file_sha256": "b" * 64, "words": ["dog", "cat"],
@@ -60,6 +62,21 @@ def test_a_damaged_description_of_an_extractor_is_named(
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(RunError, match=rf"concepts\.json: {message}"):
         ConceptSource.of(tmp_path)
+
+
+@pytest.mark.parametrize("source", [TRAINED, LISTED])
+def test_a_changed_letter_is_found_and_older_files_have_no_checksum(
+    tmp_path: Path, source: ConceptSource
+) -> None:
+    source.save(tmp_path)
+    file = tmp_path / "concepts.json"
+    file.write_text(file.read_text().replace('"cat"', '"car"'))
+    with pytest.raises(RunError, match=r"concepts\.json: damaged \(its checksum differs\); copy"):
+        ConceptSource.of(tmp_path)
+    values = json.loads(file.read_text())
+    del values["sha256"]
+    file.write_text(json.dumps(values))
+    assert ConceptSource.of(tmp_path) == replace(source, words=("dog", "car"))
 
 
 def test_differences_are_said_in_words() -> None:

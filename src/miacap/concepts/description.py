@@ -5,6 +5,8 @@ description) or from a file with a list of words for each picture. `ConceptSourc
 is read once, and compared in one place.
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,9 +82,12 @@ class ConceptSource:
         if not file.is_file():
             return None
         values = _read(file)
-        if values.get("kind") == LISTS:
-            return _lists(values, file)
-        return _extractor(values, file)
+        checksum = values.pop("sha256", None)
+        source = _lists(values, file) if values.get("kind") == LISTS else _extractor(values, file)
+        # Descriptions had no checksum of their own at first.
+        if checksum not in (None, _digest(values)):
+            raise RunError(f"{file}: damaged (its checksum differs); copy the file again.")
+        return source
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the description into a folder of concepts or a run folder."""
@@ -94,9 +99,8 @@ class ConceptSource:
             network = self.network
             values = {"kind": network.kind, "width": network.width, "hidden": network.hidden,
                       "dropout": network.dropout, "weights_sha256": self.checksum}  # fmt: skip
-        write_json(
-            Path(folder) / DESCRIPTION, {"format": FORMAT, **values, "words": list(self.words)}
-        )
+        values = {"format": FORMAT, **values, "words": list(self.words)}
+        write_json(Path(folder) / DESCRIPTION, {**values, "sha256": _digest(values)})
 
     @property
     def is_lists(self) -> bool:
@@ -218,6 +222,12 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file}: format {number}, this miacap reads {FORMAT}; install a newer miacap."
         )
     return values
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    """Give one SHA-256 over all that a description says, its words above all."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def _lists(values: Mapping[str, Any], file: Path) -> ConceptSource:

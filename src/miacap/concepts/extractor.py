@@ -14,7 +14,7 @@ from miacap.concepts.networks import Kind, MultipleInstance, build
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import sha256
+from miacap.files import atomic, sha256
 from miacap.pictures import collate
 from miacap.weights import not_finite, read_tensors, write_tensors
 
@@ -85,13 +85,7 @@ class Extractor:
         if source.network is None:
             raise no_extractor(source)
         weights = path / WEIGHTS
-        if not weights.is_file():
-            raise RunError(f"{weights}: the weights of the concept extractor are absent.")
-        if sha256(weights) != source.checksum:
-            raise RunError(
-                f"{weights}: damaged, or not the weights that {DESCRIPTION} beside it speaks of; "
-                "copy both files again."
-            )
+        check_weights(source, path)
         kind, width, hidden, dropout = astuple(source.network)
         try:
             vocabulary = ConceptVocabulary(source.words)
@@ -104,6 +98,40 @@ class Extractor:
             raise RunError(f"{weights}: the weights {broken!r} are not finite; train it again.")
         module = module.eval().to(chosen)
         return cls(vocabulary, kind, width, hidden, dropout, module, source.checksum)
+
+
+def check_weights(source: ConceptSource, folder: Path) -> None:
+    """See that the weights in a folder are those of its description.
+
+    Raises:
+        RunError: they are absent, damaged, or others.
+    """
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise RunError(f"{weights}: the weights of the concept extractor are absent.")
+    if sha256(weights) != source.checksum:
+        raise RunError(
+            f"{weights}: damaged, or not the weights that {DESCRIPTION} beside it speaks of; "
+            "copy both files again."
+        )
+
+
+def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy an extractor into another folder; what is there already is left as it is.
+
+    Raises:
+        RunError: it is not whole; nothing is copied then.
+    """
+    description = ConceptSource.of(source)
+    if description is None:
+        raise RunError(f"{source}: no concept extractor here ({DESCRIPTION} is absent).")
+    check_weights(description, Path(source))
+    for name in (WEIGHTS, DESCRIPTION):
+        content = (Path(source) / name).read_bytes()
+        file = Path(target) / name
+        if not file.is_file() or file.read_bytes() != content:
+            with atomic(file) as copied:
+                copied.write(content)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from miacap.concepts.claiming import unfinished
 from miacap.concepts.description import DESCRIPTION, ConceptSource
-from miacap.concepts.extractor import WEIGHTS
+from miacap.concepts.extractor import WEIGHTS, check_weights
 from miacap.data.features import require_same
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
@@ -47,6 +47,8 @@ class ConceptFolder:
                 f"{path}: no concepts here; make them with: miacap concepts train, or read "
                 "your own with: miacap concepts read"
             )
+        if not source.is_lists:
+            check_weights(source, path)
         store = FeatureStore.open(path / SCORES)
         checksum = None if source.is_lists else source.checksum
         told = (store.kind, store.manifest.extractor, store.manifest.words)

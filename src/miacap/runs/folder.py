@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from miacap import captioners, weights
 from miacap.concepts import ConceptSource, Extractor
+from miacap.concepts.extractor import copy as copy_extractor
 from miacap.data import Source, features
 from miacap.data.features import Record
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import atomic, read_json, sha256, strangers, write_json
 from miacap.files import folder as make_folder
+from miacap.files import read_json, strangers, write_json
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
@@ -116,7 +117,8 @@ def create(
         raise SettingsError(f"format is {FORMAT} for new runs, not {settings.format}.")
     if (folder / "settings.json").exists():
         run = _same(load(folder), settings, vocabulary, preprocessing, sources)
-        _copy_extractor(concepts, folder)
+        if concepts is not None:
+            copy_extractor(concepts, folder)
         return run
     others = strangers(folder, _BEFORE_SETTINGS)  # ours: an earlier call was interrupted here
     if others:
@@ -126,21 +128,12 @@ def create(
     make_folder(folder)
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
-    _copy_extractor(concepts, folder)
+    if concepts is not None:
+        copy_extractor(concepts, folder)
     write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
     return Run(folder, settings, vocabulary, preprocessing)
-
-
-def _copy_extractor(concepts: str | os.PathLike[str] | None, folder: Path) -> None:
-    if concepts is None:
-        return
-    for name in EXTRACTOR_FILES:
-        source, target = Path(concepts) / name, folder / name
-        if not target.is_file() or sha256(target) != sha256(source):
-            with atomic(target) as file:
-                file.write(source.read_bytes())
 
 
 def environment() -> dict[str, Any]:
