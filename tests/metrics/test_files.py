@@ -1,6 +1,7 @@
 """Every form of caption file, and every mistake in one, with its words."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miacap.data import NoPhotos, read
 from miacap.errors import DataError
-from miacap.metrics.files import read_candidates, read_references, read_rows
+from miacap.metrics.files import FromFile, read_candidates, read_references, read_rows
 
 EXPECTED = {"1": ["A dog.", "The dog, running"], "2": ["A cat"]}
 ROWS = [("1", "A dog."), ("1", "The dog, running"), ("2", "A cat")]
@@ -161,3 +163,162 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
                 assert row.id
         except DataError as error:
             assert str(path) in str(error)
+
+
+# ---- files as people have them ----
+
+
+def references_of(tmp_path: Path, text: str) -> FromFile[list[str]]:
+    return read_references(write(tmp_path, text))
+
+
+FIVE = ["a dog runs", "it's a dog", "the dog, running", 'a "big" dog', "dogs run"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [json.dumps(FIVE), str(FIVE), "[" + " ".join(map(repr, FIVE)) + "]", "['a dog runs'\n 'b c']"],
+)
+def test_a_list_inside_a_cell_is_its_captions(cell: str, tmp_path: Path) -> None:
+    expected = FIVE if "b c" not in cell else ["a dog runs", "b c"]
+    quoted = '"' + cell.replace('"', '""') + '"'
+    text = f'raw,sentids,split,filename,img_id\n{quoted},"[1, 2]",train,a.jpg,0\n'
+    assert references_of(tmp_path, text) == {"a.jpg": expected}
+    path = write(tmp_path, text)
+    assert read(path, photos=NoPhotos()).captions == {"a.jpg": tuple(expected)}
+    assert references_of(tmp_path, json.dumps({"a.jpg": cell})) == {"a.jpg": expected}
+
+
+@pytest.mark.parametrize("cell", ["[a dog]", "[CLS] a dog", "['a dog'", "[1, 2]", "['a']b"])
+def test_brackets_that_are_no_list_stay(cell: str, tmp_path: Path) -> None:
+    text = json.dumps({"id": "a.jpg", "caption": cell})
+    assert references_of(tmp_path, text) == {"a.jpg": [cell]}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["a", "man"], [["a", "man"], ["man"]], [["man"]], {"tokens": ["a", "man"]}, "['a', 'man']",
+     [{"tokens": ["a"]}], ["a", "man", "."]],
+)  # fmt: skip
+def test_captions_cut_into_words_are_refused_by_name(value: object, tmp_path: Path) -> None:
+    words = "a caption cut into words; join them with blanks"
+    texts = [
+        json.dumps([{"image_id": 1, "caption": value}]),
+        json.dumps({"1": value}),
+        json.dumps({"id": 1, "caption": value}) + "\n" + json.dumps({"id": 2, "caption": "a b"}),
+    ]
+    for text in texts:
+        for reader in (read_references, read_candidates):
+            with pytest.raises(DataError, match=words):
+                reader(write(tmp_path, text))
+    rows = [{"file_name": "1", "caption": value}, {"file_name": "2", "caption": "a dog"}]
+    data = read(write(tmp_path, json.dumps(rows)), photos=NoPhotos())
+    assert data.captions == {"2": ("a dog",)} and data.set_aside[0].reason.startswith(words)
+
+
+@pytest.mark.parametrize(
+    "value", [["One.", "Two."], ["Skiing", "Snow"], ["一只狗", "两只猫"], ["dog"]]
+)
+def test_captions_of_one_word_are_captions(value: list[str], tmp_path: Path) -> None:
+    assert references_of(tmp_path, json.dumps({"1": value})) == {"1": value}
+
+
+def test_empty_cells_of_pandas_are_empty_captions(tmp_path: Path) -> None:
+    for text in (
+        "id,caption\n1,nan\n2,a dog\n",
+        '[{"id": 1, "caption": NaN}, {"id": 2, "caption": "a dog"}]',
+    ):
+        found = read_candidates(write(tmp_path, text))
+        assert found == {"1": "", "2": "a dog"}
+        assert '1 captions say "nan"' in found.notes[0]
+    data = read(write(tmp_path, "file,caption\n1,nan\n1,a dog\n"), photos=NoPhotos())
+    assert data.captions == {"1": ("a dog",)} and data.set_aside[0].reason == "blank caption"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "aside"),
+    [
+        ("id,caption\n1,a dog, running\n2,a cat\n", {"1": ["a dog, running"], "2": ["a cat"]}, 0),
+        ("id,caption,x\n1,a dog\n2,a cat,y\n", {"2": ["a cat"]}, 1),
+        ("a.jpg\ta dog\nb.jpg\ta cat\n", {"a.jpg": ["a dog"], "b.jpg": ["a cat"]}, 0),
+        ("a.jpg,a dog, too\nb.jpg,a cat\n", {"a.jpg": ["a dog, too"], "b.jpg": ["a cat"]}, 0),
+        ("17\ta dog\n18\ta cat\n", {"17": ["a dog"], "18": ["a cat"]}, 0),
+        ('id\tcaption\n1\t"a dog\n2\ta cat"\n', {"1": ['"a dog'], "2": ['a cat"']}, 0),
+        ('id|caption\n1|"a dog\n2|a 3" cat\n', {"1": ['"a dog'], "2": ['a 3" cat']}, 0),
+        ('id\tcaption\n1\t"a ""big"" dog"\n', {"1": ['a "big" dog']}, 0),
+        ("a.jpg#0\tx y\nb.jpg z\nc.jpg#0\tw\n", {"a.jpg": ["x y"], "c.jpg": ["w"]}, 1),
+        ("a.jpg#0 x y\na.jpg#0\tagain\n", {"a.jpg": ["x y"]}, 1),
+        ("a dog runs\n\na cat, too\n", {"1": ["a dog runs"], "2": [""], "3": ["a cat, too"]}, 0),
+        ("a dog runs\n", {"1": ["a dog runs"]}, 0),
+    ],
+)  # fmt: skip
+def test_tables_as_data_reads_them(
+    text: str, expected: dict[str, list[str]], aside: int, tmp_path: Path
+) -> None:
+    found = references_of(tmp_path, text)
+    assert found == expected
+    assert ("set aside" in " ".join(found.notes)) == bool(aside)
+    if "a dog runs" not in text and not text.startswith(("id", "17")):
+        data = read(write(tmp_path, text), photos=NoPhotos())
+        assert {id: list(some) for id, some in data.captions.items()} == expected
+        assert len(data.set_aside) == aside
+
+
+def test_lines_say_that_they_have_no_ids(tmp_path: Path) -> None:
+    (note,) = references_of(tmp_path, "a dog runs\na cat\n").notes
+    assert note.endswith("captions: 2 captions without ids; line 1 is picture 1, and so on.")
+
+
+def test_results_under_a_key_and_vizwiz(tmp_path: Path) -> None:
+    rows = [{"image_id": 1, "caption": "a dog"}]
+    for key in ("results", "predictions", "data", "captions"):
+        assert read_candidates(write(tmp_path, json.dumps({key: rows}))) == {"1": "a dog"}
+    marks = [{}, {"is_rejected": True}, {"is_precanned": True}, {"is_precanned": False}]
+    annotations = [
+        {"image_id": 0, "caption": f"caption {n}", **mark} for n, mark in enumerate(marks)
+    ]
+    viz = {"images": [{"id": 0, "file_name": "a.jpg"}], "annotations": annotations}
+    found = references_of(tmp_path, json.dumps(viz))
+    assert found == {"0": ["caption 0", "caption 3"]}
+    assert [note.split(": ", 1)[1] for note in found.notes] == [
+        "1 captions left out: rejected by VizWiz' annotators (is_rejected).",
+        "1 captions left out: VizWiz' sentence for photos too poor to describe (is_precanned).",
+    ]
+    data = read(write(tmp_path, json.dumps(viz)), photos=NoPhotos())
+    assert data.captions == {"0": ("caption 0", "caption 3")} and len(data.set_aside) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"annotations": []}', "id,caption\n", "id,caption\r\n\n"]
+)
+def test_files_without_captions_say_so(text: str, tmp_path: Path) -> None:
+    for reader in (read_references, read_candidates):
+        with pytest.raises(DataError, match="captions: no captions in this file"):
+            reader(write(tmp_path, text))
+
+
+def test_swapped_files_are_called_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="If this is the file of references, name it first"):
+        read_candidates(write(tmp_path, FORMS["coco"]))
+
+
+def test_each_side_takes_its_own_column(tmp_path: Path) -> None:
+    path = write(tmp_path, "id,caption,reference\n1,said,true\n")
+    assert read_references(path) == {"1": ["true"]} and read_candidates(path) == {"1": "said"}
+
+
+def test_names_in_two_unicode_forms_are_one_picture(tmp_path: Path) -> None:
+    composed, apart = "café.jpg", "cafe\u0301.jpg"
+    assert composed != apart
+    found = references_of(
+        tmp_path, json.dumps([{"id": n, "caption": n} for n in (apart, composed)])
+    )
+    assert found == {apart: [apart, composed]}
+
+
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(FORMS["csv"].encode("utf-16"))))
+    assert read_references("-") == EXPECTED
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1")))
+    with pytest.raises(DataError, match=r"^standard input, line 1, column 3: not JSON"):
+        read_candidates("-")

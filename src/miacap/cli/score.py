@@ -47,6 +47,12 @@ _Diversity = Annotated[bool, typer.Option("--diversity", help="Describe the capt
 _Missing = Annotated[
     bool, typer.Option("--allow-missing", help="Score the pictures that both files have.")
 ]
+_CountEmpty = Annotated[
+    bool, typer.Option("--count-empty", help="Count empty references, as the official scorer does.")
+]
+_Ids = Annotated[
+    str | None, typer.Option(help="Compare ids as name, stem or number (COCO_..._042.jpg is 42).")
+]
 _Tokenized = Annotated[
     bool, typer.Option("--tokenized", help="Captions are tokenised: don't do it again.")
 ]
@@ -70,6 +76,8 @@ def score(
     training: _Training = None,
     diversity: _Diversity = False,
     allow_missing: _Missing = False,
+    count_empty: _CountEmpty = False,
+    ids: _Ids = None,
     tokenized: _Tokenized = False,
     percent: _Percent = False,
     resamples: _Resamples = 1000,
@@ -85,6 +93,7 @@ def score(
     """
     from miacap.metrics import DocumentFrequencies, comparisons, files, reports, spice
     from miacap.metrics import score as compute
+    from miacap.metrics.matching import match
 
     # Everything is read before anything takes time: METEOR and SPICE may take minutes.
     known, given = files.read_references(references), files.read_candidates(candidates)
@@ -100,6 +109,8 @@ def score(
         frequencies=None if df is None else DocumentFrequencies.load(df),
         tuples=None if spice_tuples is None else spice.read_tuples(spice_tuples),
         allow_missing=allow_missing,
+        count_empty=count_empty,
+        ids=ids,
         quiet=quiet,
     )
     scores = _score(score_all, given, candidates, quiet)
@@ -115,7 +126,8 @@ def score(
         other = _score(score_all, others, against, quiet)
         _compare(scores, other, resamples or 1000, seed, percent)
     if diversity or trained is not None:
-        _describe([given[name] for name in scores.ids], trained, tokenized)
+        pairs = match(known, given, allow_missing, count_empty=count_empty, ids=ids)
+        _describe(list(pairs.candidates), trained, tokenized)
 
 
 def _score(

@@ -191,7 +191,9 @@ class CaptionRows:
             return self._tokens(text)
         separator = delimited.separator_of(first)
         rows = delimited.rows(text, separator, self.name)
-        number, cells = next(rows)
+        number, cells = next(rows, (0, []))
+        if not cells:
+            raise DataError(f"{self.name}: no captions in this file, only {short(first)}.")
         if delimited.without_header(cells, separator):
             return self._cells(
                 chain([(number, cells)], rows), separator, delimited.NAME_AND_CAPTION

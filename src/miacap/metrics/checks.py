@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from miacap.tables.captions import odd_words
+
 # What PTB tokenisation leaves behind and hardly anybody writes.
 _TOKEN_SIGNS = re.compile(r" (?:[.,;:?!]|n't|'s|'re|-lrb-|-rrb-|-LRB-|-RRB-|``|'')(?: |$)")
 _RAW_SIGNS = re.compile(r"[A-Z]|\w[.,!?](?: |$)")
-_SPECIAL = re.compile(r"</?(?:s|unk|eos|bos|pad|start|end)>|\[(?:CLS|SEP|PAD|UNK|EOS)\]", re.I)
 
 _USUAL_REFERENCES = 5
 _FEW_PICTURES = 100
@@ -41,12 +42,8 @@ def warnings(
     empty = sum(not candidate.strip() for candidate in candidates)
     if empty:
         found.append(f"{empty} of {pictures} candidates are empty; they score 0.")
-    special = sum(_SPECIAL.search(candidate) is not None for candidate in candidates)
-    if special:
-        found.append(
-            f"{special} of {pictures} candidates hold special tokens such as <unk> or </s>; "
-            "they count as words. Remove them before scoring."
-        )
+    sides = {"candidates": candidates, "references": [c for some in references for c in some]}
+    found += [text for side, some in sides.items() for text in odd_words(some, side)]
     return found
 
 

@@ -20,7 +20,8 @@ from typing import TypeVar
 
 from miacap.errors import DataError
 from miacap.metrics.caption_rows import CaptionRows, Row
-from miacap.metrics.matching import few
+from miacap.metrics.matching import Candidates, References, few
+from miacap.reading import short
 from miacap.tables.names import (
     CANDIDATE_NAMES,
     CAPTION_NAMES,
@@ -35,11 +36,13 @@ __all__ = [
     "ID_NAMES",
     "FromFile",
     "Row",
+    "opened",
     "read_candidates",
     "read_references",
     "read_rows",
 ]
 
+Path = str | os.PathLike[str]
 Captions = TypeVar("Captions", str, list[str])
 
 
@@ -57,7 +60,7 @@ class FromFile(dict[str, Captions]):
         self.notes: tuple[str, ...] = ()
 
 
-def read_references(path: str | os.PathLike[str]) -> FromFile[list[str]]:
+def read_references(path: Path) -> FromFile[list[str]]:
     """Read references: id -> captions, in the file's order of pictures.
 
     Rows of the same id add up.
@@ -70,13 +73,15 @@ def read_references(path: str | os.PathLike[str]) -> FromFile[list[str]]:
     """
     rows = CaptionRows(path, (*REFERENCE_NAMES, *CAPTION_NAMES, *CANDIDATE_NAMES))
     result: FromFile[list[str]] = FromFile(name_of(path))
+    spelled: dict[str, str] = {}
     for row in rows:
-        result.setdefault(same_form(row.id), []).extend(row.captions)
+        id = spelled.setdefault(same_form(row.id), row.id)
+        result.setdefault(id, []).extend(row.captions)
     result.notes = tuple(rows.notes())
     return result
 
 
-def read_candidates(path: str | os.PathLike[str]) -> FromFile[str]:
+def read_candidates(path: Path) -> FromFile[str]:
     """Read candidates: id -> caption.
 
     Rows that only report an error (`{"id": ..., "error": ...}`) give no candidate.
@@ -91,9 +96,10 @@ def read_candidates(path: str | os.PathLike[str]) -> FromFile[str]:
     rows = CaptionRows(path, (*CANDIDATE_NAMES, *CAPTION_NAMES, *REFERENCE_NAMES))
     result: FromFile[str] = FromFile(name_of(path))
     twice: dict[str, None] = {}
+    spelled: dict[str, str] = {}
     for row in rows:
         for caption in row.captions:
-            id = same_form(row.id)
+            id = spelled.setdefault(same_form(row.id), row.id)
             if id in result:
                 twice[id] = None
             result[id] = caption
@@ -107,7 +113,40 @@ def read_candidates(path: str | os.PathLike[str]) -> FromFile[str]:
     return result
 
 
-def read_rows(path: str | os.PathLike[str]) -> CaptionRows:
+def opened(
+    references: References | Path, candidates: Candidates | Path
+) -> tuple[References, Candidates, tuple[str, ...]]:
+    """Read those of two sides that are given as paths.
+
+    Returns:
+        references, candidates, and what the files' reader should know.
+
+    Raises:
+        DataError: a file that cannot be read.
+    """
+    if isinstance(references, str | os.PathLike):
+        references = read_references(_existing(references, "references"))
+    if isinstance(candidates, str | os.PathLike):
+        candidates = read_candidates(_existing(candidates, "candidates"))
+    notes = [
+        note
+        for side in (references, candidates)
+        if isinstance(side, FromFile)
+        for note in side.notes
+    ]
+    return references, candidates, tuple(notes)
+
+
+def _existing(path: Path, what: str) -> Path:
+    if isinstance(path, str) and path != "-" and not os.path.lexists(path):
+        raise DataError(
+            f"{what}: expected a mapping by id or a list, not str, and there is no file named "
+            f"{short(path)}."
+        )
+    return path
+
+
+def read_rows(path: Path) -> CaptionRows:
     """Give the rows of a file of captions of any known form.
 
     Raises:

@@ -155,7 +155,7 @@ def _objects(text: str, path: str) -> Iterator[tuple[str, Mapping[str, object]]]
 def _rows(text: str, path: str) -> Iterator[tuple[str, object]]:
     separator = delimited.separator_of(first_line(text))
     rows = delimited.rows(text, separator, path)
-    _, header = next(rows)
+    _, header = next(rows, (0, [""]))
     for number, cells in rows:
         where = f"{path}, line {number}"
         if len(cells) != len(header):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from miacap.errors import DataError, UnknownName
 from miacap.metrics import checks, families, signatures
+from miacap.metrics.files import Path, opened
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.matching import Candidates, Pairs, References, few, match
 from miacap.metrics.statistics import Statistics
@@ -64,27 +65,32 @@ class Scores(Mapping[str, float]):
 
 
 def score(
-    references: References,
-    candidates: Candidates,
+    references: References | Path,
+    candidates: Candidates | Path,
     metrics: Sequence[str] | None = None,
     *,
     tokenized: bool = False,
     frequencies: DocumentFrequencies | None = None,
     tuples: "TupleFile | None" = None,
     allow_missing: bool = False,
+    count_empty: bool = False,
+    ids: str | None = None,
     quiet: bool = True,
 ) -> Scores:
     """Score captions as the COCO caption evaluation does.
 
     Args:
-        references: captions by picture id, or a list of lists of captions.
-        candidates: one caption by picture id, or a list in the references' order.
+        references: captions by picture id, a list of lists of captions, or a file of them.
+        candidates: one caption by picture id, a list in the references' order, or a file.
         metrics: names out of ``METRICS``; None computes all whose extras are installed
             and says in ``Scores.skipped`` what is missing.
         tokenized: the captions are tokenised already (words joined by blanks); don't do it again.
         frequencies: fixed document frequencies for CIDEr-D; None counts the given references.
         tuples: another parser's tuples for SPICE, with the same ids (`spice.read_tuples`).
         allow_missing: leave out pictures that only one side has, instead of refusing.
+        count_empty: keep blank references, as the official evaluation does; else they are left
+            out and counted in ``Scores.warnings``. Tokenised captions are taken as they are.
+        ids: compare ids as "name", "stem" or "number" (`id_forms`); None as they are.
         quiet: show no progress (METEOR builds an index once).
 
     Raises:
@@ -93,7 +99,13 @@ def score(
         MissingExtra: a metric was asked for by name whose extra is not installed.
     """
     wanted = chosen(metrics)
-    pairs = match(references, candidates, allow_missing)
+    references, candidates, notes = opened(references, candidates)
+    try:
+        # Among tokens an empty reference may be one of punctuation alone, which counts.
+        kept = count_empty or tokenized
+        pairs = match(references, candidates, allow_missing, count_empty=kept, ids=ids)
+    except DataError as error:
+        raise DataError(" ".join((str(error), *notes))) from None
     if tokenized:
         sentences, lists = list(pairs.candidates), [list(some) for some in pairs.references]
     else:
@@ -114,7 +126,7 @@ def score(
         tokenized=tokenized,
         own_frequencies=frequencies is None and "CIDEr-D" in wanted,
     )
-    return _assemble(wanted, pairs, found, tokenized, (*pairs.notes, *warned))
+    return _assemble(wanted, pairs, found, tokenized, (*notes, *pairs.notes, *warned))
 
 
 def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":

@@ -14,7 +14,7 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
@@ -22,9 +22,17 @@ _LIST = re.compile(rf"\[\s*{_STRING}(?:(?:\s*,\s*|\s+){_STRING})*\s*,?\s*\]", re
 _ITEM = re.compile(_STRING, re.DOTALL)
 _SENTENCE = re.compile(r"\s*[^\W\d_]{2,}[.!?]\s*")
 # Scripts that leave no blanks between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese.
-_UNBROKEN = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\U00020000-\U0002fa1f]"
+_SCRIPTS = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0002fa1f"
+)
+_UNBROKEN = re.compile(f"[{_SCRIPTS}]")
+# Longer than a word: captions that were cut into words have shorter runs.
+_RUN = re.compile(f"[{_SCRIPTS}]{{6,}}")
+_SPECIAL = re.compile(
+    r"</?(?:s|unk|eos|bos|sos|pad|start|end)>|\[(?:CLS|SEP|PAD|UNK|EOS|BOS)\]"
+    r"|(?:^|\s)(?:startseq|endseq)(?=\s|$)",
+    re.IGNORECASE,
 )
 
 
@@ -66,7 +74,7 @@ def list_in_text(text: str) -> list[str] | str:
         value = json.loads(plain)
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
     if _LIST.fullmatch(plain):
         with contextlib.suppress(ValueError, SyntaxError):  # a wrong escape
@@ -102,6 +110,35 @@ def _are_words(values: list[Any]) -> bool:
 def without_blanks(text: str) -> bool:
     """Whether a text is in a script that leaves no blanks between its words."""
     return _UNBROKEN.search(text) is not None
+
+
+def odd_words(captions: Iterable[str], what: str) -> list[str]:
+    """Say what in captions counts as words and should not, or is not cut into words.
+
+    Args:
+        captions: raw ones.
+        what: they are called in the sentence.
+
+    Returns:
+        a sentence each for special tokens and for scripts without blanks; none where all is well.
+    """
+    count = special = unbroken = 0
+    for caption in captions:
+        count += 1
+        special += _SPECIAL.search(caption) is not None
+        unbroken += _RUN.search(caption) is not None
+    warnings = []
+    if special:
+        warnings.append(
+            f"{special} of {count} {what} hold special tokens such as <unk>, </s> or startseq; "
+            "they count as words. Remove them first."
+        )
+    if unbroken:
+        warnings.append(
+            f"{unbroken} of {count} {what} are in a script without blanks between words (Chinese, "
+            "Thai ...): what stands between blanks counts as one word. Cut them into words first."
+        )
+    return warnings
 
 
 def left_out_by_vizwiz(annotation: Any) -> str:
