@@ -119,6 +119,15 @@ def test_numbers_that_are_no_probabilities_are_refused(value: float) -> None:
     greedy(Known(damaged), pictures(1))
 
 
+def test_what_a_gpu_has_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch has reserved and does not use can be used."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9999))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 400)
+    assert limits._free(torch.device("cuda")) == 1300
+    assert limits._free(torch.device("meta")) is None
+
+
 # free memory
 
 

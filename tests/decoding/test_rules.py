@@ -128,6 +128,17 @@ def test_a_whole_nucleus_keeps_the_least_probable_word() -> None:
     assert TopP(1.0)(logits, NO_WORDS, 9).isfinite().all()
 
 
+def test_a_nucleus_is_summed_up_in_double_precision() -> None:
+    count = 30_000
+    kept = TopP((20_000 - 0.5) / count)(torch.zeros(1, 1, count), NO_WORDS, 9)
+    assert int(kept.isfinite().sum()) == 20_000
+
+
+def test_defaults() -> None:
+    assert MinimumLength() == MinimumLength(1)
+    assert BlockRepeats() == BlockRepeats(3)
+
+
 def test_the_order_of_rules_counts() -> None:
     row = logs(a=0.5, b=0.3, c=0.1, end=0.1)
     hot, nucleus = Temperature(100.0), TopP(0.7)

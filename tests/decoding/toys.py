@@ -166,6 +166,7 @@ class Known(nn.Module):
         super().__init__()
         self.logits = logits
         self.widths: list[int] = []
+        self.busy: list[int] = []
         self.dtype = torch.float64
 
     def encode(self, pictures: Pictures) -> KnownMemory:
@@ -180,6 +181,7 @@ class Known(nn.Module):
     ) -> tuple[Tensor, KnownState]:
         assert torch.equal(state.pictures, memory.pictures[:, None].expand_as(words))
         self.widths.append(words.shape[1])
+        self.busy.append(len(memory))
         said = torch.cat([state.words, words[:, :, None]], dim=2)
         logits = [
             [self.logits(int(picture), tuple(prefix[1:])) for prefix in row]

@@ -55,7 +55,7 @@ class _Beams:
         longest: float = self.live_words.shape[2] ** penalty
         reachable = self.live_totals.max(dim=1).values / longest
         worst_done = self.done_scores.min(dim=1).values
-        return (worst_done >= reachable) | (reachable == -torch.inf)
+        return worst_done >= reachable  # also where nothing lives: -inf on both sides
 
 
 def beam(
