@@ -8,7 +8,7 @@ import torch
 from decoding_toys import Known, Toy, pictures, said
 from torch import Tensor, nn
 
-from miacap.decoding import MinimumLength, beam, greedy, sample
+from miacap.decoding import Hypothesis, MinimumLength, beam, greedy, sample
 from miacap.text.vocabulary import EOS
 
 A, B = 4, 5
@@ -88,6 +88,22 @@ def test_of_equal_scores_the_caption_that_ended_first_wins() -> None:
     ranked = beam(Known(even), pictures(1), 2, 4, 2)[0]
     assert ranked[0].log_probability == ranked[1].log_probability
     assert [said(h) for h in ranked] == [".", "a."]
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, 3.0])
+def test_captions_come_back_in_the_order_of_their_scores(penalty: float) -> None:
+    ranked = beam(Toy(9, seed=8), pictures(3), 5, 8, 5, length_penalty=penalty)
+    for hypotheses in ranked:
+        scores = [hypothesis.score(penalty) for hypothesis in hypotheses]
+        assert scores == sorted(scores, reverse=True)
+        assert len({len(hypothesis.words) for hypothesis in hypotheses}) > 1
+
+
+def test_a_score_is_divided_by_words_and_end() -> None:
+    assert Hypothesis((4, 5, 6), -8.0, True).score(1.0) == -2.0
+    assert Hypothesis((4, 5, 6), -9.0, False).score(1.0) == -3.0
+    assert Hypothesis((4, 5, 6), -8.0, True).score(0.5) == -4.0
+    assert Hypothesis((4, 5, 6), -8.0, True).score() == -8.0
 
 
 def test_a_search_stops_when_nothing_better_can_come() -> None:

@@ -43,6 +43,14 @@ class Hypothesis:
     ended: bool
     """False where the limit cut it off before EOS."""
 
+    def score(self, length_penalty: float = 0.0) -> float:
+        """Give what beam search compares finished captions by: log p / length^a.
+
+        The length counts the words and, where the caption ended, EOS; a is the penalty.
+        """
+        length = len(self.words) + self.ended
+        return self.log_probability / float(max(length, 1) ** length_penalty)
+
 
 def precise(logits: Float[Tensor, "*L W"]) -> Float[Tensor, "*L W"]:
     """Give logits in single precision, or in double where they come so: for softmax and sums."""
