@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from miacap.errors import SettingsError, nearest
@@ -81,10 +81,22 @@ def from_json(cls: type[S], mapping: Any, where: str) -> S:
         raise SettingsError(f"{where}: {error}") from None
 
 
-def override(settings: S, assignments: Iterable[str], where: str = "--set") -> S:
-    """Apply ``name=value`` assignments; dots reach into nested settings.
+def override(
+    settings: S, assignments: Iterable[str], where: str = "--set", further: Iterable[str] = ()
+) -> S:
+    """Apply `name=value` assignments; dots reach into nested settings.
 
-    Values are read as JSON and, where that fails, as text. Raises SettingsError.
+    Values are read as JSON and, where that fails, as text.
+
+    Args:
+        settings: what is changed.
+        assignments: `name=value`, as somebody typed them.
+        where: the option, for the message.
+        further: full names that the settings take without showing them ("sizes.width").
+
+    Raises:
+        SettingsError: a name that is not there (with the nearest one, however deep), or a value
+            that does not fit.
     """
     tree = to_json(settings)
     for assignment in assignments:
@@ -92,6 +104,11 @@ def override(settings: S, assignments: Iterable[str], where: str = "--set") -> S
         if not sign:
             raise SettingsError(f"{where} {assignment}: write name=value.")
         *path, last = name.strip().split(".")
+        if not path and last not in tree:
+            raise SettingsError(
+                f"{where}: unknown setting {last!r}.{_nearest(last, [*_full(tree), *further])} "
+                f"Known: {', '.join(tree)}."
+            )
         branch = tree
         for part in path:
             inner = branch.get(part)
@@ -139,6 +156,24 @@ def check_seed(seed: int) -> None:
     """Refuse seeds that torch, numpy and JSON do not all hold. Raises SettingsError."""
     if not 0 <= seed < _MOST:
         raise SettingsError(f"seed lies in [0, 2^53), not {_short(seed)}.")
+
+
+def _full(tree: Mapping[str, Any]) -> Iterator[str]:
+    """Give every setting's full name: "epochs" within "training" is "training.epochs"."""
+    for name, value in tree.items():
+        yield name
+        yield from (f"{name}.{inner}" for inner in _full(_as_mapping(value)))
+
+
+def _nearest(name: str, full_names: Iterable[str]) -> str:
+    """Offer the setting that is most similar in its own name, however deep it lies."""
+    by_last: dict[str, str] = {}
+    for full in full_names:
+        by_last.setdefault(full.rpartition(".")[2], full)
+    hint = nearest(name, by_last)
+    for last, full in by_last.items():
+        hint = hint.replace(repr(last), repr(full))
+    return hint
 
 
 def _as_mapping(value: Any) -> Mapping[str, Any]:

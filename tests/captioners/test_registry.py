@@ -199,3 +199,11 @@ def test_entry_points_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     assert "theirs" in captioners.names()
     assert captioners.build("theirs", "plain", **TINY).sizes.name == "theirs"
+
+
+def test_sources_that_are_listed_without_torch_are_those_of_the_factories() -> None:
+    from miacap.captioners.registry import _OURS, _SOURCES, _factory
+
+    assert set(_SOURCES) == set(_OURS)
+    for name in _OURS:
+        assert tuple(_factory(name).sources) == captioners.sources(name), name

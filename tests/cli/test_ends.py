@@ -149,22 +149,3 @@ def test_a_reader_who_leaves_is_no_mistake(tmp_path: Path) -> None:
         assert process.stdout.readline() == b"a dog runs\n"
         process.stdout.close()
         assert process.stderr.read() == b""
-
-
-def test_damaged_runs_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from miacap.cli.runs import runs
-
-    texts = {"good": '{"CIDEr-D": 0.25}\n', "half": '{"CIDEr-D": 0.2', "number": "7\n"}
-    for name, text in texts.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "vocabulary.json").write_text("[]")
-        (tmp_path / name / "metrics.jsonl").write_text(text)
-        (tmp_path / name / "settings.json").write_text('{"captioner": "nic", "source": "plain"}')
-    (tmp_path / "number" / "settings.json").write_text("[]")
-    runs(tmp_path)
-    lines = [line.split()[1:] for line in capsys.readouterr().out.splitlines()]
-    assert lines[-3:] == [
-        ["nic", "plain", "1", "0.2500"],
-        ["nic", "plain", "damaged", "-"],
-        ["-", "-", "damaged", "-"],
-    ]

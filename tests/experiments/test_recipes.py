@@ -17,7 +17,8 @@ from miacap.decoding import greedy
 from miacap.errors import DataError, RunError, SettingsError, UnknownName
 from miacap.experiments import Reproduced, paper, recipe, recipes, reproduce
 from miacap.experiments.baselines import BASELINES
-from miacap.experiments.controls import SwappedStore, parameters, partners
+from miacap.experiments.parameters import parameters
+from miacap.experiments.partners import SwappedStore, partners
 from miacap.files import read_json
 from miacap.runs.folder import build
 from miacap.settings import override
@@ -235,6 +236,10 @@ def test_knobs_make_the_named_recipes() -> None:
     ("arguments", "knobs", "error", "message"),
     [
         (["nik"], {}, UnknownName, "Did you mean 'nic'"),
+        (["Tabel 1"], {}, UnknownName, "Did you mean 'Table 1'"),
+        (["Table 6"], {}, SettingsError, "its rows: spatial-attention-plain, "),
+        (["table3"], {}, SettingsError, "Table 3 is no recipe; recipes that stand for its rows"),
+        (["Table 4"], {}, SettingsError, "none, they need more than cross-entropy"),
         (["nic-combine"], {}, UnknownName, "Did you mean 'nic-combined'"),
         (["nic-concepts"], {}, UnknownName, "nic-combined"),
         (["nic"], {"source": "concepts"}, SettingsError, "It takes: plain, regions, combined"),

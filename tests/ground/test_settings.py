@@ -1,7 +1,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -163,3 +163,28 @@ def test_numbers_at_the_ends_of_their_range_pass() -> None:
     check_share(dropout=0.0, momentum=0.999, region_dropout=None)
     check_seed(0)
     check_seed(2**53 - 1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("epochs=3", "'inner.epochs'"),
+        ("epoch=3", "'inner.epochs'"),
+        ("with=3", "'sizes.width'"),
+        ("depht=3", "'inner.sizes.depth'"),
+        ("sed=1", "'seed'"),
+    ],
+)
+def test_a_setting_is_offered_by_its_full_name(typed: str, offered: str) -> None:
+    @dataclass(frozen=True)
+    class Inner:
+        epochs: int = 1
+        sizes: dict[str, Any] = field(default_factory=lambda: {"depth": 2})
+
+    @dataclass(frozen=True)
+    class Outer:
+        seed: int = 0
+        inner: Inner = Inner()
+
+    with pytest.raises(SettingsError, match=f"Did you mean {offered}\\?"):
+        override(Outer(), [typed], further=["sizes.width"])

@@ -18,6 +18,7 @@ from miacap.cli.concepts import concepts
 from miacap.cli.demo import demo
 from miacap.cli.evaluate import evaluate
 from miacap.cli.features import features
+from miacap.cli.help import Verb, Verbs
 from miacap.cli.judge import judge
 from miacap.cli.reproduce import reproduce
 from miacap.cli.runs import runs
@@ -33,6 +34,7 @@ _TORCH_EXTRA = ("torch", "PIL", "jaxtyping")
 
 app = typer.Typer(
     name="miacap",
+    cls=Verbs,
     help="Image captions that you can train, trust, score and explain.",
     epilog="Start with: miacap demo",
     no_args_is_help=True,
@@ -42,17 +44,17 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
 )
 # What `miacap --help` lists is cut where it does not fit, so each verb has a line that does.
-app.command(short_help="The main job once, on drawn scenes.")(demo)
-app.command(short_help="Turn photos into regions.")(features)
+app.command(cls=Verb, short_help="The main job once, on drawn scenes.")(demo)
+app.command(cls=Verb, short_help="Turn photos into regions.")(features)
 app.add_typer(concepts, name="concepts", short_help="Find, read or show concepts.")
-app.command(short_help="Train a captioner.")(train)
-app.command(short_help="Caption a split with a run, and score it.")(evaluate)
-app.command(short_help="Caption photos with a run, or with several.")(caption)
-app.command(short_help="Score captions as the COCO evaluation does.")(score)
-app.command(short_help="Correlate metrics with human ratings.")(judge)
-app.command(short_help="Tokenise captions as the COCO scorers do.")(tokenize)
-app.command(short_help="List run folders and their best dev scores.")(runs)
-app.command(short_help="Train a row of the paper, or a control.")(reproduce)
+app.command(cls=Verb, short_help="Train a captioner.")(train)
+app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(evaluate)
+app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(caption)
+app.command(cls=Verb, short_help="Score captions as the COCO evaluation does.")(score)
+app.command(cls=Verb, short_help="Correlate metrics with human ratings.")(judge)
+app.command(cls=Verb, short_help="Tokenise captions as the COCO scorers do.")(tokenize)
+app.command(cls=Verb, short_help="List run folders and their best dev scores.")(runs)
+app.command(cls=Verb, short_help="Train a row of the paper, or a control.")(reproduce)
 
 
 def _version(wanted: bool) -> None:

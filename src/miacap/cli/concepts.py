@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.help import Verb
 from miacap.cli.options import Data, Device, Features, Photos, Quiet, Seed, Sets
 
 _LISTED = 5
@@ -23,7 +24,7 @@ def _group() -> None:
     """Concepts: train what finds them, or read your own; look at what is found."""
 
 
-@concepts.command(short_help="Train concept extractors and score every picture.")
+@concepts.command(cls=Verb, short_help="Train concept extractors and score every picture.")
 def train(
     data: Data,
     features: Features,
@@ -55,7 +56,7 @@ def train(
     terminal.results(room.table(report))
 
 
-@concepts.command(short_help="Read concepts from a file of words for each picture.")
+@concepts.command(cls=Verb, short_help="Read concepts from a file of words for each picture.")
 def read(
     file: Annotated[
         Path, typer.Argument(help="Lists of words: a JSON object or list, or JSON Lines.")
@@ -97,7 +98,7 @@ def read(
         terminal.tell(f"miacap: {doubt}")
 
 
-@concepts.command(short_help="Print the words that a photo brings to mind.")
+@concepts.command(cls=Verb, short_help="Print the words that a photo brings to mind.")
 def show(
     photo: Annotated[Path, typer.Argument(help="A photo.")],
     run: Annotated[Path, typer.Option("--run", help="A run folder trained with concepts.")],

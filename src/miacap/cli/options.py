@@ -32,6 +32,9 @@ Seed = Annotated[
 Sets = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="Change any setting, e.g. --set training.epochs=5."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change any setting, e.g. training.epochs=5; may be repeated. Section Settings of "
+        "docs/cli.md lists them all, a wrong name those beside it.",
     ),
 ]

@@ -84,7 +84,7 @@ def _list() -> None:
     for name in experiments.recipes.names():
         rows = experiments.paper.rows_of(name)
         stands_for = [f"{row.place}, {row.label}" for row in rows]
-        terminal.result(name, "; ".join(stands_for) or experiments.recipe(name).says)
+        terminal.result(name, "; ".join(stands_for) or experiments.recipes.says(name))
     absent = [row for row in experiments.paper.rows() if row.recipe is None]
     places = ", ".join(sorted({row.place for row in absent}))
     if absent:

@@ -33,17 +33,18 @@ def train(
     Example: miacap train flickr8k --features features --concepts concepts \\
         --captioner spatial-attention --source combined -o runs/combined
     """
-    from miacap import captioning
+    from miacap import captioners, captioning
     from miacap.cli.reporting import report_set_aside
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
     from miacap.runs import RunSettings
     from miacap.runs.card import shown
-    from miacap.settings import override
+    from miacap.settings import override, to_json
 
     settings = RunSettings(captioner=captioner, source=source)
     settings = replace(settings, training=replace(settings.training, seed=seed))
-    settings = override(settings, sets or [])
+    sizes = [f"sizes.{name}" for name in to_json(captioners.sizes(captioner, source))]
+    settings = override(settings, sets or [], further=sizes)
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
     result = captioning.train(

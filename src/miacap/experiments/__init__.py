@@ -4,11 +4,15 @@ Offers `demo`, which needs nothing but the installed package, `recipe` and `repr
 modules `recipes` (all names) and `paper` (its tables). May import every room below it.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from miacap.experiments import paper, recipes
-from miacap.experiments.demo import Demo, demo
-from miacap.experiments.knobs import Knobs, Probe
-from miacap.experiments.recipes import Recipe, recipe
-from miacap.experiments.reproducing import Reproduced, reproduce
+
+if TYPE_CHECKING:
+    from miacap.experiments.demonstration import Demo, demo
+    from miacap.experiments.knobs import Knobs, Probe
+    from miacap.experiments.recipes import Recipe, recipe
+    from miacap.experiments.reproducing import Reproduced, reproduce
 
 __all__ = [
     "Demo",
@@ -22,3 +26,22 @@ __all__ = [
     "recipes",
     "reproduce",
 ]
+
+_LAZY = {
+    "Demo": "demonstration",
+    "Knobs": "knobs",
+    "Probe": "knobs",
+    "Recipe": "recipes",
+    "Reproduced": "reproducing",
+    "demo": "demonstration",
+    "recipe": "recipes",
+    "reproduce": "reproducing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'miacap.experiments' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"miacap.experiments.{_LAZY[name]}"), name)

@@ -14,31 +14,12 @@ both                I* and T* side by side, not summed
 concatenated        regions and concepts side by side, nothing refined: for what attends
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
-from miacap import captioners
-from miacap.data import Dataset
-from miacap.data.store import FeatureStore
-from miacap.errors import DataError, SettingsError
 from miacap.experiments.knobs import Arm, Knobs, Probe
-from miacap.metrics.blind import derangement
-from miacap.runs import RunSettings
-from miacap.runs.folder import build
 
-__all__ = [
-    "SwappedStore",
-    "controls",
-    "matched",
-    "parameters",
-    "partners",
-]
-
-TOLERANCE = 0.01
-"""How far a matched number of parameters may be off."""
+__all__ = ["controls"]
 
 _PLAIN = Knobs(source="plain")
 _COMBINED = Knobs(source="combined")
@@ -86,104 +67,3 @@ def controls(sources: Sequence[str], refined: str) -> tuple[Arm, ...]:
     }
     arms += [Arm(fed, Knobs(source=fed), says) for fed, says in more.items() if fed in sources]
     return tuple(arms)
-
-
-def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str, str]:
-    """Say whose concepts each picture gets: another one's of its own split.
-
-    Within the split, so that training pictures keep concepts that were scored out of fold.
-
-    Args:
-        dataset: gives the splits.
-        names: the pictures that there are features of.
-        seed: of the draw.
-
-    Raises:
-        DataError: a split has one picture alone.
-    """
-    known = set(names)
-    found: dict[str, str] = {}
-    for split in dataset.splits:
-        ids = [id for id in dataset.split(split).ids if id in known]
-        if len(ids) == 1:
-            raise DataError(
-                f"{dataset.name}: the split {split!r} has one picture alone, so there is no "
-                "other picture whose concepts it could get."
-            )
-        if ids:
-            found |= dict(zip(ids, derangement(ids, seed), strict=True))
-    return found
-
-
-class SwappedStore(FeatureStore):
-    """A store in which each picture has the features of its partner.
-
-    Args:
-        store: the store to read from.
-        partners: whose features each picture gets.
-    """
-
-    def __init__(self, store: FeatureStore, partners: dict[str, str]) -> None:
-        self.__dict__.update(store.__dict__)
-        self._partners = partners
-
-    def rows(self, name: str) -> Tensor:
-        """Give the partner's features."""
-        return super().rows(self._partners.get(name, name))
-
-    def boxes(self, name: str) -> Tensor | None:
-        """Give the partner's boxes."""
-        return super().boxes(self._partners.get(name, name))
-
-
-def parameters(settings: RunSettings, words: int) -> int:
-    """Count the numbers that training can change, for a vocabulary of ``words`` ids."""
-    with torch.device("meta"):  # shapes alone; nothing is drawn
-        module = build(settings, words)
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettings:
-    """Widen a captioner until it has as many parameters as another one, within 1 %.
-
-    Args:
-        settings: of the captioner to widen; its ``width`` is found by counting.
-        larger: settings of the other one.
-        words: W, the special ids included.
-
-    Raises:
-        SettingsError: no width comes within 1 %.
-    """
-    wanted = parameters(larger, words)
-    sizes = captioners.sizes(settings.captioner, settings.source, **settings.sizes)
-    step, fine = sizes.width_multiple, sizes.adjustable
-
-    def sized(name: str, value: int, base: RunSettings = settings) -> RunSettings:
-        return replace(base, sizes={**base.sizes, name: value})
-
-    width = _largest(lambda n: parameters(sized("width", n * step), words), wanted) * step
-    candidates = [sized("width", width), sized("width", width + step)]
-    if fine is not None:  # fill up what one more of width would overshoot by
-        narrow = candidates[0]
-        start = _largest(lambda n: parameters(sized(fine, n, narrow), words), wanted)
-        candidates += [sized(fine, start, narrow), sized(fine, start + 1, narrow)]
-    best = min(candidates, key=lambda found: abs(parameters(found, words) - wanted))
-    count = parameters(best, words)
-    if abs(count - wanted) > TOLERANCE * wanted:
-        raise SettingsError(
-            f"No width gives {settings.captioner} fed {settings.source!r} {wanted} parameters "
-            f"within 1 %; the nearest has {count}. Choose another width for the refined one."
-        )
-    return best
-
-
-def _largest(count: Callable[[int], int], wanted: int) -> int:
-    """Give the largest n >= 1 whose count is at most ``wanted`` (counts grow with n)."""
-    high = 2
-    while count(high) <= wanted:
-        high *= 2
-    low = 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if count(middle) <= wanted else (low, middle)
-    return low

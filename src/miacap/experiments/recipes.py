@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from miacap import captioners
-from miacap.errors import SettingsError, UnknownName, nearest
+from miacap.errors import MiacapError, SettingsError, UnknownName, nearest
+from miacap.experiments import paper
 from miacap.experiments.baselines import BASELINES, Baseline
-from miacap.experiments.controls import controls, matched
+from miacap.experiments.controls import controls
 from miacap.experiments.knobs import Arm, Knobs, Probe
 from miacap.runs import RunSettings
 
-__all__ = ["Recipe", "names", "recipe"]
+__all__ = ["Recipe", "names", "recipe", "says"]
 
 _FED = {
     "plain": "the paper's Baseline: nothing refined",
@@ -61,6 +62,8 @@ class Recipe:
         settings = replace(self.settings, region_width=region_width)
         if self.as_large_as is None:
             return settings
+        from miacap.experiments.parameters import matched  # with torch, which a list does not need
+
         return matched(settings, replace(self.as_large_as, region_width=region_width), words)
 
 
@@ -69,6 +72,11 @@ def names() -> tuple[str, ...]:
     return tuple(
         f"{baseline.name}-{arm.name}" for baseline in BASELINES.values() for arm in _arms(baseline)
     )
+
+
+def says(name: str) -> str:
+    """Say in a line what a recipe is. Raises UnknownName."""
+    return _find(name)[1].says
 
 
 def recipe(
@@ -178,11 +186,23 @@ def _find(name: str) -> tuple[Baseline, Arm]:
     raise _unknown(name)
 
 
-def _unknown(name: str) -> UnknownName:
-    """List the arms of a known baseline, else the baselines; the nearest is sought among all."""
-    near = [*names(), *BASELINES]
+def _unknown(name: str) -> MiacapError:
+    """List the arms of a known baseline, else the baselines; the nearest is sought among all.
+
+    A table of the paper is no recipe, but its rows are.
+    """
+    near = [*names(), *BASELINES, *paper.PLACES]
+    for place in paper.PLACES:
+        if _plain(name) == _plain(place):
+            rows = dict.fromkeys(row.recipe for row in paper.place(place) if row.recipe)
+            stand = ", ".join(rows) or "none, they need more than cross-entropy"
+            return SettingsError(f"{place} is no recipe; recipes that stand for its rows: {stand}.")
     for baseline in BASELINES.values():
         if name.startswith(f"{baseline.name}-"):
             arms = [f"{baseline.name}-{arm.name}" for arm in _arms(baseline)]
             return UnknownName("recipe", name, arms, near)
     return UnknownName("recipe", name, BASELINES, near)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())

@@ -18,8 +18,9 @@ from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.experiments import paper
-from miacap.experiments.controls import SwappedStore, parameters, partners
 from miacap.experiments.knobs import Probe
+from miacap.experiments.parameters import parameters
+from miacap.experiments.partners import SwappedStore, partners
 from miacap.experiments.recipes import Recipe
 from miacap.files import read_json, write_json
 from miacap.runs import RunSettings

@@ -19,6 +19,7 @@ from miacap.data.features import Record
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import folder as make_folder
 from miacap.files import read_json, strangers, write_json
+from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
@@ -152,7 +153,10 @@ def load(folder: str | os.PathLike[str]) -> Run:
     """Read a run folder. Raises RunError that says what is missing or wrong in it."""
     folder = Path(folder)
     if not (folder / "settings.json").is_file():
-        raise RunError(f"{folder}: no run folder (it has no settings.json). List runs: miacap runs")
+        raise RunError(
+            f"{folder}: no run folder (it has no settings.json).{near(folder)} "
+            "List runs: miacap runs"
+        )
     if not (folder / "vocabulary.json").exists():
         raise RunError(
             f"{folder}: no whole run folder (it has no vocabulary.json); copy it again, or choose "
@@ -169,13 +173,6 @@ def load(folder: str | os.PathLike[str]) -> Run:
     except (DataError, SettingsError) as error:
         raise RunError(str(error)) from None
     return Run(folder, settings, vocabulary, preprocessing)
-
-
-def listing(root: str | os.PathLike[str]) -> list[Path]:
-    """Give the run folders at or below ``root``, by name."""
-    settings = Path(root).rglob("settings.json")
-    found = [p.parent for p in settings if (p.parent / "vocabulary.json").exists()]
-    return sorted(found)
 
 
 def _check_format(folder: Path, tree: Any) -> None:

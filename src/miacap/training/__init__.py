@@ -4,8 +4,26 @@ It knows no captioner and no concept: a task brings its module, batches, loss an
 May import the ground floor, ``pictures`` and ``data``; never a room above.
 """
 
-from miacap.training.loop import fit
-from miacap.training.settings import TrainingSettings
-from miacap.training.task import FitResult, Task
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miacap.training.loop import fit
+    from miacap.training.settings import TrainingSettings
+    from miacap.training.task import FitResult, Task
 
 __all__ = ["FitResult", "Task", "TrainingSettings", "fit"]
+
+_LAZY = {
+    "FitResult": "task",
+    "Task": "task",
+    "TrainingSettings": "settings",
+    "fit": "loop",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'miacap.training' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"miacap.training.{_LAZY[name]}"), name)

@@ -1,0 +1,108 @@
+"""How `--help` shows a verb: arguments in capitals, no types of Python, options that may be
+repeated say so.
+
+The parser's own help differs from version to version and shows what a Python programmer calls a
+value (`<list[Path]>`, `0<=x<=9007199254740991`).
+"""
+
+import enum
+import inspect
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+ORDER = (
+    "demo", "features", "concepts", "train", "evaluate", "caption",
+    "score", "judge", "tokenize", "runs", "reproduce",
+)  # fmt: skip
+"""Verbs in the order in which one uses them; others follow."""
+
+_FOLDERS = ("concepts", "features", "output", "photos", "run")
+_WORDS = {int: "NUMBER", float: "NUMBER", str: "NAME", Path: "FILE"}
+
+
+class Verb(TyperCommand):
+    """A command whose help says what to type."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            _word(parameter, self.callback)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Give "[OPTIONS]" and the arguments: DATA, [RECIPE], PHOTO..."""
+        arguments = [p for p in self.get_params(ctx) if not _is_option(p)]
+        return ["[OPTIONS]", *(_in_usage(parameter) for parameter in arguments)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List arguments, then options, each with its default."""
+        parameters = self.get_params(ctx)
+        for title, options in (("Arguments", False), ("Options", True)):
+            rows = [(_left(p), _right(p)) for p in parameters if _is_option(p) == options]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class Verbs(TyperGroup):
+    """A group whose verbs are listed in the order of use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Give the names of the verbs."""
+        place = {name: index for index, name in enumerate(ORDER)}
+        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+
+
+def _word(parameter: Any, callback: Any) -> None:
+    """Give a parameter the word that stands for its value, and say where it may be repeated."""
+    if not _is_option(parameter):
+        parameter.metavar = parameter.metavar or parameter.name.upper()
+    elif not parameter.metavar and not parameter.is_flag:
+        parameter.metavar = _metavar(parameter.name, callback)
+    if _is_option(parameter) and parameter.multiple and "repeat" not in parameter.help:
+        parameter.help = parameter.help.rstrip(".") + "; may be repeated."
+
+
+def _metavar(name: str, callback: Any) -> str:
+    hint = typing.get_type_hints(inspect.unwrap(callback)).get(name)
+    kinds = [hint, *typing.get_args(hint)]
+    kinds += [inner for kind in kinds for inner in typing.get_args(kind)]  # list[Path] | None
+    if Path in kinds and name in _FOLDERS:
+        return name.upper()
+    for kind in kinds:
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return "|".join(str(member.value) for member in kind)
+        if kind in _WORDS:
+            return _WORDS[kind]
+    return name.upper()
+
+
+def _is_option(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "option")
+
+
+def _in_usage(parameter: Any) -> str:
+    several = "..." if parameter.nargs != 1 else ""
+    shown = parameter.metavar + several
+    return shown if parameter.required else f"[{shown}]"
+
+
+def _left(parameter: Any) -> str:
+    if not _is_option(parameter):
+        return str(parameter.metavar) + ("..." if parameter.nargs != 1 else "")
+    names: Sequence[str] = sorted(parameter.opts, key=len)
+    shown = ", ".join(names)
+    return shown if parameter.is_flag else f"{shown} {parameter.metavar}"
+
+
+def _right(parameter: Any) -> str:
+    text = parameter.help or ""
+    default = parameter.default
+    if parameter.required:
+        return f"{text}  [required]"
+    if isinstance(default, str | int | Path) and not isinstance(default, bool):
+        return f"{text}  [default: {getattr(default, 'value', default)}]"
+    return text

@@ -1,0 +1,95 @@
+"""What runs there are and how far they came; reads text alone and needs no torch."""
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from miacap.errors import DataError
+from miacap.files import read_json
+
+__all__ = ["Overview", "listing", "near", "overview"]
+
+_LOOKED_AT = 1000
+"""Folders among which a misspelt run is sought, at most."""
+
+
+def listing(root: str | os.PathLike[str]) -> list[Path]:
+    """Give the run folders at or below `root`, by name."""
+    settings = Path(root).rglob("settings.json")
+    return sorted(path.parent for path in settings if _is_run(path.parent))
+
+
+def near(folder: str | os.PathLike[str]) -> str:
+    """Say " Did you mean 'runs/combined'?" for the run beside a folder that is none, or nothing."""
+    beside = Path(folder).parent
+    try:
+        names = sorted(item.name for item in beside.iterdir())[:_LOOKED_AT]
+    except OSError:
+        return ""
+    runs = [name for name in names if _is_run(beside / name)]
+    close = difflib.get_close_matches(Path(folder).name, runs, n=1)
+    return f" Did you mean {str(beside / close[0])!r}?" if close else ""
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "settings.json").is_file() and (folder / "vocabulary.json").exists()
+
+
+@dataclass(frozen=True)
+class Overview:
+    """One run at a glance."""
+
+    folder: Path
+    captioner: str = "-"
+    source: str = "-"
+    state: str = "damaged"
+    """finished, unfinished (no card yet), untrained (no epoch yet) or damaged."""
+    evaluations: int = 0
+    epoch: int | None = None
+    """The epoch whose weights were kept: the best CIDEr-D on dev."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Dev scores of that epoch."""
+
+
+def overview(folder: Path) -> Overview:
+    """Look at a run folder; one whose files cannot tell is "damaged"."""
+    try:
+        settings = read_json(folder / "settings.json")
+        captioner, source = str(settings["captioner"]), str(settings["source"])
+    except (DataError, KeyError, TypeError):
+        return Overview(folder)
+    try:
+        rows = _evaluations(folder / "metrics.jsonl")
+        best = max(rows, key=lambda row: float(row.get("CIDEr-D", 0.0)), default=None)
+        epoch = None if best is None else int(best["epoch"])
+        scores = {} if best is None else _scores(best)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ):
+        return Overview(folder, captioner, source)
+    state = "finished" if (folder / "README.md").is_file() else "unfinished"
+    if not rows:
+        state = "untrained"
+    return Overview(folder, captioner, source, state, len(rows), epoch, scores)
+
+
+def _evaluations(log: Path) -> list[dict[str, Any]]:
+    if not log.exists():
+        return []
+    if not log.is_file():  # a pipe would be waited for
+        raise OSError(f"{log} is no file")
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def _scores(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(row[name]) for name in ("BLEU-4", "CIDEr-D") if name in row}

@@ -1,0 +1,94 @@
+"""`miacap runs`: what runs there are, with their state, and what is near a misspelt one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from miacap import runs
+from miacap.cli.runs import runs as command
+from miacap.errors import RunError
+from miacap.runs.overview import near, overview
+
+GOOD = {"epoch": 2, "BLEU-4": 0.125, "CIDEr-D": 0.25}
+
+
+def a_run(root: Path, name: str, log: str | None, card: bool = False, settings: str = "") -> Path:
+    folder = root / name
+    folder.mkdir()
+    (folder / "vocabulary.json").write_text("[]")
+    (folder / "settings.json").write_text(settings or '{"captioner": "nic", "source": "plain"}')
+    if log is not None:
+        (folder / "metrics.jsonl").write_text(log)
+    if card:
+        (folder / "README.md").write_text("a card")
+    return folder
+
+
+def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{**GOOD, "epoch": 1, "CIDEr-D": 0.125, "BLEU-4": 0.5}, GOOD, {**GOOD, "epoch": 3,
+            "CIDEr-D": 0.1875}]  # fmt: skip
+    log = "".join(json.dumps(row) + "\n" for row in rows)
+    a_run(tmp_path, "a-finished", log, card=True)
+    a_run(tmp_path, "b-unfinished", log)
+    a_run(tmp_path, "c-untrained", None)
+    a_run(tmp_path, "d-half", log + '{"CIDEr-D": 0.2')
+    a_run(tmp_path, "e-number", "7\n")
+    a_run(tmp_path, "f-list", log, settings="[]")
+    a_run(tmp_path, "g-long", '{"epoch": 1, "CIDEr-D": 1' + "0" * 400 + "}\n")
+    a_run(tmp_path, "h-deep", "[" * 100_000 + "\n")
+    command(tmp_path)
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].split() == ["run", "captioner", "source", "state", "epoch", "BLEU-4", "CIDEr-D"]
+    best = ["2", "0.1250", "0.2500"]
+    damaged = ["nic", "plain", "damaged", "-", "-", "-"]
+    assert [line.split()[1:] for line in out[1:]] == [
+        ["nic", "plain", "finished", *best],
+        ["nic", "plain", "unfinished", *best],
+        ["nic", "plain", "untrained", "-", "-", "-"],
+        damaged, damaged, ["-", "-", *damaged[2:]], damaged, damaged,
+    ]  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_as_log_is_damage_and_not_waited_for(tmp_path: Path) -> None:
+    folder = a_run(tmp_path, "r", None)
+    os.mkfifo(folder / "metrics.jsonl")
+    assert overview(folder).state == "damaged"
+
+
+def test_the_nearest_run_is_offered(tmp_path: Path) -> None:
+    a_run(tmp_path, "combined", None)
+    a_run(tmp_path, "plain", None)
+    (tmp_path / "combinde").mkdir()  # no run
+    wanted = f" Did you mean {str(tmp_path / 'combined')!r}?"
+    assert near(tmp_path / "combind") == wanted
+    assert near(tmp_path / "xyz") == "" and near(tmp_path / "none" / "combined") == ""
+    with pytest.raises(RunError) as error:
+        runs.load(tmp_path / "combind")
+    assert wanted in str(error.value)
+
+
+_WITHOUT_TORCH = """
+import sys
+sys.modules.update(torch=None, PIL=None, jaxtyping=None)
+sys.argv = ["miacap", *sys.argv[1:]]
+from miacap.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("verb", ["runs", "reproduce"])
+def test_lists_need_no_torch(tmp_path: Path, verb: str) -> None:
+    a_run(tmp_path, "combined", None)
+    arguments = [str(tmp_path)] if verb == "runs" else []
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, verb, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert ("untrained" if verb == "runs" else "nic-plain\t") in done.stdout
