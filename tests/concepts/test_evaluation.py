@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from miacap.concepts.evaluation import at_k, average_precision, base_rate, measure
+from miacap.concepts.evaluation import at_k, average_precision, base_rate, log_likelihood, measure
 
 
 def plain_ap(scores: list[float], targets: list[bool]) -> float:
@@ -59,3 +59,12 @@ def test_the_base_rate_is_the_frequency() -> None:
     best = frequencies.argsort(descending=True)[:3]
     some = targets[targets.any(1)]
     assert found["P@3"] == pytest.approx(float(some[:, best].float().mean()), abs=1e-6)
+
+
+def test_log_likelihood_counts_every_picture_and_word() -> None:
+    targets = torch.tensor([[True, False], [False, False]])
+    probabilities = torch.tensor([[0.5, 0.25], [0.5, 0.0]])
+    expected = (math.log(0.5) + math.log(0.75) + math.log(0.5) + math.log(1 - 1e-7)) / 2
+    assert log_likelihood(probabilities, targets) == pytest.approx(expected, rel=1e-12)
+    wrong = log_likelihood(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), targets)
+    assert wrong == pytest.approx(2 * math.log(1e-7), rel=1e-6)  # 4 words, 2 pictures: never -inf

@@ -15,6 +15,7 @@ from miacap.concepts import (
     ConceptSettings,
     ConceptVocabulary,
     Extractor,
+    at_base_rate,
     extract,
     heat,
     table,
@@ -23,8 +24,10 @@ from miacap.concepts import (
 )
 from miacap.concepts.extractor import copy
 from miacap.concepts.folds import assign, fold_of
+from miacap.concepts.task import FEW, ExtractorTask, Rows
 from miacap.data import Dataset, Entry
-from miacap.data.store import FeatureStore
+from miacap.data.features import Given
+from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.settings import from_json, override, to_json
 from miacap.training import TrainingSettings
@@ -278,6 +281,44 @@ def test_a_stale_extractor_is_replaced(finished: Path, tmp_path: Path) -> None:
     assert Extractor.load(tmp_path).checksum != kept.checksum
     copy(finished, tmp_path)
     assert Extractor.load(tmp_path).checksum == kept.checksum
+
+
+def noise(folder: Path, names: tuple[str, ...]) -> FeatureStore:
+    """Region rows that say nothing of the captions."""
+    manifest = Manifest("regions", Given("noise"), 12, None, None, "tests")
+    generator = torch.Generator().manual_seed(2)
+    with StoreWriter(folder, manifest) as writer:
+        for name in names:
+            writer.add(name, torch.randn(4, 12, generator=generator))
+    return FeatureStore.open(folder)
+
+
+def test_an_extractor_that_learned_nothing_says_so(
+    world: World, finished: Path, tmp_path: Path
+) -> None:
+    regions, dataset = world
+    assert at_base_rate(json.loads((finished / "report.json").read_text())) is None
+    report = train(noise(tmp_path / "f", regions.names), dataset, tmp_path / "c", SHORT, quiet=True)
+    doubt = at_base_rate(report)
+    assert doubt is not None and doubt.startswith(
+        "on dev the words are found no better than by their frequencies alone (P@8 "
+    )
+    assert "learned nothing from 100 training pictures. Give it more" in doubt
+    older = {**report, "splits": {"dev": {"scores": {}, "base rate": {}}}}
+    assert at_base_rate(older) is None  # a report from before it was asked
+
+
+def test_a_few_dev_pictures_choose_by_log_likelihood(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    dev = [entry.id for entry in dataset.pictures if entry.split == "dev"]
+    for kept, watched in ((FEW, "mAP"), (FEW - 1, "log-likelihood")):
+        rows = Rows(regions, dev[:kept])
+        targets = torch.zeros(kept, 3, dtype=torch.bool)
+        targets[:, 0] = True
+        module = training.build("pooled", 12, 3, 0, 0.0).eval()
+        task = ExtractorTask(module, rows, targets, (rows, targets))
+        assert task.watched == watched and watched in task.evaluate()
+    assert ExtractorTask(module, rows, targets, None).watched is None
 
 
 def test_an_extractor_computes_on_its_device(finished: Path) -> None:

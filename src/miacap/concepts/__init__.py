@@ -10,7 +10,7 @@ from miacap.concepts.description import ConceptSource
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
-from miacap.concepts.report import lists_table, suspicion, table
+from miacap.concepts.report import at_base_rate, lists_table, suspicion, table
 from miacap.concepts.settings import ConceptSettings, ListSettings
 from miacap.concepts.training import train
 from miacap.concepts.vocabulary import ConceptVocabulary
@@ -23,6 +23,7 @@ __all__ = [
     "Extractor",
     "ListSettings",
     "ReadLists",
+    "at_base_rate",
     "extract",
     "heat",
     "lists_table",

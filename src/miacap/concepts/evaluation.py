@@ -6,6 +6,9 @@
     P@k, R@k        of each picture's k best words: the share that its captions name; the share
                     of the named words among them. Means over pictures that name any.
 
+    log-likelihood  sum over the words of log P where the captions name it, log(1 - P) where
+                    they do not; mean over the pictures                [eq:log-likelihood]
+
 The base rate ranks every picture's words by their frequency in the training split: its mAP is
 the mean frequency of the words in the split. A mAP of one split is not to be held against that of
 another: rare words are in the mean only where they occur, which a larger split has more of. P@k
@@ -18,6 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+_LEAST = 1e-7
+"""No probability is nearer to 0 or 1, in single precision."""
 
 
 def average_precision(
@@ -62,6 +68,16 @@ def measure(
         precision, recall = at_k(scores, targets, number)
         numbers |= {f"P@{number}": precision, f"R@{number}": recall}
     return numbers
+
+
+def log_likelihood(probabilities: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"]) -> float:
+    """Give the mean log-likelihood of a picture's words, in nats.  [eq:log-likelihood]
+
+    Every picture and word counts, so that it means something for a handful of pictures too,
+    where a word's average precision rests on one or two of them.
+    """
+    sure = probabilities.double().clamp(_LEAST, 1 - _LEAST)
+    return float(torch.where(targets, sure.log(), torch.log1p(-sure)).sum(1).mean())
 
 
 def base_rate(

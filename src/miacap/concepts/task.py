@@ -8,11 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from miacap.concepts.evaluation import measure
+from miacap.concepts.evaluation import log_likelihood, measure
 from miacap.concepts.networks import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
 from miacap.pictures import collate
+
+FEW = 25
+"""With fewer pictures mAP goes by chance: most words are in one or two of them."""
 
 
 def require_regions(store: FeatureStore) -> None:
@@ -85,7 +88,9 @@ class ConceptBatch(NamedTuple):
 
 
 class ExtractorTask:
-    """Fit an extractor to the words of captions; mAP on a second split picks the weights.
+    """Fit an extractor to the words of captions; a second split picks the weights.
+
+    It does so by mAP, or by log-likelihood where it has fewer than `FEW` pictures.
 
     Args:
         module: an extractor of ``networks.build``.
@@ -106,7 +111,9 @@ class ExtractorTask:
         seed: int = 0,
     ) -> None:
         self.module = module
-        self.watched: str | None = "mAP" if dev is not None else None
+        self.watched: str | None = None
+        if dev is not None:
+            self.watched = "mAP" if len(dev[0]) >= FEW else "log-likelihood"
         self._rows, self._targets, self._dev = rows, targets, dev
         self._batch_size, self._seed = batch_size, seed
 
@@ -128,25 +135,30 @@ class ExtractorTask:
         return concept_loss(beliefs, batch.targets), len(batch.targets)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Give mAP, P@10 and R@10 on the second split; nothing where there is none."""
+        """Give mAP, P@10, R@10 and log-likelihood on the second split; nothing without one."""
         if self._dev is None:
             return {}
         rows, targets = self._dev
-        return measure(probabilities(self.module, rows), targets, k=(10,))
+        found = probabilities(self.module, rows)
+        return {
+            **measure(found, targets, k=(10,)),
+            "log-likelihood": log_likelihood(found, targets),
+        }
 
 
 def begin(
     module: nn.Module, statistics: Statistics, targets: Bool[Tensor, "B A"], noisy_or: bool
 ) -> None:
-    """Give an untrained extractor the columns' scale and the words' frequencies.
-
-    A frequency is counted with half a picture more on both sides, so that none is 0 or 1.
-    """
+    """Give an untrained extractor the columns' scale and the words' frequencies."""
     head = module.head
     assert isinstance(head, Head)
     head.standardise(statistics.mean, statistics.deviation)
-    frequencies = (targets.sum(0) + 0.5) / (len(targets) + 1.0)
-    head.begin_at(frequencies, statistics.rows if noisy_or else 1.0)
+    head.begin_at(smoothed(targets), statistics.rows if noisy_or else 1.0)
+
+
+def smoothed(targets: Bool[Tensor, "B A"]) -> Float[Tensor, " A"]:
+    """Give the words' frequencies with half a picture more on both sides: none is 0 or 1."""
+    return (targets.sum(0) + 0.5) / (len(targets) + 1.0)
 
 
 @torch.no_grad()

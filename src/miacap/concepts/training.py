@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from miacap.concepts import folds, report
 from miacap.concepts.claiming import claim
+from miacap.concepts.evaluation import log_likelihood
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.folders import SCORES
 from miacap.concepts.networks import build
@@ -31,6 +32,7 @@ from miacap.concepts.task import (
     begin,
     probabilities,
     require_regions,
+    smoothed,
 )
 from miacap.concepts.vocabulary import ConceptVocabulary, coverage
 from miacap.data import Dataset
@@ -57,10 +59,10 @@ def train(
 ) -> dict[str, Any]:
     """Train the concept extractors of a dataset and store all pictures' concept scores.
 
-    An extractor of the whole training split is fitted first, its epoch chosen by mAP on dev
-    (where there is a dev split with captions); then one per fold, for as many epochs. Training
-    pictures are scored by the extractor of their own fold, which never saw their captions, all
-    other pictures of ``regions`` by the first.
+    An extractor of the whole training split is fitted first. Its epoch is chosen on dev, by mAP or,
+    of a few pictures, by log-likelihood; without captions of dev pictures it is the last. Then
+    one is fitted per fold, for as many epochs. Training pictures are scored by the extractor of
+    their own fold, which never saw their captions, all other pictures of `regions` by the first.
 
     Args:
         regions: store of regions with (at least) the training pictures.
@@ -271,13 +273,19 @@ def _scores(data: _Data, modules: Mapping[int, nn.Module], names: list[str]) -> 
 def _report(
     data: _Data, store: FeatureStore, settings: ConceptSettings, epochs: int
 ) -> dict[str, Any]:
-    frequencies = data.stacked(data.splits["train"]).float().mean(0)
+    learned = data.stacked(data.splits["train"])
+    frequencies, priors = learned.float().mean(0), smoothed(learned)
     first = data.splits["train"][0]
     k = min(len(data.regions.rows(first)), len(data.words))
     splits = {}
     for split, names in data.splits.items():
         scores = torch.stack(store.rows_of(names))
-        splits[split] = report.split_report(scores, data.stacked(names), frequencies, k)
+        targets = data.stacked(names)
+        splits[split] = report.split_report(scores, targets, frequencies, k)
+        splits[split]["log-likelihood"] = {
+            "scores": log_likelihood(scores, targets),
+            "base rate": log_likelihood(priors.expand(len(targets), -1), targets),
+        }
     return {
         "format": 1,
         "extractor": settings.extractor,
