@@ -62,3 +62,16 @@ def test_settings_built_in_code_are_checked_too() -> None:
     object.__setattr__(settings, "optimiser", "adan")  # beartype would refuse it before we do
     with pytest.raises(SettingsError, match=r"optimiser is one of adamw, adam, sgd, not 'adan'"):
         settings.__post_init__()
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "linear", "step"])
+def test_a_warm_up_takes_at_most_half_of_all_steps(schedule: str) -> None:
+    """Of 200 steps of warm-up a few dozen photos would see the first ones alone."""
+    found = rates(6, 1, epochs=6, schedule=schedule, warmup_steps=200, step_epochs=9)
+    assert found[:4] == pytest.approx([2 / 3, 4 / 3, 2.0, 2.0])
+    assert max(found) == 2.0
+    longer = rates(6, 2, epochs=1, schedule_epochs=4, schedule=schedule, warmup_steps=200)
+    assert longer[:4] == [0.5, 1.0, 1.5, 2.0]  # half of the schedule's steps, not of this run's
+    assert rates(1, 1, epochs=1, schedule=schedule, warmup_steps=200) == [2.0]
+    whole = rates(8, 8, epochs=1, schedule=schedule, warmup_steps=4)
+    assert whole[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]  # a warm-up of half is taken as it is

@@ -1,7 +1,8 @@
 """Learning rates as pure functions of the step.
 
-With s = step counted from 0, w = warm-up steps, S = all steps of the schedule, f = final factor,
-and p = min(1, (s - w) / (S - w)):
+With s = step counted from 0, S = all steps of the schedule, w = warm-up steps, but at most S / 2
+(or a few dozen photos would never be trained at the full rate), f = final factor, and
+p = min(1, (s - w) / (S - w)):
 
     s < w      (s + 1) / w
     constant   1
@@ -21,13 +22,14 @@ def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -
 
 
 def _factor(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
+    total = (settings.schedule_epochs or settings.epochs) * steps_per_epoch
+    warmup = min(settings.warmup_steps, total // 2)
+    if step < warmup:
+        return (step + 1) / warmup
     if settings.schedule == "constant":
         return 1.0
     if settings.schedule == "step":
         return settings.step_factor ** (step // steps_per_epoch // settings.step_epochs)
-    total = (settings.schedule_epochs or settings.epochs) * steps_per_epoch
-    part = min(1.0, (step - settings.warmup_steps) / max(1, total - settings.warmup_steps))
+    part = min(1.0, (step - warmup) / max(1, total - warmup))
     fall = (1 + math.cos(math.pi * part)) / 2 if settings.schedule == "cosine" else 1 - part
     return settings.final_factor + (1 - settings.final_factor) * fall

@@ -30,7 +30,7 @@ class TrainingSettings:
     weight_decay: float = 0.01
     """Pull of matrices towards zero (decoupled in adamw); biases and norms are spared."""
     warmup_steps: int = 0
-    """Steps over which the rate climbs linearly from nothing."""
+    """Steps over which the rate climbs linearly from nothing; at most half of all steps."""
     schedule: Schedule = "cosine"
     """How the rate falls after the warm-up."""
     schedule_epochs: int | None = None
