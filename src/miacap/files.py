@@ -121,12 +121,26 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         DataError: absent, unreadable, no JSON or beyond a limit; with file, line and column.
     """
-    data = read_bytes(path)
+    return parse_json(_utf8(path), str(path))
+
+
+def read_json_lines(path: str | os.PathLike[str]) -> list[Any]:
+    """Read JSON Lines in UTF-8, within the limits of `reading`; blank lines are none.
+
+    Raises:
+        DataError: as `read_json`.
+    """
+    lines = _utf8(path).split("\n")
+    return [
+        parse_json(line, str(path), number) for number, line in enumerate(lines, 1) if line.strip()
+    ]
+
+
+def _utf8(path: str | os.PathLike[str]) -> str:
     try:
-        text = data.decode("utf-8")
+        return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
-    return parse_json(text, str(path))
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

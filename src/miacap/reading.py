@@ -7,7 +7,7 @@ are 60 MB, nested 4 deep, with ids of 6 digits.
 import json
 import os
 import stat
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from miacap.errors import DataError
 
@@ -19,18 +19,54 @@ DIGITS = 300
 """Digits of a whole number in JSON; a number of more cannot become a float."""
 
 _PIECE = 2**20
+_HEAD = 512
+_BINARY = {
+    b"PK\3\4": "a zip archive",
+    b"\x89PNG\r\n": "a PNG photo",
+    b"\xff\xd8\xff": "a JPEG photo",
+    b"GIF8": "a GIF photo",
+    b"PAR1": "a Parquet table",
+    b"\x89HDF\r\n": "an HDF5 file",
+    b"SQLite format 3\0": "an SQLite database",
+    b"\x93NUMPY": "a numpy array",
+    b"\x80\2": "a pickle",
+    b"\x80\3": "a pickle",
+    b"\x80\4": "a pickle",
+    b"\x80\5": "a pickle",
+    b"%PDF-": "a PDF",
+}
+"""How files begin that are no text."""
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """Read a regular file whole.
+    """Read a file of text whole.
 
     A pipe that the shell opened (`/dev/stdin`, `/dev/fd/63`) is read, too; a named pipe is not,
     for it may wait for ever.
 
     Raises:
-        DataError: absent, a folder, a device, a named pipe, unreadable, or above `LARGEST`.
+        DataError: absent, a folder, a device, a named pipe, an archive or a photo, unreadable,
+            or above `LARGEST`.
+    """
+    with open_file(path) as file:
+        try:
+            # What it is says more than that it is too large.
+            head = file.read(_HEAD)
+            require_text(head, str(path))
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise DataError(_too_large(str(path)))
+            return head + read_stream(file, str(path), LARGEST - len(head))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+
+
+def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file, or a pipe that the shell opened, for reading; nothing waits.
+
+    Raises:
+        DataError: absent, a folder, a device, a named pipe, or unreadable.
     """
     try:
         handle = os.open(path, _OPEN)
@@ -40,18 +76,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except ValueError:  # a NUL in the name
         raise DataError(f"{str(path)!r}: there is no such file.") from None
-    status = os.fstat(handle)
-    kind = _kind(status.st_mode, str(path))
-    if kind or status.st_size > LARGEST:
+    kind = _kind(os.fstat(handle).st_mode, str(path))
+    if kind:
         os.close(handle)
-        raise DataError(f"{path}: is {kind}; name a file." if kind else _too_large(str(path)))
-    with open(handle, "rb") as file:
-        if hasattr(os, "set_blocking"):
-            os.set_blocking(handle, True)
-        try:
-            return read_stream(file, str(path))
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+        raise DataError(f"{path}: is {kind}; name a file.")
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(handle, True)
+    return open(handle, "rb")
 
 
 def _kind(mode: int, path: str) -> str:
@@ -63,6 +94,24 @@ def _kind(mode: int, path: str) -> str:
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return "a device"
     return ""
+
+
+def require_text(head: bytes, name: str) -> None:
+    """Refuse the beginning of an archive, a photo or another file that is no text.
+
+    Raises:
+        DataError: it is one; the message says which.
+    """
+    kind = next((kind for start, kind in _BINARY.items() if head.startswith(start)), "")
+    if head[257:262] == b"ustar":
+        kind = "a tar"
+    if kind in ("a tar", "a zip archive"):
+        raise DataError(
+            f"{name}: is {kind}, not a file of text; unpack it and name the file in it (photos may "
+            "stay in a tar: give it with --photos)."
+        )
+    if kind:
+        raise DataError(f"{name}: is {kind}, not a file of text.")
 
 
 class Readable(Protocol):

@@ -183,7 +183,7 @@ def _as_mapping(value: Any) -> Mapping[str, Any]:
 def _read(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

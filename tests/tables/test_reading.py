@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from miacap.cli import application
 from miacap.concepts.lists import read_lists
 from miacap.data import NoPhotos, read
 from miacap.errors import DataError
-from miacap.files import read_json
+from miacap.files import read_json, read_json_lines
 from miacap.metrics.files import read_candidates, read_references
 from miacap.metrics.judgement_files import read_judgements
+from miacap.runs.overview import overview
 from miacap.tables import numbered_lines, read_text, text
 
 CAPTIONS = "file_name,caption\na.jpg,Ein süßer Hund läuft.\n"
@@ -224,3 +227,41 @@ def test_lines_keep_their_numbers() -> None:
     content = "a\r\n\n b \n\u2028c\x0bd\r"
     assert list(numbered_lines(content, "x")) == [(1, "a"), (3, " b "), (4, "\u2028c\x0bd")]
     assert text.first_line("\n\n a,b\r\nc") == "a,b"
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "endless"])
+def test_tokenize_ends_on_what_has_no_end(place: str, tmp_path: Path) -> None:
+    path = Path(place) if place.startswith("/") else tmp_path / place
+    if place == "pipe":
+        os.mkfifo(path)
+    elif place == "endless":
+        path.write_text("a dog\n" + "a " * 2**22)
+    run = CliRunner().invoke(application.app, ["tokenize", str(path)])
+    assert isinstance(run.exception, DataError)
+    said = {"/dev/zero": "is a device", "pipe": "is a named pipe", "endless": "line 2: a row of"}
+    assert said[place] in str(run.exception)
+
+
+@pytest.mark.parametrize(
+    "line", ['{"CIDEr-D": %s}' % ("9" * 400), '{"a": ' + "[" * 900 + "]" * 900 + "}", "pipe"]
+)
+def test_a_run_with_hostile_metrics_is_listed_as_damaged(line: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "settings.json").write_text('{"captioner": "nic", "source": "plain"}')
+    (run / "weights.safetensors").write_bytes(b"")
+    if line == "pipe":
+        os.mkfifo(run / "metrics.jsonl")
+    else:
+        (run / "metrics.jsonl").write_text(line + "\n")
+    found = overview(run)
+    assert found.state == "damaged" and found.captioner == "nic"
+
+
+def test_json_lines_of_our_own_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"a": 1}\n\n{"a": 2}\n{"a": \n')
+    with pytest.raises(DataError, match=r"metrics\.jsonl, line 4, column 7: not JSON"):
+        read_json_lines(path)
+    path.write_text('{"a": 1}\n\n{"a": 2}\n')
+    assert read_json_lines(path) == [{"a": 1}, {"a": 2}]

@@ -13,8 +13,10 @@ Data = Annotated[
     ),
 ]
 Photos = Annotated[
-    Path | None,
-    typer.Option("--photos", help="Folder or tar files with the photos, if not beside DATA."),
+    list[Path] | None,
+    typer.Option(
+        "--photos", help="Folder or tar with the photos, if not beside DATA; may be repeated."
+    ),
 ]
 Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]
 Concepts = Annotated[

@@ -20,6 +20,12 @@ def report_set_aside(set_aside: Sequence[Any]) -> None:
         terminal.tell(f"  and {len(set_aside) - _LISTED} more")
 
 
+def report_warnings(warnings: Iterable[str]) -> None:
+    """Say on standard error what looks wrong though it can be used."""
+    for warning in warnings:
+        terminal.tell(f"warning: {warning}")
+
+
 def table(rows: Iterable[Mapping[str, str]]) -> str:
     """Lay rows out in columns, numbers to the right; plain text that survives a pipe.
 

@@ -22,24 +22,24 @@ def tokenize(
 
     Example: echo "The dog's ball." | miacap tokenize -
     """
-    from miacap.errors import DataError
+    from miacap.reading import open_file
 
     if str(file) == "-":
         _lines(sys.stdin.buffer, "standard input", keep_punctuation)
         return
-    try:
-        lines = open(file, "rb")  # noqa: SIM115 - what follows writes, too, and fails otherwise
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
-    with lines:
+    with open_file(file) as lines:
         _lines(lines, str(file), keep_punctuation)
 
 
 def _lines(lines: BinaryIO, name: str, keep_punctuation: bool) -> None:
     from miacap.errors import DataError
+    from miacap.tables.text import LONGEST_ROW, too_long
     from miacap.text import tokenize as split
 
-    for number, line in enumerate(lines, start=1):
+    pieces = iter(lambda: lines.readline(LONGEST_ROW + 2), b"")
+    for number, line in enumerate(pieces, start=1):
+        if len(line) > LONGEST_ROW + 1:
+            raise DataError(too_long(name, number))
         try:
             text = line.removesuffix(b"\n").decode("utf-8")
         except UnicodeDecodeError as error:

@@ -34,7 +34,7 @@ def train(
         --captioner spatial-attention --source combined -o runs/combined
     """
     from miacap import captioners, captioning
-    from miacap.cli.reporting import report_set_aside
+    from miacap.cli.reporting import report_set_aside, report_warnings
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
     from miacap.runs import RunSettings
@@ -47,6 +47,7 @@ def train(
     settings = override(settings, sets or [], further=sizes)
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
+    report_warnings(dataset.warnings)
     result = captioning.train(
         dataset,
         FeatureStore.open(features),

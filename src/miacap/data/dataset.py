@@ -10,6 +10,7 @@ from miacap.data.photos import Photos
 from miacap.data.splits import split_name
 from miacap.errors import DataError, nearest
 from miacap.files import sha256
+from miacap.tables.captions import odd_words
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class Dataset:
     def splits(self) -> dict[str, int]:
         """How many pictures each split has."""
         return dict(Counter(entry.split for entry in self.pictures))
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What looks wrong in the captions though they can be used: `captions.odd_words`."""
+        texts = (caption for entry in self.pictures for caption in entry.captions)
+        return tuple(odd_words(texts, "captions"))
 
     def split(self, name: str) -> "Dataset":
         """Give the pictures of one split ("val" and "validation" are read as "dev").

@@ -223,7 +223,8 @@ class TarPhotos:
                                 "a photo belongs into one tar, once."
                             )
                         self._places[name] = (path, member.offset_data, member.size)
-        except tarfile.TarError as error:
+        # Headers without end recurse; sparse fields that are no numbers raise ValueError.
+        except (tarfile.TarError, RecursionError, ValueError, OverflowError, EOFError) as error:
             raise DataError(
                 f"{path}: not an uncompressed, whole tar ({error}); unpack it if it is compressed, "
                 "fetch it again if it is not."

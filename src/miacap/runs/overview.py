@@ -1,7 +1,6 @@
 """What runs there are and how far they came; reads text alone and needs no torch."""
 
 import difflib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from miacap.errors import DataError
-from miacap.files import read_json
+from miacap.files import read_json, read_json_lines
 
 __all__ = ["Overview", "listing", "near", "overview"]
 
@@ -63,32 +62,17 @@ def overview(folder: Path) -> Overview:
     except (DataError, KeyError, TypeError):
         return Overview(folder)
     try:
-        rows = _evaluations(folder / "metrics.jsonl")
+        log = folder / "metrics.jsonl"
+        rows = read_json_lines(log) if log.exists() else []
         best = max(rows, key=lambda row: float(row.get("CIDEr-D", 0.0)), default=None)
         epoch = None if best is None else int(best["epoch"])
         scores = {} if best is None else _scores(best)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ):
+    except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return Overview(folder, captioner, source)
     state = "finished" if (folder / "README.md").is_file() else "unfinished"
     if not rows:
         state = "untrained"
     return Overview(folder, captioner, source, state, len(rows), epoch, scores)
-
-
-def _evaluations(log: Path) -> list[dict[str, Any]]:
-    if not log.exists():
-        return []
-    if not log.is_file():  # a pipe would be waited for
-        raise OSError(f"{log} is no file")
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 from miacap.errors import DataError
-from miacap.reading import LARGEST, read_bytes, read_stream
+from miacap.reading import LARGEST, read_bytes, read_stream, require_text
 
 LONGEST_ROW = 2**22
 """Characters of a line or row; 4 million."""
@@ -45,7 +45,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     name = name_of(path)
     data = read_stream(sys.stdin.buffer, name) if str(path) == "-" else read_bytes(path)
-    return decode(_unpacked(data, name), name)
+    data = _unpacked(data, name)
+    require_text(data, name)
+    return decode(data, name)
 
 
 def _unpacked(data: bytes, name: str) -> bytes:

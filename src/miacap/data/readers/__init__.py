@@ -5,7 +5,7 @@ They import the tables, the ground floor and their own room, never torch.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -23,7 +23,7 @@ from miacap.tables.text import first_line, read_text
 Format = Literal["flickr", "csv", "jsonl", "karpathy", "coco"]
 Place = str | os.PathLike[str]
 
-_READERS: dict[str, Callable[[list[CaptionText]], Reading]] = {
+_READERS: dict[str, Callable[[list[CaptionText], Reading], None]] = {
     "flickr": flickr.read,
     "csv": tables.read_csv,
     "jsonl": tables.read_json_lines,
@@ -72,7 +72,12 @@ def read(
         texts = [
             CaptionText(file.path, read_text(file.path), file.folder, file.split) for file in files
         ]
-        reading = _READERS[format or _one_format(texts)](texts)
+        reading = Reading()
+        by_format: dict[str, list[CaptionText]] = {}
+        for text in texts:
+            by_format.setdefault(format or _guess(text), []).append(text)
+        for chosen, some in by_format.items():
+            _READERS[chosen](some, reading)
     if splits is None and not reading.has_splits:
         splits = lists_in(folder) or None
     name = folder.resolve().name
@@ -89,14 +94,6 @@ def _places(
     if isinstance(photos, Photos):
         return photos
     return tuple(Path(place) for place in photos)
-
-
-def _one_format(texts: Iterable[CaptionText]) -> str:
-    formats = {text.path: _guess(text) for text in texts}
-    if len(set(formats.values())) > 1:
-        found = ", ".join(f"{path.name} ({format})" for path, format in formats.items())
-        raise DataError(f"{next(iter(formats)).parent}: files of several formats: {found}.")
-    return next(iter(formats.values()))
 
 
 def _guess(text: CaptionText) -> str:

@@ -21,13 +21,12 @@ def guess(value: Any) -> str | None:
     return "coco" if "annotations" in value else "karpathy"
 
 
-def read_karpathy(texts: list[CaptionText]) -> Reading:
+def read_karpathy(texts: list[CaptionText], reading: Reading) -> None:
     """Read a dataset_*.json; its split "restval" is train, "val" is dev.
 
     Raises:
         DataError: another structure; the message names the entry.
     """
-    reading = Reading()
     for text in texts:
         reading.begin(text)
         for number, image in enumerate(_value(text)["images"], start=1):
@@ -42,16 +41,14 @@ def read_karpathy(texts: list[CaptionText]) -> Reading:
             sentences = image.get("sentences")
             if isinstance(sentences, list):
                 reading.captions(id, where, sentences)
-    return reading
 
 
-def read_coco(texts: list[CaptionText]) -> Reading:
+def read_coco(texts: list[CaptionText], reading: Reading) -> None:
     """Read captions_*.json; annotations of images that are not listed are set aside.
 
     Raises:
         DataError: another structure; the message names the entry.
     """
-    reading = Reading()
     for text in texts:
         reading.begin(text)
         value = _value(text)
@@ -73,7 +70,6 @@ def read_coco(texts: list[CaptionText]) -> Reading:
                 reading.leave_out(id, where, reason)
             else:
                 reading.captions(id, where, annotation.get("caption"))
-    return reading
 
 
 def _value(text: CaptionText) -> dict[str, Any]:

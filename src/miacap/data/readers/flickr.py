@@ -31,7 +31,7 @@ def named_so(path: Path) -> bool:
     return _FILE.fullmatch(path.name.removesuffix(".gz").removesuffix(".txt")) is not None
 
 
-def read(texts: list[CaptionText]) -> Reading:
+def read(texts: list[CaptionText], reading: Reading) -> None:
     """Read token files.
 
     Lines that have no key and numbers that come twice for a picture are set aside.
@@ -39,7 +39,6 @@ def read(texts: list[CaptionText]) -> Reading:
     Raises:
         DataError: no line has the form, or a name leads out of the folder.
     """
-    reading = Reading()
     taken: set[tuple[str, str]] = set()
     for text in texts:
         name = text.path.name
@@ -57,9 +56,8 @@ def read(texts: list[CaptionText]) -> Reading:
                 continue
             taken.add((id, token.number))
             reading.caption(id, where, token.caption)
-    if not reading.records:
+    if not taken:
         raise DataError(f"{texts[0].path}: no line reads NAME#NUMBER, tab, caption.")
-    return reading
 
 
 def has_tokens(content: str) -> bool:

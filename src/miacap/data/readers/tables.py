@@ -15,13 +15,12 @@ from miacap.tables.names import CAPTION_NAMES, FILE_NAMES, SPLIT_NAMES
 from miacap.tables.text import first_line, numbered_lines
 
 
-def read_json_lines(texts: list[CaptionText]) -> Reading:
+def read_json_lines(texts: list[CaptionText], reading: Reading) -> None:
     """Read JSON Lines (or one JSON list) of objects with a file name and captions.
 
     Raises:
         DataError: a line that is no JSON object, or that names no file; with its number.
     """
-    reading = Reading()
     for text in texts:
         reading.begin(text)
         for where, row in _objects(text):
@@ -35,7 +34,6 @@ def read_json_lines(texts: list[CaptionText]) -> Reading:
             value = _first(row, CAPTION_NAMES)
             if value is not None:
                 reading.captions(id, where, value)
-    return reading
 
 
 def _objects(text: CaptionText) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -59,7 +57,7 @@ def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def read_csv(texts: list[CaptionText]) -> Reading:
+def read_csv(texts: list[CaptionText], reading: Reading) -> None:
     """Read CSV, with "," or ";" or tab or "|" between columns and column names on top.
 
     A table without column names is read where each row is a photo's name and its caption. Rows
@@ -69,7 +67,6 @@ def read_csv(texts: list[CaptionText]) -> Reading:
     Raises:
         DataError: no column for the file or the caption; a quote that never ends.
     """
-    reading = Reading()
     for text in texts:
         reading.begin(text)
         separator = delimited.separator_of(first_line(text.content))
@@ -85,7 +82,6 @@ def read_csv(texts: list[CaptionText]) -> Reading:
                 columns = delimited.columns(cells, FILE_NAMES, CAPTION_NAMES, where, "photo's file")
         if columns is None:
             raise DataError(f"{text.path}: the file is empty.")
-    return reading
 
 
 def _add(

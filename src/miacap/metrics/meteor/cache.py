@@ -71,7 +71,7 @@ def read(path: Path, source_size: str) -> table.Arrays | None:
             name: _view(mapped[8 + length :], header[name], kind)
             for name, kind in _EXPECTED.items()
         }
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if metadata != _metadata(arrays, source_size):
         return None
