@@ -36,9 +36,9 @@ def test_a_beam_begins_with_one_hypothesis_and_different_words() -> None:
 
 def test_the_end_counts_in_the_log_probability() -> None:
     captioner = Known(lambda picture, words: row(a=math.log(0.3), end=math.log(0.7)))
-    for found in (greedy(captioner, pictures(1), 5), beam(captioner, pictures(1), 2, 5)[0]):
-        assert said(found[0]) == "."
-        assert found[0].log_probability == pytest.approx(math.log(0.7), abs=1e-12)
+    for results in (greedy(captioner, pictures(1), 5), beam(captioner, pictures(1), 2, 5)[0]):
+        assert said(results[0]) == "."
+        assert results[0].log_probability == pytest.approx(math.log(0.7), abs=1e-12)
     cut = beam(captioner, pictures(1), 2, 2, rules=(MinimumLength(2),))[0][0]
     assert said(cut) == "aa"
     assert cut.log_probability == pytest.approx(2 * math.log(0.3), abs=1e-12)

@@ -1,4 +1,4 @@
-"""Searches on our captioners: a score is what ``forward`` gives the words that were found."""
+"""Searches on our captioners: a score is what `forward` gives the words that were found."""
 
 from typing import Any
 

@@ -40,7 +40,7 @@ def shy(picture: int, words: tuple[int, ...]) -> list[float]:
     return logs(a=0.3, b=0.1, end=0.6)
 
 
-def found(captioner: Any, rules: tuple[Rule, ...], maximum: int = 6) -> set[str]:
+def captions(captioner: Any, rules: tuple[Rule, ...], maximum: int = 6) -> set[str]:
     """The captions of all searches, which agree."""
     return {
         said(greedy(captioner, pictures(1), maximum, rules)[0]),
@@ -75,12 +75,12 @@ def allowed(
     ],
 )
 def test_what_a_parrot_says(rules: tuple[Rule, ...], caption: str) -> None:
-    assert found(Known(parrot), rules) == {caption}
+    assert captions(Known(parrot), rules) == {caption}
 
 
 @pytest.mark.parametrize(("words", "caption"), [(0, "."), (1, "a."), (2, "aa."), (9, "aaaaaa")])
 def test_the_minimum_length_counts_words(words: int, caption: str) -> None:
-    assert found(Known(shy), (MinimumLength(words),)) == {caption}
+    assert captions(Known(shy), (MinimumLength(words),)) == {caption}
 
 
 def test_forbidding_does_not_renormalise_a_search() -> None:

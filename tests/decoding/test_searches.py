@@ -27,17 +27,17 @@ def test_beams_equal_plain_loops(
 ) -> None:
     toy = Toy(words, seed, end=end)
     got = beam(toy, pictures(count), width=width, maximum=maximum, best=width)
-    for place in range(count):
-        expected = plain_beam(toy.table(str(place)).tolist(), width, maximum, width)
-        same(got[place], expected)
+    for index in range(count):
+        expected = plain_beam(toy.table(str(index)).tolist(), width, maximum, width)
+        same(got[index], expected)
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), end=st.floats(-3, 3), maximum=st.integers(1, 12))
 def test_a_beam_of_one_is_greedy(seed: int, end: float, maximum: int) -> None:
     toy = Toy(9, seed, end=end)
-    found = greedy(toy, pictures(5), maximum=maximum)
-    for one, other in zip(found, beam(toy, pictures(5), width=1, maximum=maximum), strict=True):
+    result = greedy(toy, pictures(5), maximum=maximum)
+    for one, other in zip(result, beam(toy, pictures(5), width=1, maximum=maximum), strict=True):
         same([one], other)
 
 
@@ -45,9 +45,9 @@ def test_a_beam_of_one_is_greedy(seed: int, end: float, maximum: int) -> None:
 def test_a_beam_of_all_prefixes_is_brute_force(end: float) -> None:
     words, maximum = 7, 4  # three words beside EOS and the banned ones
     toy = Toy(words, seed=5, end=end)
-    found = beam(toy, pictures(6), width=4 ** (maximum - 1) * 4, maximum=maximum, best=3)
-    for place in range(6):
-        table = toy.table(str(place)).tolist()
+    result = beam(toy, pictures(6), width=4 ** (maximum - 1) * 4, maximum=maximum, best=3)
+    for index in range(6):
+        table = toy.table(str(index)).tolist()
         every: list[Hypothesis] = []
         for length in range(maximum):
             for prefix in itertools.product((4, 5, 6), repeat=length):
@@ -57,13 +57,13 @@ def test_a_beam_of_all_prefixes_is_brute_force(end: float) -> None:
                 total += log_probabilities(table, prefix)[EOS]
                 every.append(Hypothesis(prefix, total, True))
         every.sort(key=lambda f: -f.log_probability)
-        same(found[place], every[:3])
+        same(result[index], every[:3])
 
 
 def test_greedy_equals_a_plain_loop() -> None:
     toy = Toy(11, seed=3, end=0.5)
-    for place, found in enumerate(greedy(toy, pictures(9), maximum=8)):
-        table, words, total, ended = toy.table(str(place)).tolist(), (), 0.0, False
+    for index, result in enumerate(greedy(toy, pictures(9), maximum=8)):
+        table, words, total, ended = toy.table(str(index)).tolist(), (), 0.0, False
         for _ in range(8):
             gains = log_probabilities(table, words)
             word = max((w for w in range(11) if w not in BANNED), key=gains.__getitem__)
@@ -72,7 +72,7 @@ def test_greedy_equals_a_plain_loop() -> None:
                 ended = True
                 break
             words = (*words, word)
-        same([found], [Hypothesis(words, total, ended)])
+        same([result], [Hypothesis(words, total, ended)])
 
 
 def test_what_is_banned_never_comes_out_and_is_not_renormalised() -> None:
@@ -90,10 +90,10 @@ def test_what_is_banned_never_comes_out_and_is_not_renormalised() -> None:
         *greedy(toy, batch),
         *[f for row in beam(toy, batch, width=3, best=3) for f in row],
     ]
-    for found in every:
-        assert set(found.words) <= {4}
+    for result in every:
+        assert set(result.words) <= {4}
         # All but e^-20 of every step's probability lies on banned words.
-        assert found.log_probability < -8.0 * (len(found.words) + found.ended)
+        assert result.log_probability < -8.0 * (len(result.words) + result.ended)
     for row in sample(toy, batch).hypotheses():
         for drawn in row:
             assert set(drawn.words) <= {4}
@@ -103,12 +103,12 @@ def test_what_is_banned_never_comes_out_and_is_not_renormalised() -> None:
 
 def test_captions_at_the_limit_are_marked_as_unended() -> None:
     toy = Toy(9, end=-50.0)
-    for found in (
+    for result in (
         *greedy(toy, pictures(3), maximum=6),
         *[f[0] for f in beam(toy, pictures(3), maximum=6)],
     ):
-        assert len(found.words) == 6
-        assert not found.ended
+        assert len(result.words) == 6
+        assert not result.ended
 
 
 def test_pictures_that_are_done_leave_the_batch() -> None:
@@ -124,9 +124,9 @@ def test_pictures_that_are_done_leave_the_batch() -> None:
 def test_the_batch_does_not_matter() -> None:
     toy = Toy(9, seed=4, end=0.5)
     together = beam(toy, pictures(20), width=4, best=2)
-    for place in (0, 7, 19):
-        alone = beam(toy, pictures(20).select([place]), width=4, best=2)
-        same(alone[0], together[place])
+    for index in (0, 7, 19):
+        alone = beam(toy, pictures(20).select([index]), width=4, best=2)
+        same(alone[0], together[index])
 
 
 def test_searching_leaves_the_captioner_as_it_was() -> None:

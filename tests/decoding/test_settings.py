@@ -64,9 +64,9 @@ def test_no_caption_is_empty_however_wide_the_beam() -> None:
 def test_a_search_is_greedy_or_a_beam(width: int) -> None:
     toy = Toy(9, seed=3)
     settings = SearchSettings(beam=width, maximum_words=7, minimum_words=0)
-    found = search(toy, pictures(6), settings)
+    result = search(toy, pictures(6), settings)
     wide = beam(toy, pictures(6), width=width, maximum=7)
-    assert found == (greedy(toy, pictures(6), 7) if width == 1 else [row[0] for row in wide])
+    assert result == (greedy(toy, pictures(6), 7) if width == 1 else [row[0] for row in wide])
 
 
 def test_a_length_penalty_is_not_lost_at_a_beam_of_one() -> None:

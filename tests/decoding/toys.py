@@ -59,7 +59,7 @@ class Toy(nn.Module):
 
 
 def pictures(count: int) -> Pictures:
-    return collate([str(place) for place in range(count)], [torch.zeros(1, 1)] * count)
+    return collate([str(index) for index in range(count)], [torch.zeros(1, 1)] * count)
 
 
 def log_probabilities(table: list[list[float]], prefix: tuple[int, ...]) -> list[float]:
@@ -199,7 +199,7 @@ class Known(nn.Module):
 
 
 def logs(**shares: float) -> list[float]:
-    """Logits from probabilities: ``end`` is EOS, ``a`` to ``z`` are the words 4, 5, ...
+    """Logits from probabilities: `end` is EOS, `a` to `z` are the words 4, 5, ...
 
     What is not named has probability 0; PAD, BOS and UNK have e^-20, so that they can be told
     from words that cannot come.
