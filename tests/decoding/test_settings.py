@@ -97,9 +97,11 @@ def test_rules_of_ones_own_join_those_of_the_settings(width: int) -> None:
         (dict(minimum_words=-1), "minimum_words is at least 0, not -1"),
         (dict(block_repeats=-1), "block_repeats is at least 0, not -1"),
         (dict(minimum_words=5, maximum_words=4), "at least 5 words has no room .* = 4"),
-        (dict(length_penalty=-0.1), "from 0 \\(off\\) to 10, not -0.1"),
-        (dict(length_penalty=11.0), "to 10, not 11.0"),
-        (dict(length_penalty=float("nan")), "to 10, not nan"),
+        (dict(length_penalty=-0.1), "length_penalty is at least 0, not -0.1"),
+        (dict(length_penalty=11.0), "length_penalty is at most 10.0, not 11.0"),
+        (dict(length_penalty=float("nan")), "length_penalty is at least 0, not nan"),
+        (dict(maximum_words=1_001), "maximum_words is at most 1,000, not 1001"),
+        (dict(beam=2**62), "beam is below 2"),
     ],
 )
 def test_settings_that_make_no_sense(wrong: dict[str, Any], message: str) -> None:
@@ -110,5 +112,5 @@ def test_settings_that_make_no_sense(wrong: dict[str, Any], message: str) -> Non
 
 
 def test_a_beam_refuses_a_penalty_too() -> None:
-    with pytest.raises(SettingsError, match="to 10, not -1"):
+    with pytest.raises(SettingsError, match="length_penalty is at least 0, not -1"):
         beam(Toy(9), pictures(1), length_penalty=-1.0)

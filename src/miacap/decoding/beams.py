@@ -22,11 +22,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from miacap.captioners.contract import Captioner, M, S
-from miacap.decoding.hypotheses import Hypothesis, check, check_finite, precise, ruled, searching
+from miacap.decoding.hypotheses import Hypothesis, check_finite, precise, ruled, searching
 from miacap.decoding.limits import require_memory
 from miacap.decoding.rules import Rule
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
+from miacap.settings import check_at_least, check_at_most
 from miacap.text.vocabulary import BOS, EOS, PAD
 
 __all__ = ["LONGEST_PENALTY", "beam", "check_penalty"]
@@ -89,7 +90,7 @@ def beam(
             a beam that memory does not hold, or rules that leave a picture no caption.
         RunError: the captioner's numbers are NaN or infinite.
     """
-    check(width=width, maximum=maximum, best=best)
+    check_at_least(1, width=width, maximum=maximum, best=best)
     check_penalty(length_penalty)
     if best > width:
         raise SettingsError(f"A beam of width {width} cannot give the best {best}; widen it.")
@@ -123,11 +124,8 @@ def beam(
 
 def check_penalty(length_penalty: float) -> None:
     """Refuse a length penalty that is no number from 0 to 10; raises SettingsError."""
-    if not 0 <= length_penalty <= LONGEST_PENALTY:
-        raise SettingsError(
-            f"The length penalty is a number from 0 (off) to {LONGEST_PENALTY:g}, "
-            f"not {length_penalty}."
-        )
+    check_at_least(0, length_penalty=length_penalty)
+    check_at_most(LONGEST_PENALTY, length_penalty=length_penalty)
 
 
 def _begin(pictures: int, width: int, maximum: int, device: torch.device) -> _Beams:

@@ -14,14 +14,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from miacap.decoding.rules import Rule
-from miacap.errors import RunError, SettingsError
+from miacap.errors import RunError
 from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, PAD, UNK
 
 __all__ = [
     "BANNED",
     "Hypothesis",
-    "check",
     "check_finite",
     "no_word_left",
     "precise",
@@ -92,13 +91,6 @@ def check_finite(logits: Float[Tensor, "B K W"], pictures: Pictures) -> None:
             f"The captioner gives {name!r} no probabilities (its numbers are NaN or infinite): "
             "its weights or the picture's features are damaged; take them from a whole copy."
         )
-
-
-def check(**numbers: int) -> None:
-    """Refuse counts below one; raises SettingsError."""
-    for name, number in numbers.items():
-        if number < 1:
-            raise SettingsError(f"{name} is at least 1, not {number}.")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from torch import Tensor
 from miacap.captioners.contract import Captioner, M, S
 from miacap.decoding.hypotheses import (
     Hypothesis,
-    check,
     check_finite,
     no_word_left,
     precise,
@@ -21,6 +20,7 @@ from miacap.decoding.limits import require_memory
 from miacap.decoding.rules import Rule
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
+from miacap.settings import check_at_least
 from miacap.text.vocabulary import BOS, EOS, PAD
 
 __all__ = ["Samples", "greedy", "policy_log_probabilities", "sample"]
@@ -171,7 +171,7 @@ def _follow(
     rules: Sequence[Rule],
     choose: Choice,
 ) -> Samples:
-    check(maximum=maximum, hypotheses=hypotheses)
+    check_at_least(1, maximum=maximum, hypotheses=hypotheses)
     with searching(captioner):
         memory = captioner.encode(pictures)
         state = captioner.start(memory, 1)

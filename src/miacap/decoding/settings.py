@@ -5,13 +5,17 @@ from dataclasses import dataclass
 
 from miacap.captioners.contract import Captioner, M, S
 from miacap.decoding.beams import beam, check_penalty
-from miacap.decoding.hypotheses import Hypothesis, check
+from miacap.decoding.hypotheses import Hypothesis
 from miacap.decoding.rules import BlockRepeats, MinimumLength, Rule
 from miacap.decoding.sampling import greedy
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
+from miacap.settings import check_at_least, check_at_most
 
 __all__ = ["SearchSettings", "search"]
+
+_LONGEST = 1_000
+"""Steps beyond which a search would not end."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,10 @@ class SearchSettings:
     """No sequence of so many words comes twice in a caption; 0 is off, 3 is common."""
 
     def __post_init__(self) -> None:
-        check(beam=self.beam, maximum_words=self.maximum_words)
+        check_at_least(1, beam=self.beam, maximum_words=self.maximum_words)
+        check_at_most(_LONGEST, maximum_words=self.maximum_words)
+        check_at_least(0, minimum_words=self.minimum_words, block_repeats=self.block_repeats)
         check_penalty(self.length_penalty)
-        for name in ("minimum_words", "block_repeats"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} is at least 0, not {getattr(self, name)}.")
         if self.minimum_words > self.maximum_words:
             raise SettingsError(
                 f"A caption of at least {self.minimum_words} words has no room in "
