@@ -267,7 +267,7 @@ class IterativeRefiner(nn.Module):
             features: B x rows x D by name of stream; those that reach no wanted stream may be
                 absent.
             masks: B x rows, True where a row is real; absent or None: all are. Each picture
-                needs one real row in each stream.
+                needs one real row in each stream; under rows="match" all masks are the same.
             iterations: N of this call, 0 or more.
             wanted: streams to give back; steps that none of them needs are skipped.
             trace: whether to return each step's attention.
@@ -372,7 +372,7 @@ class IterativeRefiner(nn.Module):
                     f"expected torch.bool of {tuple(shape[:2])}."
                 )
             if self.rows == "match":
-                _check_same_rows(given[0], name, features, masks)
+                _check_same_rows(given[0], name, features)
         return {name: masks.get(name) for name in given}
 
 
@@ -451,7 +451,8 @@ class MutualIterativeAttention(nn.Module):
             regions: image features, row i beside concept i.
             concepts: word features, most probable first. N = M unless ``rows`` says otherwise.
             region_mask: True where a region is real; None: all are.
-            concept_mask: likewise; equal to ``region_mask`` under rows="match".
+            concept_mask: likewise; the same as ``region_mask`` under rows="match", which the
+                caller sees to: comparing them would stop an export, and wait for a GPU.
             iterations: N of this call; 0 gives back what came in, and LayerNorm of its sum.
             trace: whether to return each step's attention.
 
@@ -546,19 +547,18 @@ def _checked_iterations(iterations: int) -> int:
     return iterations
 
 
-def _check_same_rows(
-    first: str, name: str, state: Mapping[str, Tensor], masks: Mapping[str, Tensor | None]
-) -> None:
-    advice = "Give them the same rows, or build the refiner with rows='aligned'."
+def _check_same_rows(first: str, name: str, state: Mapping[str, Tensor]) -> None:
     rows, wanted = state[first].shape[1], state[name].shape[1]
     if rows != wanted:
-        raise ValueError(f"{rows} rows of {first!r} cannot meet {wanted} of {name!r}. {advice}")
-    one, other = masks.get(first), masks.get(name)
-    # An absent mask says that all rows are real; the same object needs no comparison.
-    if one is not other and not torch.equal(
-        _or_all(one, state[first]), _or_all(other, state[name])
-    ):
-        raise ValueError(f"The masks of {first!r} and {name!r} differ. {advice}")
+        raise ValueError(
+            f"{rows} rows of {first!r} cannot meet {wanted} of {name!r}. Give them the same rows, "
+            "or build the refiner with rows='aligned'."
+        )
+
+
+# Results may leave a model that is exported (torch.export) as they are.
+for _result in (StepTrace, RefinedStreams, Refined):
+    torch.export.register_dataclass(_result)
 
 
 def _or_all(mask: Tensor | None, rows: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -63,6 +64,10 @@ class Trace:
     refiner: tuple[StepTrace, ...] = ()
     """Attention of each refinement step; empty where nothing is refined."""
 
+
+# Results may leave a model that is exported (torch.export) as they are.
+for _result in (Attention, Trace):
+    torch.export.register_dataclass(_result)
 
 Forwarded = Float[Tensor, "B C T W"] | tuple[Float[Tensor, "B C T W"], Trace]
 """Logits; with ``trace=True`` logits and their Trace."""

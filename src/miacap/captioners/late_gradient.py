@@ -27,9 +27,10 @@ class LateGradient:
         self.weight = weight
         self.inputs: list[Tensor] = []
         kind = weight.device.type
-        half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        known = torch.amp.is_autocast_available(kind)  # not so for meta
+        half = known and torch.is_autocast_enabled(kind)
         # Cast once, not once a word: autocast remembers parameters alone.
-        self.fixed = weight.detach().to(half)
+        self.fixed = weight.detach().to(torch.get_autocast_dtype(kind) if half else weight.dtype)
 
     def gather(self, drives: Float[Tensor, "B C T G"]) -> Float[Tensor, "B C T G"]:
         """Give the d_t of all words, so that W's gradient follows from theirs."""

@@ -10,6 +10,7 @@ its derivative is written out by hand, so that U's gradient is one product over 
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,10 +90,25 @@ class Recurrence(nn.Module):
         """Read whole captions from one state a picture; give every h and every c."""
         shape = drive.shape[:2]
         wide = state.fan_out(shape[1])
+        if torch.compiler.is_compiling():  # compilers and exporters derive the loop themselves
+            return self._stepped(drive, wide)
         hidden, cells = _Run.apply(  # type: ignore[no-untyped-call]
             drive.flatten(0, 1), self.hidden, wide.hidden.flatten(0, 1), wide.cell.flatten(0, 1)
         )
         return hidden.view(*shape, *hidden.shape[1:]), cells.view(*shape, *cells.shape[1:])
+
+    def _stepped(
+        self, drive: Float[Tensor, "B C T G"], state: LstmState
+    ) -> tuple[Float[Tensor, "B C T D"], Float[Tensor, "B C T D"]]:
+        """Do what ``run`` does, in steps of plain operations."""
+        states: list[LstmState] = []
+        for now in drive.unbind(2):
+            state = self.step(now, state)
+            states.append(state)
+        return (
+            torch.stack([state.hidden for state in states], dim=2),
+            torch.stack([state.cell for state in states], dim=2),
+        )
 
 
 def lstm_cell(gates: Float[Tensor, "B K G"], state: LstmState) -> LstmState:
@@ -120,7 +136,9 @@ class _Run(torch.autograd.Function):
         first = (hidden.to(gates.dtype), cell.to(gates.dtype))
         every_hidden = gates.new_empty(*gates.shape[:2], width)
         every_cell = torch.empty_like(every_hidden)
-        with torch.autocast(drive.device.type, enabled=False):
+        kind = drive.device.type
+        known = torch.amp.is_autocast_available(kind)  # not so for meta
+        with torch.autocast(kind, enabled=False) if known else nullcontext():
             hidden, cell = first
             for time in range(gates.shape[1]):
                 now = gates[:, time]

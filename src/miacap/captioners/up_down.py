@@ -129,12 +129,15 @@ class UpDown(nn.Module):
         """Read whole captions; the trace holds "rows" and the refiner's attention."""
         memory, steps = self._encode(pictures, trace)
         attend, language = self._weights()
-        late = (LateGradient(attend), LateGradient(language))
-        drives = late[0].gather(self._drive(memory, words)).unbind(2)
-        biases = late[1].gather(self.language.bias.expand(*words.shape, -1)).unbind(2)
+        drive = self._drive(memory, words)
+        bias = self.language.bias.expand(*words.shape, -1)
+        late = None
+        if not torch.compiler.is_compiling():  # compilers derive the loop themselves
+            late = (LateGradient(attend), LateGradient(language))
+            drive, bias = late[0].gather(drive), late[1].gather(bias)
         state, hidden, weights = self.start(memory, words.shape[1]), [], []
-        for drive, bias in zip(drives, biases, strict=True):
-            state, alpha = self._turn(memory, drive, state, attend, language, bias, late)
+        for driven, biased in zip(drive.unbind(2), bias.unbind(2), strict=True):
+            state, alpha = self._turn(memory, driven, state, attend, language, biased, late)
             hidden.append(state.language.hidden)
             weights.append(alpha)
         logits: Tensor = self.output(self.dropout(torch.stack(hidden, dim=2)))
