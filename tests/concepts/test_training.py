@@ -2,6 +2,8 @@
 
 import json
 import math
+import platform
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +24,10 @@ from miacap.concepts import (
     train,
     training,
 )
+from miacap.concepts.evaluation import base_rate
 from miacap.concepts.extractor import copy
 from miacap.concepts.folds import assign, fold_of
-from miacap.concepts.task import FEW, ExtractorTask, Rows
+from miacap.concepts.task import FEW, ExtractorTask, Rows, Statistics, begin, smoothed
 from miacap.data import Dataset, Entry
 from miacap.data.features import Given
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -200,6 +203,109 @@ def test_finished_work_is_used_again_and_other_work_refused(
     (tmp_path / "full" / "diary.txt").write_text("dear diary")
     with pytest.raises(RunError, match="holds something else; choose an empty or new folder"):
         train(regions, dataset, tmp_path / "full", QUICK, quiet=True)
+
+
+def test_folds_train_as_long_as_the_full_one_chose_on_its_schedule(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold's epoch is not chosen by its own pictures, nor is its rate's fall a shorter one."""
+    seen, chosen = [], 0
+    inner = training.fit
+
+    def watching(task: ExtractorTask, settings: TrainingSettings, *args: object, **more: object):
+        nonlocal chosen
+        result = inner(task, settings, *args, **more)
+        seen.append((task.watched, settings))
+        chosen = chosen or result.best_epoch
+        return result
+
+    monkeypatch.setattr(training, "fit", watching)
+    wanted = replace(QUICK, training=TrainingSettings(epochs=3, learning_rate=0.5, patience=2))
+    train(*world, tmp_path / "c", wanted, quiet=True)
+    (watched, whole), *folds = seen
+    assert watched == "mAP" and (whole.epochs, whole.schedule_epochs) == (3, None)
+    assert len(folds) == 3 and 1 <= chosen <= 3
+    for watched, settings in folds:
+        assert watched is None
+        assert (settings.epochs, settings.schedule_epochs) == (chosen, 3)
+        assert (settings.patience, settings.evaluate_every) == (0, chosen)
+        assert settings.learning_rate == 0.5 and settings.seed == whole.seed
+
+
+def test_the_base_rate_is_that_of_the_training_split(world: World, finished: Path) -> None:
+    _, dataset = world
+    words = Extractor.load(finished).words
+    vocabulary = ConceptVocabulary(words)
+
+    def targets(split: str) -> torch.Tensor:
+        entries = dataset.split(split).pictures
+        return vocabulary.targets([[c.split() for c in entry.captions] for entry in entries])
+
+    report = json.loads((finished / "report.json").read_text())
+    for split in ("train", "dev"):
+        told = report["splits"][split]
+        expected = base_rate(targets("train").float().mean(0), targets(split), (10, 4))
+        assert told["base rate"] == pytest.approx(expected)
+        learned = targets("train")
+        priors = (learned.sum(0) + 0.5) / (len(learned) + 1)
+        truth = targets(split)
+        by_hand = torch.where(truth, priors.log(), (1 - priors).log()).sum(1).mean()
+        assert told["log-likelihood"]["base rate"] == pytest.approx(float(by_hand), rel=1e-5)
+    own = base_rate(targets("dev").float().mean(0), targets("dev"), (10, 4))
+    assert own != pytest.approx(report["splits"]["dev"]["base rate"])  # the splits do differ
+
+
+def test_every_epoch_has_another_order(world: World) -> None:
+    regions, dataset = world
+    names = dataset.split("train").ids[:10]
+    rows, targets = Rows(regions, names), torch.eye(10).bool()
+    module = training.build("pooled", 12, 10, 0, 0.0)
+
+    def orders(seed: int, epoch: int, skip: int = 0) -> list[int]:
+        task = ExtractorTask(module, rows, targets, None, batch_size=4, seed=seed)
+        batches = list(task.batches(epoch, skip))
+        assert len(batches) == task.batches_per_epoch - skip == 3 - skip
+        for batch in batches:  # rows and targets of the same pictures
+            for row, target in zip(batch.rows, batch.targets, strict=True):
+                name = names[int(target.int().argmax())]
+                assert torch.equal(row, regions.rows(name).float())
+        return [int(t.int().argmax()) for batch in batches for t in batch.targets]
+
+    first = orders(0, 0)
+    assert sorted(first) == list(range(10)) != first
+    assert orders(0, 0) == first and orders(0, 0, skip=1) == first[4:]
+    assert len({tuple(orders(0, epoch)) for epoch in range(4)}) == 4
+    assert orders(1, 0) != first
+
+
+def test_words_of_all_and_of_no_pictures_begin_finite() -> None:
+    targets = torch.tensor([[True, False, True]] * 4 + [[True, False, False]] * 5)
+    assert smoothed(targets).tolist() == pytest.approx([0.95, 0.05, 0.45])
+    for kind, rows in (("multiple-instance", 4.0), ("pooled", 1.0)):
+        module = training.build(kind, 12, 3, 0, 0.0)
+        module.head.output.weight.data.zero_()
+        begin(module, Statistics(torch.zeros(12), torch.ones(12), rows), targets, rows > 1)
+        yes, no = module(torch.zeros(1, 4, 12), torch.ones(1, 4).bool())
+        assert yes.exp()[0].tolist() == pytest.approx([0.95, 0.05, 0.45], rel=1e-4)
+        assert bool(torch.isfinite(yes).all()) and bool(torch.isfinite(no).all())
+
+
+def test_debris_of_a_killed_writer_is_swept(world: World, finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "c")
+    (tmp_path / "c" / "fits" / "fold-0" / "checkpoints").mkdir(parents=True)
+    expected = json.loads((finished / "report.json").read_text())
+    assert train(*world, tmp_path / "c", QUICK, quiet=True) == expected
+    assert not (tmp_path / "c" / "fits").exists()  # killed after the report, before the sweep
+    (tmp_path / "c" / "report.json").unlink()
+    parts = [f".{name}.{platform.node()}-99999999-1.part" for name in
+             ("extractor.safetensors", "concepts.json", "report.json")]  # fmt: skip
+    for part in parts:
+        (tmp_path / "c" / part.replace(platform.node(), re.sub(r"\W", "", platform.node())[:30])
+         ).write_bytes(b"half")  # fmt: skip
+    assert train(*world, tmp_path / "c", QUICK, quiet=True) == expected
+    assert {path.name for path in (tmp_path / "c").iterdir()} == {
+        path.name for path in finished.iterdir()
+    }
 
 
 @pytest.mark.parametrize("kind", ["multi-label", "pooled"])

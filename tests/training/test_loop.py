@@ -1,11 +1,14 @@
 """The loop against plain torch, the best weights, early stop, and what it refuses."""
 
 import json
+import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -31,16 +34,17 @@ def test_the_loop_is_the_loop_anybody_would_write(
 ) -> None:
     settings = TrainingSettings(
         epochs=2, optimiser=optimiser, schedule="linear", learning_rate=0.05, clip_norm=1.0,
-        weight_decay=0.1, accumulate=2, seed=11,
+        weight_decay=0.1, accumulate=2, seed=11, betas=(0.6, 0.8), momentum=0.7,
     )  # fmt: skip
     task = toy.Toy()
+    task.watched = None  # the last weights are kept, and so compared
     result = fit(task, settings, tmp_path, quiet=True)
 
     other = toy.Toy()
     net = other.module
     torch.manual_seed(11)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-    extra = {"momentum": 0.9} if optimiser == "sgd" else {}
+    extra = {"momentum": 0.7} if optimiser == "sgd" else {"betas": (0.6, 0.8)}
     matrices = [net.first.weight, net.second.weight]
     biases = [net.first.bias, net.second.bias]
     steps = kind[optimiser](
@@ -68,9 +72,70 @@ def test_the_loop_is_the_loop_anybody_would_write(
         assert result.history[epoch]["score"] == pytest.approx(score, rel=1e-5)
     assert result.steps == taken == 8
     kept = load_file(result.weights)
-    if result.best_epoch == 2:
-        for name, value in net.state_dict().items():
-            torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-6)
+    assert result.best_epoch == 2
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-6)
+
+
+def one_parameter(toy: ModuleType, batches: list[tuple[float, float]], watched: str | None) -> Task:
+    """A task whose only parameter begins at 0; a batch gives it a gradient and has a weight."""
+    task = toy.Toy(batches_per_epoch=len(batches))
+    task.module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(task.module.weight)
+    task.batches = lambda epoch, skip: iter(batches[skip:])
+    task.loss = lambda module, batch: (module(torch.ones(1)).sum() * batch[0], batch[1])
+    task.evaluate = lambda: {"score": 0.0}
+    task.watched = watched
+    return task  # type: ignore[no-any-return]
+
+
+SGD = TrainingSettings(
+    epochs=1, optimiser="sgd", momentum=0.0, weight_decay=0.0, learning_rate=1.0,
+    schedule="constant", clip_norm=0.0,
+)  # fmt: skip
+
+
+def test_gradients_are_summed_and_divided_by_the_whole_weight_of_a_step(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    batches = [(2.0, 1.0), (4.0, 5.0), (9.0, 3.0)]
+    for accumulate, expected in (
+        (1, -(2 / 1 + 4 / 5 + 9 / 3)), (2, -(6 / 6 + 9 / 3)), (3, -15 / 9),
+    ):  # fmt: skip
+        task = one_parameter(toy, batches, None)
+        settings = replace(SGD, accumulate=accumulate)
+        result = fit(task, settings, tmp_path / str(accumulate), quiet=True)
+        assert float(task.module.weight.detach()) == pytest.approx(expected)
+        assert result.steps == -(-3 // accumulate)
+
+
+def test_the_gradient_is_clipped_after_it_is_divided(toy: ModuleType, tmp_path: Path) -> None:
+    for gradient, expected in ((3.0, -0.5), (0.3, -0.1)):  # of weight 3: 1.0 and 0.1
+        task = one_parameter(toy, [(gradient, 3.0)], None)
+        fit(task, replace(SGD, clip_norm=0.5), tmp_path / str(gradient), quiet=True)
+        assert float(task.module.weight.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_step_has_the_rate_of_the_schedule(toy: ModuleType, tmp_path: Path) -> None:
+    task = one_parameter(toy, [(1.0, 1.0)] * 4, None)
+    result = fit(task, replace(SGD, schedule="linear", warmup_steps=2), tmp_path, quiet=True)
+    assert float(task.module.weight.detach()) == pytest.approx(-(0.5 + 1 + 1 + 0.5))
+    assert result.history[0]["learning_rate"] == 0.5  # of the last step that was taken
+
+
+def test_the_loss_that_is_told_is_the_mean_since_the_evaluation_before(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy(batches_per_epoch=2)
+    sums = iter([(8.0, 1.0), (1.0, 2.0), (5.0, 3.0), (4.0, 6.0)])
+
+    def loss(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> object:
+        value, weight = next(sums)
+        return module(batch[0]).sum() * 0 + value, weight
+
+    task.loss = loss
+    result = fit(task, TrainingSettings(epochs=2), tmp_path, quiet=True)
+    assert [line["loss"] for line in result.history] == [9 / 3, 9 / 9]
 
 
 def test_the_best_weights_are_kept_and_loaded(toy: ModuleType, tmp_path: Path) -> None:
@@ -100,6 +165,51 @@ def test_early_stop_counts_evaluations_without_gain(toy: ModuleType, tmp_path: P
     longer = TrainingSettings(epochs=9, patience=3)
     task = scripted(toy, [0.9, 0.1, 0.1, 0.1])
     assert fit(task, longer, tmp_path, quiet=True).best_epoch == 5
+
+
+def test_patience_starts_over_at_a_gain(toy: ModuleType, tmp_path: Path) -> None:
+    values = [0.1, 0.05, 0.2, 0.15, 0.3, 0.1, 0.1, 0.9]
+    result = fit(
+        scripted(toy, values), TrainingSettings(epochs=9, patience=2), tmp_path, quiet=True
+    )
+    assert (result.reason, result.epochs, result.best_epoch) == ("patience", 7, 5)
+
+
+def test_a_patience_of_0_is_endless(toy: ModuleType, tmp_path: Path) -> None:
+    values = [0.9] + [0.1] * 6
+    endless = TrainingSettings(epochs=7, patience=0)
+    result = fit(scripted(toy, values), endless, tmp_path / "a", quiet=True)
+    assert (result.reason, result.epochs, result.best_epoch) == ("epochs", 7, 1)
+    with pytest.raises(RunError, match="begun with patience=0, now patience=3; it may only grow"):
+        fit(scripted(toy, []), replace(endless, patience=3), tmp_path / "a", quiet=True)
+    # From some patience to an endless one is growing.
+    some = replace(endless, patience=2)
+    assert fit(scripted(toy, values), some, tmp_path / "b", quiet=True).epochs == 3
+    result = fit(scripted(toy, values[3:]), endless, tmp_path / "b", quiet=True)
+    assert (result.reason, result.epochs) == ("epochs", 7)
+
+
+def test_the_generators_follow_the_seed(toy: ModuleType, tmp_path: Path) -> None:
+    def drawn(seed: int, folder: str) -> list[float]:
+        task, seen = toy.Toy(batches_per_epoch=1), []
+        inner = task.loss
+
+        def loss(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> object:
+            seen.extend([random.random(), np.random.random(), float(torch.rand(()))])
+            return inner(module, batch)
+
+        task.loss = loss
+        fit(task, TrainingSettings(epochs=1, seed=seed), tmp_path / folder, quiet=True)
+        return seen
+
+    random.seed(1)
+    np.random.seed(1)
+    first = drawn(5, "a")
+    random.seed(2)
+    np.random.seed(2)
+    assert drawn(5, "b") == first
+    assert all(one != other for one, other in zip(drawn(6, "c"), first, strict=True))
+    assert drawn(2**53 - 1, "d")  # numpy takes 32 bits of it
 
 
 def test_negative_scores_have_a_best_too(toy: ModuleType, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,9 @@ import pytest
 import torch
 
 from miacap.errors import RunError
+from miacap.settings import to_json
 from miacap.training import TrainingSettings, fit, randomness
+from miacap.training.state import check_settings
 
 SETTINGS = TrainingSettings(epochs=3, warmup_steps=4, learning_rate=0.02, seed=7, patience=9)
 
@@ -162,8 +165,10 @@ def test_signals_leave_a_checkpoint_after_the_step(
 
     task.loss = loss
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit) as caught:
         fit(task, SETTINGS, tmp_path, quiet=True)
+    if isinstance(caught.value, SystemExit):
+        assert caught.value.code == 143  # 128 + SIGTERM, as shells have it
     assert signal.getsignal(number) is before
     assert (tmp_path / "checkpoints" / "step-000000010.json").exists()
     task = toy.Toy()
@@ -276,6 +281,8 @@ def test_debris_of_a_killed_process_is_swept_away(toy: ModuleType, tmp_path: Pat
         ({"betas": (0.8, 0.9)}, r"begun with betas"),
         ({"seed": 8}, r"begun with seed=7, now seed=8\. Go on with seed=7, or choose"),
         ({"epochs": 2}, r"epochs=3, now epochs=2; it may only grow"),
+        ({"patience": 8}, r"patience=9, now patience=8; it may only grow"),
+        ({"momentum": 0.8}, r"begun with momentum=0\.9, now momentum=0\.8"),
     ],
 )
 def test_changed_settings_are_named(
@@ -286,6 +293,23 @@ def test_changed_settings_are_named(
     fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=2)
     with pytest.raises(RunError, match=message):
         fit(toy.Toy(), dataclasses.replace(SETTINGS, **change), tmp_path, quiet=True)
+
+
+def test_a_setting_that_one_side_lacks(toy: ModuleType, tmp_path: Path) -> None:
+    values = to_json(SETTINGS)
+    check_settings(values, SETTINGS, tmp_path)
+    with pytest.raises(RunError, match="begun with later=1, now later=None"):
+        check_settings({**values, "later": 1}, SETTINGS, tmp_path)
+    older = {name: value for name, value in values.items() if name != "momentum"}
+    check_settings(older, SETTINGS, tmp_path)  # as its default, which it was trained by
+    with pytest.raises(RunError, match=r"begun with momentum=0\.9, now momentum=0\.5"):
+        check_settings(older, replace(SETTINGS, momentum=0.5), tmp_path)
+
+
+def test_settings_that_may_change_in_between(toy: ModuleType, tmp_path: Path) -> None:
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=2)
+    other = replace(SETTINGS, checkpoint_every=1, epochs=4, patience=0)
+    assert fit(toy.Toy(), other, tmp_path, quiet=True, stop_after=1).steps == 3
 
 
 def test_a_changed_task_is_named(toy: ModuleType, tmp_path: Path) -> None:
