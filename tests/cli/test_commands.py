@@ -108,6 +108,7 @@ def test_tokenize_names_the_line_of_a_wrong_encoding() -> None:
     ("arguments", "message"),
     [
         (("features", "none", "-o", "f"), "none: there is no such file or folder"),
+        (("features", "DATA", "-o", "f", "--device", "gpu"), "device 'gpu' cannot be used"),
         (("train", "DATA", "--features", "none", "-o", "r"), "none"),
         (
             ("train", "DATA", "--features", "F", "-o", "r", "--captioner", "nicc"),

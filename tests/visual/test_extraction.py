@@ -95,15 +95,15 @@ def test_a_broken_off_extraction_goes_on_where_it_was(tmp_path: Path, shades: Ba
     with pytest.raises(KeyboardInterrupt):
         extract(dataset(first), parts, shades, batch_size=8, quiet=True, shard_size=16)
     finished = FeatureStore.open(parts).names
-    assert 16 <= len(finished) < 120 and len(finished) % 16 == 0
+    assert 120 - 8 <= len(finished) <= 120  # all but the batch in hand
     second = Album(files)
     extract(dataset(second), parts, shades, batch_size=8, quiet=True, shard_size=16)
-    assert not set(second.reads) & set(finished)
-    assert len(second.reads) == 201 - len(finished)
+    # What is there is compared with its photo once; all else is read once.
+    assert sorted(second.reads) == sorted(files)
     assert contents(parts) == contents(whole)
     third = Album(files)
     extract(dataset(third), parts, shades, quiet=True, shard_size=16)
-    assert third.reads == []
+    assert sorted(third.reads) == sorted(files) and contents(parts) == contents(whole)
 
 
 def test_broken_photos_are_set_aside_and_listed(
@@ -113,14 +113,16 @@ def test_broken_photos_are_set_aside_and_listed(
     photos = Album(files)
     store = extract(dataset(photos, "lost.jpg"), tmp_path, shades, batch_size=3)
     assert len(store) == 5 and "cut.png" not in store
-    assert set(store.set_aside) == {"cut.png", "page.jpg", "odd.jpg"}
+    assert set(store.set_aside) == {"cut.png", "page.jpg"}
     assert store.set_aside["page.jpg"].startswith("page.jpg: not an image")
     out, err = capsys.readouterr()
     assert out == ""
-    assert "3 photos are broken and set aside:\n" in err
+    assert "2 photos are broken and set aside:\n  cut.png: " in err
     assert "  page.jpg: not an image, or of a format that is not read" in err
-    assert "  cut.png: " in err and "  odd.jpg: no such photo in album." in err
-    assert "1 photos are absent:\n  lost.jpg: the photo is not there" in err
+    assert (
+        "2 photos are absent or unreadable, and tried again next time:\n"
+        "  lost.jpg: the photo is not there\n  odd.jpg: no such photo in album.\n"
+    ) in err
     assert "Extracting regions: 8 photos" in err
 
 
@@ -251,4 +253,4 @@ def test_what_an_earlier_sitting_set_aside_is_listed_again(
     data = dataset(Album(album(5, **{"100b.png": b"broken"})))
     for _ in range(2):
         extract(data, tmp_path / "f", shades)
-        assert "1 photos are broken and set aside:\n  100b.png: " in capsys.readouterr().err
+        assert "1 photo is broken and set aside:\n  100b.png: " in capsys.readouterr().err

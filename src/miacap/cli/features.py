@@ -17,12 +17,20 @@ def features(
     ] = "efficientnet-lite2",
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     photos: Photos = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Look again at photos that were set aside, and extract changed ones anew.",
+        ),
+    ] = False,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Extract region features of every photo of DATA into a folder.
 
-    Interrupted, the same command goes on; broken photos are set aside and listed.
+    Interrupted, the same command goes on. Broken photos are set aside and listed, and looked at
+    again when they changed; unreadable ones are tried again by the same command.
 
     Example: miacap features flickr8k -o features
     """
@@ -34,7 +42,13 @@ def features(
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
     store = visual.extract(
-        dataset, output, backbone=backbone, batch_size=batch_size, quiet=quiet, device=device
+        dataset,
+        output,
+        backbone=backbone,
+        batch_size=batch_size,
+        quiet=quiet,
+        device=device,
+        again=again,
     )
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
     terminal.result(

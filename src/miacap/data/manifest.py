@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from miacap.data import features
 from miacap.data.features import Record
+from miacap.data.sealed import read_sealed, write_sealed
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import read_json, write_json
 from miacap.settings import from_json, to_json
 
 FORMAT = 1
@@ -51,7 +51,7 @@ class Manifest:
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write the manifest into a store's folder."""
-        write_json(Path(folder) / NAME, to_json(self))
+        write_sealed(Path(folder) / NAME, to_json(self))
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Manifest":
@@ -64,7 +64,7 @@ class Manifest:
         if not path.is_file():
             raise RunError(f"{folder}: no feature store here ({NAME} is absent).")
         try:
-            value = read_json(path)
+            value = read_sealed(path)
             check_format(value, path)
             if "preprocessing" in value:
                 value["preprocessing"] = features.tagged(value["preprocessing"])

@@ -1,16 +1,19 @@
 """From a dataset's photos to a store of regions: resumable, one thread ahead of the network."""
 
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 from miacap.data.dataset import Dataset
 from miacap.data.features import Preprocessing
+from miacap.data.photos import Photos
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import Device
-from miacap.errors import DataError
+from miacap.errors import DataError, RunError
 from miacap.progress import Progress
 from miacap.version import __version__
 from miacap.visual import backbones
@@ -20,12 +23,15 @@ from miacap.visual.reading import Ready, prepared
 from miacap.visual.regions import Regions
 
 _LISTED = 20
+_UNREADABLE_IN_A_ROW = 20
+_PHOTOS_TOGETHER = 256
 
 
 @dataclass
 class _Report:
-    absent: list[str] = field(default_factory=list)
+    absent: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
+    noted: dict[str, str] = field(default_factory=dict)
 
 
 def extract(
@@ -38,11 +44,13 @@ def extract(
     preprocessing: Preprocessing | None = None,
     device: Device = "auto",
     shard_size: int = 512,
+    again: bool = False,
 ) -> FeatureStore:
     """Extract the regions of a dataset's photos into a feature store.
 
-    Started again, it goes on after the last finished shard. Broken photos are set aside in the
-    store, with the reason; photos that are absent are listed and tried again next time.
+    Started again, it goes on where it was stopped. Photos that the decoder refuses are set aside
+    in the store, with the reason, and looked at again when they changed. Photos that are absent
+    or cannot be read are listed and tried again next time.
 
     Args:
         dataset: its photos are read, its captions are not.
@@ -53,16 +61,36 @@ def extract(
         preprocessing: how photos are prepared; None takes the backbone's defaults.
         device: where a backbone given by name runs; "auto" takes a GPU where torch sees one.
         shard_size: photos a shard of the store.
+        again: look at all photos again that were set aside, and extract those anew that are not
+            the photos that their features were made of.
 
     Raises:
-        DataError: not one of the photos is there.
-        RunError: the folder holds features that were made otherwise.
+        DataError: not one of the photos is there, or many in a row could not be read.
+        RunError: the folder holds features that were made otherwise, or of other photos.
         UnknownName, MissingExtra: no such backbone, or it is not installed.
         SettingsError: a device that torch does not have.
     """
     net = backbones.load(backbone, device) if isinstance(backbone, str) else backbone
     grid = Grid(net, preprocessing or preprocessing_for(net))
-    manifest = Manifest(
+    present = [id for id in dataset.ids if id in dataset.photos]
+    report = _Report(absent=_absent(dataset, present))
+    with StoreWriter(folder, _manifest(grid), shard_size) as writer:
+        writer.retry(_changed(dataset.photos, present, writer, again, quiet))
+        ids = [id for id in present if id not in writer.done]
+        with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
+            sums: dict[str, str] = {}
+            photos = ((id, partial(_read, dataset.photos, id, sums)) for id in ids)
+            filling = _Filling(grid, writer, report, sums)
+            for batch in _batches(prepared(photos, grid), batch_size):
+                filling.store(batch)
+                progress.advance(len(batch))
+            report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
+            _tell(report, progress)
+    return FeatureStore.open(folder)
+
+
+def _manifest(grid: Grid) -> Manifest:
+    return Manifest(
         kind="regions",
         preprocessing=grid.record,
         width=grid.width,
@@ -70,24 +98,68 @@ def extract(
         extractor=None,
         made_by=f"miacap {__version__}",
     )
-    report = _Report(absent=[id for id in dataset.ids if id not in dataset.photos])
-    if dataset.ids and len(report.absent) == len(dataset):
+
+
+def _absent(dataset: Dataset, present: Sequence[str]) -> dict[str, str]:
+    """Say of each photo that is not there that it is not. Raises DataError if none is."""
+    if dataset.ids and not present:
         raise DataError(
             f"{dataset.name}: none of its {len(dataset)} photos is there, {dataset.ids[0]!r} for "
             "one; say in which folder or tar the photos are."
         )
-    with StoreWriter(folder, manifest, shard_size) as writer:
-        skip = writer.done | set(report.absent)
-        aside = FeatureStore.open(folder).set_aside  # in earlier sittings
-        report.broken |= {id: aside[id] for id in dataset.ids if id in aside}
-        ids = [id for id in dataset.ids if id not in skip]
-        with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
-            photos = ((id, partial(dataset.photos.read, id)) for id in ids)
-            for batch in _batches(prepared(photos, grid), batch_size):
-                _store(batch, grid, writer, report)
-                progress.advance(len(batch))
-            _tell(report, progress)
-    return FeatureStore.open(folder)
+    there = set(present)
+    return {id: f"{id}: the photo is not there" for id in dataset.ids if id not in there}
+
+
+def _read(photos: Photos, id: str, sums: dict[str, str]) -> bytes:
+    data = photos.read(id)
+    sums[id] = hashlib.sha256(data).hexdigest()
+    return data
+
+
+def _changed(
+    photos: Photos, present: Sequence[str], writer: StoreWriter, again: bool, quiet: bool
+) -> list[str]:
+    """Name the photos to look at once more: set aside before and changed, or asked for.
+
+    Raises RunError where photos with features are not those that the features were made of.
+    """
+    known = [id for id in present if id in writer.done]
+    retried = [id for id in known if id in writer.reasons and (again or id not in writer.photos)]
+    skip = set(retried)
+    compared = [id for id in known if id in writer.photos and id not in skip]
+    others: list[str] = []
+    if compared:
+        with Progress("Comparing photos with the store", len(compared), "photos", quiet) as bar:
+            for id, digest in _sums(photos, compared):
+                if digest not in ("", writer.photos[id]):
+                    (retried if again or id in writer.reasons else others).append(id)
+                bar.advance()
+    if others:
+        what = f"{len(others)} photos are not those"
+        if len(others) == 1:
+            what = "a photo is not the one"
+        raise RunError(
+            f"{writer.folder}: {what} that these features were made of, the first: {others[0]!r}. "
+            "Choose another folder for other photos, or have the features of changed ones made "
+            "anew: --again (again=True)."
+        )
+    return retried
+
+
+def _sums(photos: Photos, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give the SHA-256 of each photo, "" where it cannot be read."""
+
+    def one(id: str) -> str:
+        try:
+            return hashlib.sha256(photos.read(id)).hexdigest()
+        except DataError:
+            return ""
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="photos") as pool:
+        for start in range(0, len(ids), _PHOTOS_TOGETHER):
+            some = ids[start : start + _PHOTOS_TOGETHER]
+            yield from zip(some, pool.map(one, some), strict=True)
 
 
 def _batches(items: Iterator[Ready], size: int) -> Iterator[list[Ready]]:
@@ -95,22 +167,60 @@ def _batches(items: Iterator[Ready], size: int) -> Iterator[list[Ready]]:
         yield batch
 
 
-def _store(batch: Sequence[Ready], regions: Regions, writer: StoreWriter, report: _Report) -> None:
-    seen = iter(regions.regions([photo.picture for photo in batch if photo.picture is not None]))
-    for photo in batch:
-        if photo.picture is None:
-            report.broken[photo.id] = photo.reason
-            writer.set_aside(photo.id, photo.reason)
-        else:
-            writer.add(photo.id, *next(seen))
+class _Filling:
+    """Photos on their way from the network into the store."""
+
+    def __init__(
+        self, regions: Regions, writer: StoreWriter, report: _Report, sums: dict[str, str]
+    ) -> None:
+        self.regions, self.writer, self.report, self.sums = regions, writer, report, sums
+        self._unreadable = 0
+
+    def store(self, batch: Iterable[Ready]) -> None:
+        """Store a batch. Raises DataError where many photos in a row could not be read."""
+        batch = list(batch)
+        pictures = [photo.picture for photo in batch if photo.picture is not None]
+        rows = iter(self.regions.regions(pictures) if pictures else ())
+        for photo in batch:
+            digest = self.sums.pop(photo.id, None)
+            if photo.picture is not None:
+                self.writer.add(photo.id, *next(rows), photo=digest)
+            elif photo.broken:
+                self._set_aside(photo, digest)
+            else:
+                self._miss(photo)
+                continue
+            self._unreadable = 0
+            if photo.note:
+                self.report.noted[photo.id] = photo.note
+
+    def _set_aside(self, photo: Ready, digest: str | None) -> None:
+        same = self.writer.reasons.get(photo.id) == photo.reason
+        if not (same and self.writer.photos.get(photo.id) == digest):
+            self.writer.set_aside(photo.id, photo.reason, photo=digest)
+
+    def _miss(self, photo: Ready) -> None:
+        self.report.absent[photo.id] = photo.reason
+        self._unreadable += 1
+        if self._unreadable >= _UNREADABLE_IN_A_ROW:
+            raise DataError(
+                f"{self._unreadable} photos in a row could not be read, the last: {photo.reason} "
+                "What was extracted is kept; when the photos can be read, start the same command "
+                "again."
+            )
 
 
 def _tell(report: _Report, progress: Progress) -> None:
-    """List what was left out: the first few, and how many there are."""
-    absent = {id: f"{id}: the photo is not there" for id in report.absent}
-    for what, lines in (("broken and set aside", report.broken), ("absent", absent)):
+    """List what was left out or read with a note: the first few, and how many there are."""
+    lists = (
+        ("broken and set aside", report.broken),
+        ("absent or unreadable, and tried again next time", report.absent),
+        ("read, with a note", report.noted),
+    )
+    for what, lines in lists:
         if lines:
-            progress.note(f"{len(lines)} photos are {what}:")
+            count = f"{len(lines)} photos are" if len(lines) > 1 else "1 photo is"
+            progress.note(f"{count} {what}:")
             for line in list(lines.values())[:_LISTED]:
                 progress.note(f"  {line}")
             if len(lines) > _LISTED:

@@ -49,16 +49,17 @@ def decode(
         The whole photo, upright, mode RGB.
 
     Raises:
-        PictureError: empty, no image, damaged, cut off, or larger than ``MAXIMUM_PIXELS``.
+        PictureError: empty, no image, damaged, cut off, or larger than `MAXIMUM_PIXELS`.
+        MemoryError, OSError: no fault of the photo: too little memory, too many open files.
     """
     if not data:
         raise PictureError(f"{where}: the file is empty; copy it again.")
     with _pillow_warnings:
         try:
-            with Image.open(io.BytesIO(data), formats=_formats()) as image:
+            with Image.open(io.BytesIO(data), formats=load_formats()) as image:
                 _check_size(image, where)
                 return _upright(image, alpha, exif)
-        except PictureError:
+        except (PictureError, MemoryError):
             raise
         except UnidentifiedImageError:
             raise PictureError(
@@ -68,6 +69,7 @@ def decode(
         except Image.DecompressionBombError:
             raise _too_large(where, "far more pixels") from None
         except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
+            _raise_shortage(error)
             raise PictureError(f"{where}: {_damage(error)}") from None
 
 
@@ -92,7 +94,10 @@ def upright(
     with _pillow_warnings:
         try:
             return _upright(image, alpha, exif)
+        except MemoryError:
+            raise
         except Exception as error:  # Pillow reads on demand, and raises nearly anything then
+            _raise_shortage(error)
             raise PictureError(f"{where}: the image cannot be read ({error}).") from None
 
 
@@ -118,6 +123,17 @@ def _too_large(where: str, size: str) -> PictureError:
     )
 
 
+def _raise_shortage(error: Exception) -> None:
+    """Raise what is no fault of the photo: too little memory, too many open files.
+
+    Errors of the system have a number, those of Pillow's decoders have none.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+    if "out of memory" in str(error):  # so Pillow says it where a decoder finds none
+        raise MemoryError(str(error))
+
+
 def _damage(error: Exception) -> str:
     text = str(error)
     if "truncated" in text.lower() or isinstance(error, EOFError):
@@ -128,6 +144,8 @@ def _damage(error: Exception) -> str:
 def _orientation(image: Image.Image) -> Image.Transpose | None:
     try:
         return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except MemoryError:
+        raise
     except Exception:  # a camera's broken notes are no reason to refuse its photo
         return None
 
@@ -163,7 +181,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 @functools.cache
-def _formats() -> tuple[str, ...]:
+def load_formats() -> tuple[str, ...]:
+    """Load Pillow's readers; give the names of the formats that are read."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 

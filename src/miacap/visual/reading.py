@@ -13,7 +13,7 @@ from PIL import Image
 
 from miacap.data.features import Detector
 from miacap.errors import DataError, PictureError
-from miacap.visual.photo import decode, upright
+from miacap.visual.photo import decode, load_formats, upright
 from miacap.visual.regions import Regions
 
 Source: TypeAlias = (
@@ -32,6 +32,7 @@ class Ready:
         size: width and height of the upright photo, in pixels.
         reason: why there is no picture; begins with the id or the file.
         broken: the photo itself is at fault: another try with the same bytes is of no use.
+        note: what is odd about a photo that was read all the same.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Ready:
     size: tuple[int, int] = (0, 0)
     reason: str = ""
     broken: bool = False
+    note: str = ""
 
 
 def prepared(
@@ -54,6 +56,7 @@ def prepared(
     Yields:
         One `Ready` for each item, in their order.
     """
+    load_formats()  # here: with too many open files a thread would find fewer
     count = workers or min(4, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
     waiting: deque[Future[Ready]] = deque()
@@ -76,6 +79,9 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
         return Ready(id, reason=str(error), broken=True)
     except DataError as error:
         return Ready(id, reason=str(error))
+    except (OSError, MemoryError) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return Ready(id, reason=f"{id}: cannot be read now ({what or 'too little memory'}).")
     return Ready(id, regions.prepare(image), image.size)
 
 
