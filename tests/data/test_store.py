@@ -243,7 +243,11 @@ def test_rows_that_contradict_the_index(filled: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("shard-00001.json", "{", r"shard-00001\.json, line 1: not JSON .*extract again"),
+        (
+            "shard-00001.json",
+            "{",
+            r"shard-00001\.json, line 1, column \d+: not JSON .*extract again",
+        ),
         ("shard-00001.json", "[]", r"shard-00001\.json: its format is None, not a number from 1"),
         ("shard-00001.json", '{"format": 1}', r"shard-00001\.json: not the index of a shard"),
         ("shard-00001.json", '{"format": 1, "rows": {"a": "b"}}', r"not the index of a shard"),
@@ -256,7 +260,7 @@ def test_rows_that_contradict_the_index(filled: Path) -> None:
         ("manifest.json", '{"format": 0}', r"manifest\.json: its format is 0, not a number from 1"),
         ("manifest.json", '{"format": 1, "kind": "regoins"}', r"Did you mean 'regions'\?"),
         ("manifest.json", '{"format": 1}', r"manifest\.json: .*missing"),
-        ("manifest.json", "x", r"manifest\.json, line 1: not JSON"),
+        ("manifest.json", "x", r"manifest\.json, line 1, column \d+: not JSON"),
     ],
 )
 def test_damaged_indexes_and_manifests(filled: Path, file: str, text: str, message: str) -> None:

@@ -49,14 +49,4 @@ def read_sealed(path: Path) -> dict[str, Any]:
         if seal is None or digest.encode() != seal[1]:
             raise DataError(f"{path}: altered after it was written (checksum).")
         del value[_SEAL]
-    json.loads(data, object_pairs_hook=lambda pairs: _unique(pairs, path))
     return value
-
-
-def _unique(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
-    unique = dict(pairs)
-    if len(unique) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: {twice!r} stands in it twice.")
-    return unique
