@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -133,6 +133,35 @@ def test_equals_plain_loops_with_more_options_than_the_beam(seed: int) -> None:
 def test_nothing_to_match() -> None:
     assert align([]) == ([], 0)
     assert align([Options(())] * 3) == ([], 0)
+
+
+def _few(length: int) -> list[str]:
+    words = ["a", "the", "dog", "dogs", "runs", "big", "large", "in", "front", "of", "before"]
+    return random.Random(length).choices(words, k=length)
+
+
+@pytest.mark.parametrize(
+    ("caption", "length"),
+    [
+        (lambda n: [f"word{number}" for number in range(n)], 4000),
+        pytest.param(lambda n: ["dog"] * n, 1000, marks=pytest.mark.slow),
+        pytest.param(_few, 1000, marks=pytest.mark.slow),
+    ],
+    ids=["different words", "one word", "few words"],
+)
+def test_time_grows_with_the_length(
+    meteor: Meteor, caption: Callable[[int], list[str]], length: int
+) -> None:
+    """Four times the words take four to ten times as long; a square would be sixteen times."""
+
+    def seconds(words: int) -> float:
+        candidate, reference = caption(words), [*caption(words)[1:], "other"]
+        start = time.process_time()
+        meteor.align(" ".join(reference), " ".join(candidate))
+        return time.process_time() - start
+
+    seconds(4 * length)  # stems and synonyms are looked up once
+    assert seconds(4 * length) < 11 * min(seconds(length) for _ in range(2))
 
 
 LONG = [

@@ -214,8 +214,10 @@ def _single_words(
     found: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(candidate):
         related = lexicon.related(word)
-        for other in vocabulary & related.keys():
-            for module in related[other]:
+        for other, modules in related.items():
+            if other not in vocabulary:
+                continue
+            for module in modules:
                 found.setdefault(other, []).append((module, start))
     return {
         word: Options([option(start, 1, 1, module) for module, start in sorted(pairs)])

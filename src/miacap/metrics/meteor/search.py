@@ -21,6 +21,7 @@ from miacap.metrics.meteor.matches import Option, Options
 from miacap.metrics.meteor.paths import BEAM, CHUNK, POINT, Path, leave_out
 
 _KEY = itemgetter(0)
+_MANY = 10  # options of a position from which it pays to pass over those that cannot win
 
 Match = tuple[int, int, int, int, int]
 """Candidate start and length, reference start and length, module."""
@@ -83,7 +84,7 @@ def _follow(path: Path, entry: Option, position: int) -> Path:
 
 def _extend(paths: Sequence[Path], here: Options, position: int) -> list[Path]:
     """Extend each path, best first, by what it can take at the position."""
-    if len(here.entries) > BEAM:
+    if len(here.entries) > _MANY:
         return wide.extend(paths, here, position)
     extended: list[Path] = []
     for path in paths:

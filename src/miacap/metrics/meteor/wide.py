@@ -11,10 +11,9 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from miacap.metrics.meteor.matches import Option, Options
 from miacap.metrics.meteor.paths import BEAM, CHUNK, POINT, Path, leave_out
+from miacap.metrics.meteor.runs import Run
 
 
 def extend(paths: Sequence[Path], here: Options, position: int) -> list[Path]:
@@ -49,44 +48,27 @@ class _Order:
         self.most = [*itertools.accumulate(points, max)][::-1]  # of an option and all after it
         breaks = [i for i in range(1, len(entries)) if self.starts[i] < self.starts[i - 1]]
         self._runs = [
-            _Run(entries, *ends) for ends in itertools.pairwise([0, *breaks, len(entries)])
+            Run(entries, *ends) for ends in itertools.pairwise([0, *breaks, len(entries)])
         ]
         self.beginning: dict[int, list[int]] = {}
-        for place, start in enumerate(self.starts):
-            self.beginning.setdefault(start, []).append(place)
-        self._first = np.array(self.starts)
-        self._beyond = np.array([entry.start + entry.length for entry in entries])
+        for index, start in enumerate(self.starts):
+            self.beginning.setdefault(start, []).append(index)
 
-    def places(self, taken: int) -> Iterator[int]:
-        """Give the places of all options but those whose first word is taken."""
+    def free(self, taken: int) -> Iterator[int]:
+        """Give the indices of all options but those whose first word is taken."""
         for run in self._runs:
             free = run.mask & ~taken
             while free:
-                yield from run.places[(free & -free).bit_length() - 1]
+                yield from run.beginning[(free & -free).bit_length() - 1]
                 free &= free - 1
 
     def distance(self, begin: int, end: int, taken: int, position: int) -> int:
-        """Give the sum of |first word - position| of the free options at places begin to end."""
-        if begin == end:
-            return 0
-        first, beyond = self._first[begin:end], self._beyond[begin:end]
-        width = int(beyond.max())
-        data = (taken & ((1 << width) - 1)).to_bytes(width // 8 + 1, "little")
-        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-        before = np.concatenate([[0], np.cumsum(bits)])
-        free = before[first] == before[beyond]
-        return int(np.abs(first[free] - position).sum())
-
-
-class _Run:
-    """Neighbouring options with rising first words: those words as bits, and who begins there."""
-
-    def __init__(self, entries: Sequence[Option], begin: int, end: int) -> None:
-        self.mask = 0
-        self.places: dict[int, list[int]] = {}
-        for place, entry in enumerate(entries[begin:end], begin):
-            self.mask |= 1 << entry.start
-            self.places.setdefault(entry.start, []).append(place)
+        """Give the sum of |first word - position| of the free options from begin to before end."""
+        return sum(
+            run.distance(max(begin, run.begin), min(end, run.end), taken, position)
+            for run in self._runs
+            if begin < run.end and run.begin < end
+        )
 
 
 class _Beam:
@@ -111,11 +93,11 @@ class _Beam:
 def _extend_one(path: Path, order: _Order, position: int, beam: _Beam) -> None:
     key, following, beyond, taken, chain = path
     broken = CHUNK if following >= 0 else 0
-    for place in order.places(taken):
-        if key + broken - order.most[place] * POINT >= beam.worst:
-            _continue((key, following, beyond, taken, chain), order, place, position, beam)
+    for index in order.free(taken):
+        if key + broken - order.most[index] * POINT >= beam.worst:
+            _continue((key, following, beyond, taken, chain), order, index, position, beam)
             return
-        entry = order.entries[place]
+        entry = order.entries[index]
         if not taken & entry.mask:
             cost = key if entry.start == following else key + broken
             beam.offer(_take(cost, path, entry, position))
@@ -123,21 +105,21 @@ def _extend_one(path: Path, order: _Order, position: int, beam: _Beam) -> None:
     beam.offer(leave_out((key, following, beyond, taken, chain), position))
 
 
-def _continue(path: Path, order: _Order, place: int, position: int, beam: _Beam) -> None:
-    """Offer, from a place on, only the copies that continue the open chunk: all others lose."""
+def _continue(path: Path, order: _Order, begin: int, position: int, beam: _Beam) -> None:
+    """Offer, from an index on, only the copies that continue the open chunk: all others lose."""
     key, following, _, taken, _ = path
     if following < 0 or taken >> following & 1:
         return
-    for at in order.beginning.get(following, ()):
-        if at >= place:
-            if key - order.most[at] * POINT >= beam.worst:
+    for index in order.beginning.get(following, ()):
+        if index >= begin:
+            if key - order.most[index] * POINT >= beam.worst:
                 return
-            key += order.distance(place, at, taken, position)
-            entry = order.entries[at]
+            key += order.distance(begin, index, taken, position)
+            entry = order.entries[index]
             if not taken & entry.mask:
                 beam.offer(_take(key, path, entry, position))
                 key += abs(entry.start - position)
-            place = at + 1
+            begin = index + 1
 
 
 def _take(key: int, path: Path, entry: Option, position: int) -> Path:
