@@ -1,28 +1,15 @@
 """Scene graphs: objects with attributes, joined by relations, built by merging equal meanings."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from miacap.metrics.spice.concepts import Concept, Lexicon
+from miacap.metrics.spice.sharing import Sharing
 
 Tuple = Sequence[str]
 """(object,), (object, attribute) or (subject, object, relation), each part a phrase."""
 
 Proposition = tuple[Concept, ...]
 """What is matched: (object,), (object, attribute) or (subject, relation, object)."""
-
-
-@dataclass(eq=False)
-class _Node:
-    concept: Concept
-    attributes: list[Concept] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class _Edge:
-    subject: _Node
-    target: _Node
-    relation: Concept
 
 
 class SceneGraph:
@@ -34,14 +21,15 @@ class SceneGraph:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._nodes: list[_Node] = []
-        self._edges: list[_Edge] = []
+        self._objects = Sharing()
+        self._attributes: dict[int, Sharing] = {}  # of each object, by its index
+        self._relations: dict[tuple[int, int], Sharing] = {}  # by subject and target
 
     def add(self, tuples: Iterable[Tuple]) -> "SceneGraph":
         """Add the tuples of one caption. Raises ValueError for one without 1 to 3 parts."""
         for parts in tuples:
             if len(parts) == 1:
-                self._node(parts[0])
+                self._object(parts[0])
             elif len(parts) == 2:
                 self._add_attribute(parts[0], parts[1])
             elif len(parts) == 3:
@@ -52,53 +40,51 @@ class SceneGraph:
 
     def propositions(self) -> list[Proposition]:
         """Objects, attributes and relations of the graph in matching order, all different."""
-        found: list[Proposition] = []
-        for node in self._nodes:
-            found.append((node.concept,))
-            found.extend((node.concept, attribute) for attribute in node.attributes)
-        found.extend(
-            (edge.subject.concept, edge.relation, edge.target.concept) for edge in self._edges
-        )
+        objects = self._objects
+        found: list[Proposition] = [(concept,) for concept in objects]
+        for index, attributes in self._attributes.items():
+            found.extend((objects[index], attribute) for attribute in attributes)
+        for (subject, target), relations in self._relations.items():
+            found.extend((objects[subject], relation, objects[target]) for relation in relations)
         return sorted(found, key=_order)
 
-    def _node(self, phrase: str) -> _Node:
+    def _object(self, phrase: str) -> int:
+        """Give the index of the object that a phrase stands for, a new one if there is none."""
         concept = self._lexicon.concept(phrase)
-        best, best_similarity = None, 0.0
-        for node in self._nodes:
-            if node.concept.same(concept):
-                return node
-            similarity = node.concept.similarity(concept)
+        best, best_similarity = -1, 0.0
+        for index in self._objects.near(concept):
+            known = self._objects[index]
+            if known.same(concept):
+                return index
+            similarity = known.similarity(concept)
             if similarity > best_similarity:
-                best, best_similarity = node, similarity
-        if best is None:
-            best = _Node(concept)
-            self._nodes.append(best)
-        else:
-            best.concept = best.concept.merged(concept)
+                best, best_similarity = index, similarity
+        if best < 0:
+            self._objects.append(concept)
+            return len(self._objects) - 1
+        self._objects.merge(best, concept)
         return best
 
     def _add_attribute(self, phrase: str, attribute: str) -> None:
-        node = self._node(phrase)
-        new = self._lexicon.concept(attribute)
-        if any(known.same(new) for known in node.attributes):
-            return
-        for index, known in enumerate(node.attributes):
-            if known.matches(new):
-                node.attributes[index] = known.merged(new)
-                return
-        node.attributes.append(new)
+        attributes = self._attributes.setdefault(self._object(phrase), Sharing())
+        _add(attributes, self._lexicon.concept(attribute))
 
     def _add_relation(self, subject: str, target: str, relation: str) -> None:
-        head, tail = self._node(subject), self._node(target)
-        new = self._lexicon.concept(relation.removeprefix("be "))
-        between = [e for e in self._edges if e.subject is head and e.target is tail]
-        if any(edge.relation.same(new) for edge in between):
+        ends = self._object(subject), self._object(target)
+        relations = self._relations.setdefault(ends, Sharing())
+        _add(relations, self._lexicon.concept(relation.removeprefix("be ")))
+
+
+def _add(known: Sharing, new: Concept) -> None:
+    """Add a concept unless an equal one is known; the first that it matches takes it in."""
+    near = known.near(new)
+    if any(known[index].same(new) for index in near):
+        return
+    for index in near:
+        if known[index].matches(new):
+            known.merge(index, new)
             return
-        for edge in between:
-            if edge.relation.matches(new):
-                edge.relation = edge.relation.merged(new)
-                return
-        self._edges.append(_Edge(head, tail, new))
+    known.append(new)
 
 
 def _order(proposition: Proposition) -> tuple[tuple[tuple[str, ...], tuple[int, ...]], ...]:

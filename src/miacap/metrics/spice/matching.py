@@ -1,10 +1,12 @@
 """Which propositions of a candidate are found among those of its references, and the counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from miacap.metrics.spice import sharing
 from miacap.metrics.spice.categories import CATEGORIES, categories_of
 from miacap.metrics.spice.graph import Proposition, SceneGraph
 
@@ -35,19 +37,47 @@ def match(candidate: SceneGraph, references: SceneGraph) -> Matching:
     marked as matched.
     """
     wanted = references.propositions()
-    by_length: dict[int, list[int]] = {}
-    for index, proposition in enumerate(wanted):
-        by_length.setdefault(len(proposition), []).append(index)
+    finder = _Finder(wanted)
     matched = [False] * len(wanted)
     found: list[tuple[Proposition, bool]] = []
     for proposition in candidate.propositions():
-        hit = False
-        for index in by_length.get(len(proposition), ()):
-            if _agree(proposition, wanted[index]):
-                matched[index] = hit = True
-                break
-        found.append((proposition, hit))
+        index = finder.first(proposition)
+        if index is not None:
+            matched[index] = True
+        found.append((proposition, index is not None))
     return Matching(found, list(zip(wanted, matched, strict=True)))
+
+
+class _Finder:
+    """Propositions, found by what their parts mean."""
+
+    def __init__(self, propositions: Sequence[Proposition]) -> None:
+        self._propositions = propositions
+        self._indices: dict[int, list[int]] = {}  # by number of parts
+        for index, proposition in enumerate(propositions):
+            self._indices.setdefault(len(proposition), []).append(index)
+        self._parts: dict[int, list[sharing.Sharing]] = {}
+
+    def first(self, proposition: Proposition) -> int | None:
+        """Give the index of the first proposition that agrees in all parts, if there is one."""
+        indices: Sequence[int] = self._indices.get(len(proposition), ())
+        if len(indices) > sharing.FEW:
+            indices = self._near(proposition, indices)
+        for index in indices:
+            if _agree(proposition, self._propositions[index]):
+                return index
+        return None
+
+    def _near(self, proposition: Proposition, indices: Sequence[int]) -> Sequence[int]:
+        """Leave out most that cannot agree, by the part in which the fewest can."""
+        parts = self._parts.get(len(proposition))
+        if parts is None:
+            columns = zip(*(self._propositions[index] for index in indices), strict=True)
+            parts = self._parts[len(proposition)] = [sharing.Sharing(column) for column in columns]
+        part, concept = min(
+            zip(parts, proposition, strict=True), key=lambda pair: pair[0].how_many(pair[1])
+        )
+        return [indices[row] for row in part.near(concept)]
 
 
 def counts(matching: Matching) -> NDArray[np.int64]:
@@ -63,7 +93,8 @@ def counts(matching: Matching) -> NDArray[np.int64]:
         ours, theirs = said.get(category, []), wanted.get(category, [])
         table[row] = 0, len(ours), len(theirs)
         if category in _LISTED:
-            table[row, 0] = sum(any(_agree(one, other) for other in theirs) for one in ours)
+            finder = _Finder(theirs)
+            table[row, 0] = sum(finder.first(one) is not None for one in ours)
     for proposition, hit in matching.candidate:
         table[0, 0] += hit
         table[_ROW_OF_LENGTH[len(proposition)], 0] += hit
