@@ -1,6 +1,7 @@
 """The index in the user's cache: whole, checked, rebuilt, and never in the way."""
 
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -166,3 +167,45 @@ def test_nothing_of_the_package_is_imported(tables: None) -> None:
         "assert not [m for m in sys.modules if m.startswith('pycocoevalcap.')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_a_home_folder_it_is_built_each_time(
+    home: Path,
+    builds: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MIACAP_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache.folder() is None
+    assert _same(cache.load(), cache.load(quiet=True))
+    assert len(builds) == 2
+    assert "no home folder" in capsys.readouterr().err
+    monkeypatch.setenv("MIACAP_CACHE", str(home))
+    assert cache.folder() == home
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"[" * 40_000, b'{"a":' * 15_000, b'{"__metadata__": {}, "keys": ' + b"9" * 6000 + b"}"],
+    ids=["deep list", "deep object", "long number"],
+)
+def test_a_hostile_header_is_built_over(home: Path, builds: list[int], header: bytes) -> None:
+    built = {name: array.copy() for name, array in cache.load(quiet=True).items()}
+    (home / NAME).write_bytes(len(header).to_bytes(8, "little") + header + bytes(100))
+    assert _same(cache.load(quiet=True), built)
+    assert len(builds) == 2
+    (home / NAME).write_bytes((1 << 62).to_bytes(8, "little") + bytes(200_000))
+    assert _same(cache.load(quiet=True), built)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_its_place_is_not_waited_for(home: Path, builds: list[int]) -> None:
+    home.mkdir()
+    os.mkfifo(home / NAME)
+    cache.load(quiet=True)
+    assert len(builds) == 1

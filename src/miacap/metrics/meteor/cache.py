@@ -25,18 +25,31 @@ from miacap.progress import Progress
 
 FORMAT = "1"
 _TYPES = {"U8": np.uint8, "I32": np.int32, "U64": np.uint64}
+_LONGEST_HEADER = 100_000  # bytes; ours has a few hundred
 _EXPECTED = {"keys": "U64", "heads": "I32", "starts": "I32", "targets": "I32", "words": "U8"}
 
 
-def folder() -> Path:
-    """Give the cache folder: ``MIACAP_CACHE`` if set, else the platform's, which may not exist."""
+def folder() -> Path | None:
+    """Give the cache folder: `MIACAP_CACHE` if set, else the platform's, which may not exist.
+
+    None where the user has no home folder (a container's user without an entry, say).
+    """
     if chosen := os.environ.get("MIACAP_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "miacap"
+        return _at_home(os.environ.get("LOCALAPPDATA"), "AppData/Local")
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "miacap"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "miacap"
+        return _at_home(None, "Library/Caches")
+    return _at_home(os.environ.get("XDG_CACHE_HOME"), ".cache")
+
+
+def _at_home(chosen: str | None, usual: str) -> Path | None:
+    if chosen:
+        return Path(chosen) / "miacap"
+    try:
+        return Path.home() / usual / "miacap"
+    except RuntimeError:  # what pathlib raises where there is no home folder
+        return None
 
 
 def load(quiet: bool = False) -> table.Arrays:
@@ -50,21 +63,28 @@ def load(quiet: bool = False) -> table.Arrays:
         DataError: the table is damaged.
     """
     source = sources.paraphrases()
-    path = folder() / f"meteor-paraphrases-{FORMAT}.safetensors"
+    home = folder()
+    if home is None:
+        return _build(source, None, quiet)
+    path = home / f"meteor-paraphrases-{FORMAT}.safetensors"
     size = str(source.stat().st_size)
-    found = read(path, size)
-    if found is not None:
-        return found
+    cached = read(path, size)
+    if cached is not None:
+        return cached
     with _alone(path):
-        found = read(path, size)  # another process may have built it meanwhile
-        return _build(source, path, quiet) if found is None else found
+        cached = read(path, size)  # another process may have built it meanwhile
+        return _build(source, path, quiet) if cached is None else cached
 
 
 def read(path: Path, source_size: str) -> table.Arrays | None:
     """Map the arrays of a cache file; None where it is not whole, or not of this table."""
     try:
+        if not path.is_file():  # a pipe would be waited for without an end
+            return None
         mapped = np.memmap(path, np.uint8, mode="r")
         length = int.from_bytes(mapped[:8].tobytes(), "little")
+        if length > _LONGEST_HEADER:
+            return None
         header = json.loads(mapped[8 : 8 + length].tobytes())
         metadata = header.pop("__metadata__")
         arrays: table.Arrays = {
@@ -95,11 +115,19 @@ def _metadata(arrays: table.Arrays, source_size: str) -> dict[str, str]:
     return {"format": FORMAT, "sha256": digest.hexdigest(), "source_size": source_size}
 
 
-def _build(source: Path, path: Path, quiet: bool) -> table.Arrays:
+def _build(source: Path, path: Path | None, quiet: bool) -> table.Arrays:
     size = source.stat().st_size
     with Progress("METEOR's paraphrases, indexed once", size // 1000, "kB", quiet) as progress:
         arrays = table.build(source, lambda read: progress.advance(read // 1000))
+        if path is None:
+            progress.note(
+                "There is no home folder to keep the index in: it is built again each time. "
+                "Set MIACAP_CACHE to a folder."
+            )
+            return arrays
         try:
+            if path.exists() and not path.is_file():  # writing to a pipe would wait for a reader
+                raise RunError("not a regular file")
             with files.atomic(path) as file:
                 file.write(save(arrays, _metadata(arrays, str(size))))
         except (OSError, RunError) as error:
