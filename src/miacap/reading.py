@@ -224,6 +224,7 @@ def parse_value(text: str, start: int) -> tuple[Any, int]:
     return value, end
 
 
+_NESTING = {dict, list}
 _DEEP = f"cannot be read (nested more than {DEEPEST} levels deep)"
 
 
@@ -236,6 +237,6 @@ def _too_deep(value: Any) -> bool:
             child
             for parent in level
             for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
+            if type(child) in _NESTING
         ]
     return bool(level)

@@ -77,6 +77,8 @@ def read_references(path: Path) -> FromFile[list[str]]:
     for row in rows:
         id = spelled.setdefault(same_form(row.id), row.id)
         result.setdefault(id, []).extend(row.captions)
+    if not any(result.values()):
+        raise DataError(f"{result.name}: no captions in this file.")
     result.notes = tuple(rows.notes())
     return result
 
@@ -103,6 +105,8 @@ def read_candidates(path: Path) -> FromFile[str]:
             if id in result:
                 twice[id] = None
             result[id] = caption
+    if not result:
+        raise DataError(f"{result.name}: no captions in this file.")
     if twice:
         raise DataError(
             f"{name_of(path)}: {len(twice)} ids have more than one candidate: {few(twice)}. "

@@ -14,6 +14,7 @@ import contextlib
 import json
 import math
 import re
+import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,6 +37,8 @@ _SPECIAL = re.compile(
 )
 
 
+# How a text may begin that holds a list, or says "nan"; most captions are told by this alone.
+_CLOSER_LOOK = ("", "[", "n", "N", *string.whitespace)
 CUT = 'a caption cut into words; join them with blanks ("a dog runs")'
 """Why a list of words is refused."""
 
@@ -50,7 +53,9 @@ def items(value: Any, names: Sequence[str]) -> list[Any]:
         value: of a cell or of a JSON member.
         names: what a caption may be called inside an object, the likeliest first.
     """
-    if isinstance(value, str) and value.lstrip()[:1] == "[":
+    if isinstance(value, str):
+        if value[:1] not in _CLOSER_LOOK:
+            return [value]
         value = list_in_text(value)
     result = []
     for item in value if isinstance(value, list) else [value]:
@@ -70,6 +75,8 @@ def is_nan(value: Any) -> bool:
 def list_in_text(text: str) -> list[str] | str:
     """Give the list that a text writes out, as JSON, Python or numpy do; else the text itself."""
     plain = text.strip()
+    if plain[:1] != "[":
+        return text
     try:
         value = json.loads(plain)
     except (ValueError, RecursionError):
@@ -84,7 +91,9 @@ def list_in_text(text: str) -> list[str] | str:
 
 def is_cut(value: Any) -> bool:
     """Whether captions are cut into words: a list of single words, or a list of such lists."""
-    if isinstance(value, str) and value.lstrip()[:1] == "[":
+    if isinstance(value, str):
+        if value[:1] not in _CLOSER_LOOK:
+            return False
         value = list_in_text(value)
     if isinstance(value, dict):
         return "raw" not in value and isinstance(value.get("tokens"), list)

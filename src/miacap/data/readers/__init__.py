@@ -110,10 +110,9 @@ def _guess(text: CaptionText) -> str:
     if content[0] == "{" and first != content and _whole(first):
         return "jsonl"
     try:
-        value = parse_json(content, str(text.path))
+        return coco.guess(text.value) or "jsonl"
     except DataError:
         return "jsonl"
-    return coco.guess(value) or "jsonl"
 
 
 def _is_table(line: str) -> bool:

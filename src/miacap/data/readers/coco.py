@@ -10,7 +10,6 @@ from typing import Any
 
 from miacap.data.readers.records import CaptionText, Reading
 from miacap.errors import DataError
-from miacap.reading import parse_json
 from miacap.tables.captions import left_out_by_vizwiz
 
 
@@ -73,7 +72,7 @@ def read_coco(texts: list[CaptionText], reading: Reading) -> None:
 
 
 def _value(text: CaptionText) -> dict[str, Any]:
-    value = parse_json(text.content, str(text.path))
+    value = text.value
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
         raise DataError(f'{text.path}: expected an object with a list of objects "images".')

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -10,6 +11,7 @@ from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
 from miacap.data.photos import NoPhotos, Photos, checked_name, locate, other_case
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
+from miacap.reading import parse_json
 from miacap.tables import captions
 from miacap.tables.names import CAPTION_NAMES, same_form
 
@@ -32,6 +34,11 @@ class CaptionText:
     content: str
     folder: str = ""
     split: str | None = None
+
+    @cached_property
+    def value(self) -> Any:
+        """The content as one JSON value; parsed once. Raises DataError."""
+        return parse_json(self.content, str(self.path))
 
 
 @dataclass

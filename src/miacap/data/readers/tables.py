@@ -40,8 +40,7 @@ def _objects(text: CaptionText) -> Iterator[tuple[str, dict[str, Any]]]:
     name = text.path.name
     rows: Iterator[tuple[str, Any]]
     if text.content.lstrip().startswith("["):
-        entries = parse_json(text.content, str(text.path))
-        rows = ((f"{name}, entry {number}", row) for number, row in enumerate(entries, start=1))
+        rows = ((f"{name}, entry {number}", row) for number, row in enumerate(text.value, start=1))
     else:
         rows = (
             (f"{name}, line {number}", parse_json(line, str(text.path), number))
