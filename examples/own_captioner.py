@@ -54,6 +54,3 @@ class Glance(nn.Module):
         alpha = captioners.masked_softmax(h @ memory.rows.mT, memory.mask.unsqueeze(1))
         logits = self.output(cat([h, alpha @ memory.rows], dim=-1)).view(*words.shape, -1)
         return logits, last.view(state.hidden.shape), alpha.view(*words.shape, -1)
-
-
-captioners.register("glance", Glance)

@@ -1,6 +1,7 @@
 """Commands and links in the docs: the command line takes each one, and each file is there."""
 
 import re
+import runpy
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import typer
 
 from miacap import captioners
+from miacap.captioners import registry
 from miacap.cli.application import app
 from miacap.concepts import ConceptSettings
 from miacap.experiments import recipe
@@ -52,6 +54,12 @@ def parsed(command: str) -> tuple[str, dict[str, Any]]:
             if parameter.required and parameter.opts[0].startswith("-"):
                 words += [parameter.opts[0], "X"]
     return name, verb.make_context(name, words).params
+
+
+@pytest.fixture(autouse=True)
+def the_example_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = runpy.run_path(str(ROOT / "examples" / "own_captioner.py"))
+    monkeypatch.setattr(registry, "_registered", {"glance": example["Glance"]})
 
 
 @pytest.mark.parametrize(
