@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
 
-.PHONY: install demo test check slow bench dist clean
+.PHONY: install demo test check slow docs bench dist clean
 
 install: $(STAMP)
 
@@ -30,6 +30,9 @@ check: $(STAMP)
 
 slow: $(STAMP)
 	$(BIN)/pytest -m slow --timeout 1800
+
+docs: $(STAMP)
+	$(BIN)/python tests/house/test_docs_tables.py
 
 bench: $(STAMP)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -21,7 +21,7 @@ __all__ = ["Pictures", "collate", "count_unmapped"]
 
 # miacap.text.PAD, which this room may not import; a test holds the two equal.
 _PAD = 0
-_ALIGNED_CONCEPTS = 49  # the paper's k
+_ALIGNED = 49  # the paper's k
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ def collate(
     concept_words: Int[Tensor, " A"] | None = None,
     rows: Literal["match", "aligned"] = "match",
     concepts: int | None = None,
+    listed: bool = False,
+    keep_scores: bool = True,
 ) -> Pictures:
     """Turn rows and concept scores into one batch.
 
@@ -93,17 +95,21 @@ def collate(
         boxes: a picture's k_i x 4 boxes, x0 y0 x1 y1 relative to the photo.
         scores: a picture's A concept probabilities; None gives a batch without concepts.
         concept_words: caption-word id of each of the A concepts; -1 where the concept is no
-            caption word: such a concept is left out (``count_unmapped`` counts them).
+            caption word: such a concept is left out (`count_unmapped` counts them). None ranks
+            nothing: the batch has the scores alone.
         rows: ``match`` gives each picture as many concepts as it has regions; ``aligned``
             gives every picture ``concepts`` many, or all that can be ranked if fewer.
         concepts: how many, under ``aligned`` alone; 49 unless told.
+        listed: the scores come from a list of words: a score of 0 means "not listed", and such
+            a concept is never taken.
+        keep_scores: leave the scores in the batch.
 
     Returns:
         Pictures with float32 regions; concepts by falling score, ties by concept index.
 
     Raises:
         DataError: nothing to collate, lengths or shapes that disagree, no rows, numbers that
-            are not finite, or fewer rankable concepts than ``match`` wants.
+            are not finite, or fewer rankable (or listed) concepts than ``match`` wants.
         SettingsError: ``concepts`` under ``match``, or less than one.
     """
     if not names:
@@ -121,14 +127,19 @@ def collate(
             f"concepts={concepts} with rows={rows!r}: a number of concepts (at least 1) "
             "goes with rows='aligned'; 'match' takes as many as there are regions."
         )
-    words, word_mask, stacked = _rank(names, counts, scores, concept_words, rows, concepts)
+    stacked = None if scores is None else _stack_scores(names, scores, concept_words)
+    words = torch.zeros(len(names), 0, dtype=torch.long)
+    word_mask = words.bool()
+    if stacked is not None and concept_words is not None:
+        wanted = counts if rows == "match" else torch.full_like(counts, concepts or _ALIGNED)
+        words, word_mask = _rank(names, stacked, concept_words, wanted, rows, listed)
     return Pictures(
         regions=features,
         region_mask=mask,
         concepts=words,
         concept_mask=word_mask,
         names=tuple(names),
-        concept_scores=stacked,
+        concept_scores=stacked if keep_scores else None,
         boxes=None if boxes is None else _stack(boxes),
     )
 
@@ -177,29 +188,30 @@ def _check_finite(names: Sequence[str], numbers: Tensor, what: str) -> None:
         raise DataError(f"Picture {name!r}: {what} hold numbers that are not finite; redo them.")
 
 
-def _rank(
-    names: Sequence[str],
-    counts: Int[Tensor, " B"],
-    scores: Sequence[Tensor] | None,
-    concept_words: Int[Tensor, " A"] | None,
-    rows: Literal["match", "aligned"],
-    concepts: int | None,
-) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"], Float[Tensor, "B A"] | None]:
-    if scores is None:
-        nothing = torch.zeros(len(names), 0, dtype=torch.long)
-        return nothing, nothing.bool(), None
-    if concept_words is None:
-        raise DataError("Concept scores need concept_words: the caption-word id of each concept.")
+def _stack_scores(
+    names: Sequence[str], scores: Sequence[Tensor], concept_words: Int[Tensor, " A"] | None
+) -> Float[Tensor, "B A"]:
+    length = len(scores[0]) if concept_words is None else len(concept_words)
     for name, vector in zip(names, scores, strict=True):
-        if vector.shape != concept_words.shape:
+        if vector.shape != (length,):
             raise DataError(
                 f"Picture {name!r}: concept scores of shape {tuple(vector.shape)} for "
-                f"{len(concept_words)} concepts; they come from another extractor."
+                f"{length} concepts; they come from another extractor."
             )
     stacked = torch.stack(list(scores)).float()
     _check_finite(names, stacked, "concept scores")
+    return stacked
+
+
+def _rank(
+    names: Sequence[str],
+    scores: Float[Tensor, "B A"],
+    concept_words: Int[Tensor, " A"],
+    wanted: Int[Tensor, " B"],
+    rows: Literal["match", "aligned"],
+    listed: bool,
+) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
     rankable = (concept_words >= 0).nonzero().squeeze(1)
-    wanted = counts if rows == "match" else torch.full_like(counts, concepts or _ALIGNED_CONCEPTS)
     most = int(wanted.max())
     if rows == "match" and most > len(rankable):
         name = names[int(wanted.argmax())]
@@ -210,8 +222,31 @@ def _rank(
         )
     if len(rankable) == 0:
         raise DataError("No concept is a caption word, so none can be ranked.")
+    if listed:
+        having = (scores[:, rankable] > 0).sum(1)
+        _check_lists(names, having, wanted, rows)
+        wanted = torch.minimum(wanted, having)
     # Sorting stably keeps ties in the order of their concept index.
-    order = stacked[:, rankable].sort(dim=1, descending=True, stable=True).indices[:, :most]
+    order = scores[:, rankable].sort(dim=1, descending=True, stable=True).indices[:, :most]
     mask = torch.arange(order.shape[1]) < wanted[:, None]
     words = concept_words[rankable].long()[order]
-    return words.masked_fill(~mask, _PAD), mask, stacked
+    return words.masked_fill(~mask, _PAD), mask
+
+
+def _check_lists(
+    names: Sequence[str],
+    having: Int[Tensor, " B"],
+    wanted: Int[Tensor, " B"],
+    rows: Literal["match", "aligned"],
+) -> None:
+    short = having < (wanted if rows == "match" else 1)
+    if not bool(short.any()):
+        return
+    index = int(short.nonzero()[0])
+    if rows == "match":
+        raise DataError(
+            f"Picture {names[index]!r} lists {int(having[index])} caption words and has "
+            f"{int(wanted[index])} regions; rows='aligned' lets the counts differ (of a training: "
+            "--set sizes.rows=aligned), or bring longer lists."
+        )
+    raise DataError(f"Picture {names[index]!r} lists no word of the caption vocabulary.")

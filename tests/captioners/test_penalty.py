@@ -12,10 +12,10 @@ from miacap import captioners
 from miacap.captioners import Attention, Trace
 from miacap.captioners.att_fcn import AttFcn, penalty
 from miacap.captioners.conformance import REGION_WIDTH, WORDS, some_pictures, some_words
-from miacap.captioning.task import CaptionTask
+from miacap.captioning.cross_entropy import CrossEntropyTask
 from miacap.data.batches import Batch
 from miacap.errors import SettingsError
-from miacap.runs import RunSettings
+from miacap.runs import CrossEntropy, RunSettings
 from miacap.settings import from_json, override, to_json
 from miacap.text.vocabulary import EOS, PAD
 
@@ -52,11 +52,10 @@ def no_scores(module: nn.Module) -> Mapping[str, float]:
     raise AssertionError("nothing is evaluated here")
 
 
-def task(module: nn.Module, weight: float) -> CaptionTask:
+def task(module: nn.Module, weight: float) -> CrossEntropyTask:
     batches: Any = None
-    return CaptionTask(
-        module, batches, no_scores, attention_penalty=weight, regulariser=AttFcn.regulariser
-    )
+    objective = CrossEntropy(regulariser=weight)
+    return CrossEntropyTask(module, batches, no_scores, objective, AttFcn.regulariser)
 
 
 @pytest.mark.parametrize("source", ["plain", "combined", "both"])
@@ -168,14 +167,12 @@ def test_sizes_do_not_say_what_the_run_says() -> None:
 
 
 def test_settings_weigh_the_penalty_where_there_is_one() -> None:
-    given = RunSettings(captioner="att-fcn", attention_penalty=0.01)
+    given = RunSettings(captioner="att-fcn", objective=CrossEntropy(regulariser=0.01))
     assert from_json(RunSettings, to_json(given), "there") == given
-    assert RunSettings().attention_penalty == 0.0
-    older = {k: v for k, v in to_json(RunSettings()).items() if k != "attention_penalty"}
-    assert from_json(RunSettings, older, "a run of an older version") == RunSettings()
+    assert RunSettings().objective.regulariser == 0.0
     with pytest.raises(SettingsError, match=r"'nic' does not have. .* have one: att-fcn\."):
-        override(RunSettings(captioner="nic"), ["attention_penalty=0.1"])
+        override(RunSettings(captioner="nic"), ["objective.regulariser=0.1"])
     with pytest.raises(SettingsError, match="'spatial-attention' does not have"):
-        RunSettings(attention_penalty=0.1)
-    with pytest.raises(SettingsError, match=r"attention_penalty is 0 or more, not -0\.1"):
-        override(given, ["attention_penalty=-0.1"])
+        RunSettings(objective=CrossEntropy(regulariser=0.1))
+    with pytest.raises(SettingsError, match=r"regulariser is 0 or more, not -0\.1"):
+        override(given, ["objective.regulariser=-0.1"])

@@ -10,9 +10,7 @@ import torch
 
 import miacap
 from miacap import captioning, concepts, runs
-from miacap.captioning import join
-from miacap.captioning.evaluation import pictures_of
-from miacap.captioning.showing import show
+from miacap.captioning.inputs import Inputs
 from miacap.concepts import (
     ConceptFolder,
     ConceptSource,
@@ -25,7 +23,8 @@ from miacap.concepts.networks import build
 from miacap.data import Dataset, Entry, Preprocessing
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.runs import RunSettings
+from miacap.explain import show
+from miacap.runs import RunSettings, join
 from miacap.text import PAD
 
 NOUNS = ("dog", "cat", "bird", "horse", "boat", "tree")
@@ -142,14 +141,14 @@ def test_a_run_keeps_the_description_and_no_extractor(world: World, listed: runs
 
 def test_pictures_get_the_first_words_of_their_lists(world: World, listed: runs.Run) -> None:
     names = DATA.split("test").ids
-    (seen,) = pictures_of(listed, world.regions, names, concepts=world.read("long", LONG))
+    seen = Inputs.of_run(listed, world.regions, world.read("long", LONG)).stored(names)
     for row, name in zip(seen.concepts.tolist(), names, strict=True):
         assert listed.vocabulary.decode(row) == LONG[name][:REGIONS]
 
 
 def test_a_short_list_is_not_filled_up(world: World, aligned: runs.Run) -> None:
     names = ("p8", "p9", "p10")
-    (seen,) = pictures_of(aligned, world.regions, names, concepts=world.read("short", SHORT))
+    seen = Inputs.of_run(aligned, world.regions, world.read("short", SHORT)).stored(names)
     words = [aligned.vocabulary.decode(row) for row in seen.concepts.tolist()]
     assert words == [["bird", "cat"], SHORT["p9"], ["tree"]]
     assert seen.concept_mask.sum(1).tolist() == [2, 6, 1]
@@ -161,11 +160,11 @@ def test_a_short_list_is_captioned_alone_as_among_longer_ones(
 ) -> None:
     captioner, lists = aligned.captioner(), world.read("short", SHORT)
     words = torch.tensor([[[1, 5, 6]]])
-    (together,) = pictures_of(aligned, world.regions, ("p8", "p9", "p10"), concepts=lists)
+    together = Inputs.of_run(aligned, world.regions, lists).stored(("p8", "p9", "p10"))
     with torch.inference_mode():
         many = captioner(together, words.expand(3, 1, 3))
         for place, name in enumerate(("p8", "p9", "p10")):
-            (alone,) = pictures_of(aligned, world.regions, (name,), concepts=lists)
+            alone = Inputs.of_run(aligned, world.regions, lists).stored((name,))
             alone = replace(
                 alone,
                 concepts=alone.concepts[:, : int(alone.concept_mask.sum())],
@@ -177,21 +176,20 @@ def test_a_short_list_is_captioned_alone_as_among_longer_ones(
 def test_training_sees_the_lists_and_nothing_else(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from miacap.captioning import task
+    from miacap.captioning import cross_entropy as task
 
     seen: dict[str, list[int]] = {}
-    inner = task.CaptionTask.loss
+    inner = task.CrossEntropyTask.loss
 
-    def loss(self: task.CaptionTask, module: torch.nn.Module, batch: object):
+    def loss(self: task.CrossEntropyTask, module: torch.nn.Module, batch: object):
         pictures = batch.pictures  # type: ignore[attr-defined]
         for name, row, mask in zip(
             pictures.names, pictures.concepts.tolist(), pictures.concept_mask.tolist(), strict=True
         ):
             seen[name] = [word for word, real in zip(row, mask, strict=True) if real]
-        assert pictures.concept_scores is not None
         return inner(self, module, batch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(task.CaptionTask, "loss", loss)
+    monkeypatch.setattr(task.CrossEntropyTask, "loss", loss)
     lists = world.read("short", SHORT)
     run = fit(world, tmp_path / "r", settings("lstm-a3", "concepts", rows="aligned"), lists)
     assert {name: run.vocabulary.decode(ids) for name, ids in seen.items()} == {
@@ -275,7 +273,7 @@ def test_a_captioner_that_reads_no_concepts_drops_them(
     run = fit(world, tmp_path / "r", settings("nic", "plain"), lists, quiet=False)
     assert not (run.folder / "concepts.json").exists()
     assert "which nic fed 'plain' does not look at" in capsys.readouterr().err
-    assert captioning.load(run.folder).folders == (run.folder,)
+    assert captioning.load(run.folder).run.folder == run.folder
     with_concepts = captioning.evaluate(
         run, DATA, "test", world.regions, concepts=lists, quiet=True
     )
@@ -310,7 +308,7 @@ def test_lists_of_another_file_serve_pictures_that_came_later(
     assert note is not None and "trained on the lists of long.json" in note
     assert note.endswith("are of another file, later.json")
     assert what_to_know(own, "test", world.read("long", LONG).source) is None
-    (seen,) = pictures_of(listed, world.regions, ("p10",), concepts=other)
+    seen = Inputs.of_run(listed, world.regions, other).stored(("p10",))
     assert listed.vocabulary.decode(seen.concepts[0].tolist()) == ["boat", "dog", "tree"]
 
 
@@ -341,9 +339,9 @@ def test_stored_concepts_of_the_extractor_stand_for_it(world: World, tmp_path: P
     ]
     assert found[0] == found[1]
     more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "test")))
-    with pytest.raises(DataError, match="1 of 4 pictures are not in this store of concepts"):
+    with pytest.raises(DataError, match="1 of 4 pictures are not in this store of regions"):
         captioning.evaluate(run, more, "test", world.regions, concepts=folder, quiet=True)
-    own = run.concept_source
+    own = run.concepts
     assert own is not None and what_to_know(own, "test") is None
     assert what_to_know(own, "train", folder.source) is None
     note = what_to_know(own, "train")

@@ -15,13 +15,12 @@ from safetensors.torch import load_file
 
 import miacap
 from miacap import captioning, concepts, runs
-from miacap.captioning import Pipeline, pipeline
-from miacap.captioning.evaluation import pictures_of
+from miacap.captioning import Pipeline
 from miacap.concepts import ConceptFolder
-from miacap.data import Batches
 from miacap.errors import MiacapError, PictureError, RunError, SettingsError
 from miacap.files import read_json, write_json
 from miacap.runs import RunSettings
+from miacap.visual import prepared, regions_for
 
 
 def _settings(captioner: str, source: str, **sizes: object) -> RunSettings:
@@ -71,19 +70,6 @@ def test_a_photo_is_captioned_as_its_stored_features_are(world) -> None:
         assert evaluated.scores is not None and 0 <= evaluated.scores["CIDEr-D"] <= 10
 
 
-def test_concepts_of_the_run_are_those_it_was_validated_with(world) -> None:
-    """The run's own extractor gives dev pictures the concepts that the store holds for them."""
-    run = runs.load(world.run("combined"))
-    store = ConceptFolder.open(world.root / "concepts").store
-    names = world.dataset.split("dev").ids
-    live = next(iter(pictures_of(run, world.regions, names)))
-    words = run.concept_words(store.manifest.words)
-    stored = next(
-        Batches(world.regions, names, concepts=store, concept_words=words, batch_size=64).ordered()
-    )
-    assert torch.equal(live.concepts[: len(names)], stored.pictures.concepts)
-
-
 def test_caption_takes_a_path_bytes_or_an_image(world, tmp_path: Path) -> None:
     name = world.dataset.split("test").ids[0]
     data = world.dataset.photos.read(name)
@@ -114,13 +100,14 @@ def test_an_opened_image_is_read_as_its_file_is(world, tmp_path: Path) -> None:
         "grey.jpg": (photo.convert("L"), {}),
         "float.tif": (Image.fromarray(np.asarray(photo.convert("L")) / np.float32(255)), {}),
     }
+    regions = regions_for(runs.load(world.run("plain")).preprocessing)
     for file, (image, options) in kinds.items():
         image.save(tmp_path / file, **options)
         with Image.open(tmp_path / file) as opened:
-            seen = pipeline._image(file, opened)
-        expected = pipeline._image(file, tmp_path / file)
-        assert seen.mode == "RGB" and seen.size == expected.size, file
-        assert seen.tobytes() == expected.tobytes(), file
+            (seen,) = prepared([(file, opened)], regions)
+        (expected,) = prepared([(file, tmp_path / file)], regions)
+        assert seen.size == expected.size, file
+        assert torch.equal(seen.picture.pixels, expected.picture.pixels), file
 
 
 def test_an_opened_image_that_is_cut_off_is_a_row_with_an_error(world, tmp_path: Path) -> None:
@@ -262,8 +249,8 @@ def test_a_copied_run_captions_too(world, copy: Path) -> None:
 
 
 def test_a_run_of_a_newer_format_is_refused(copy: Path) -> None:
-    write_json(copy / "settings.json", read_json(copy / "settings.json") | {"format": 2})
-    with pytest.raises(RunError, match=r"run format 2, but this miacap .* reads up to 1"):
+    write_json(copy / "settings.json", read_json(copy / "settings.json") | {"format": 3})
+    with pytest.raises(RunError, match=r"run format 3, but this miacap .* reads up to 2"):
         miacap.load(copy)
 
 

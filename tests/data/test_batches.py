@@ -1,7 +1,7 @@
 """Batches: the right words beside the right pictures, in an order that can be repeated."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -9,6 +9,7 @@ import torch
 from miacap.data import Batch, Batches, FeatureStore, Manifest, StoreWriter
 from miacap.data.features import Given
 from miacap.errors import DataError
+from miacap.pictures import Pictures, collate
 from miacap.text.vocabulary import BOS, EOS, PAD
 
 IDS = [f"p{number}" for number in range(7)]
@@ -25,14 +26,13 @@ def regions(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
     return FeatureStore.open(folder)
 
 
-@pytest.fixture(scope="module")
-def concepts(tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
-    folder = tmp_path_factory.mktemp("concepts") / "store"
-    about = Manifest("concepts", Given("test"), 4, ("w", "x", "y", "z"), "sum", "test")
-    with StoreWriter(folder, about) as writer:
-        for number, name in enumerate(IDS):
-            writer.add(name, torch.tensor([0.5, 0.2, 0.9, 0.5 + number / 100]))
-    return FeatureStore.open(folder)
+def of(regions: FeatureStore) -> Callable[[Sequence[str]], Pictures]:
+    """What gives the pictures of a store as a batch."""
+
+    def pictures(names: Sequence[str]) -> Pictures:
+        return collate(names, regions.rows_of(list(names)))
+
+    return pictures
 
 
 def captions() -> dict[str, list[list[int]]]:
@@ -48,7 +48,7 @@ def seen(batches: list[Batch]) -> list[str]:
 
 
 def test_words_and_targets(regions: FeatureStore) -> None:
-    batches = Batches(regions, IDS, captions=captions(), batch_size=2)
+    batches = Batches(IDS, of(regions), captions=captions(), batch_size=2)
     first, second = list(batches.ordered())[:2]
     assert first.pictures.names == ("p0", "p1")
     assert first.words.tolist() == [
@@ -62,33 +62,32 @@ def test_words_and_targets(regions: FeatureStore) -> None:
     assert second.words.shape == (2, 3, 4)
     assert torch.equal(first.pictures.regions[1], torch.ones(2, 3))
     assert first.pictures.regions.dtype == torch.float32
-    assert first.pictures.boxes is not None
 
 
 def test_a_cut_caption_has_no_end(regions: FeatureStore) -> None:
     said = {"p0": [list(range(4, 9)), list(range(4, 8))]}
-    (batch,) = Batches(regions, ["p0"], captions=said, maximum=4).ordered()
+    (batch,) = Batches(["p0"], of(regions), captions=said, maximum=4).ordered()
     assert batch.words.tolist() == [[[BOS, 4, 5, 6, PAD], [BOS, 4, 5, 6, 7]]]
     assert batch.targets.tolist() == [[[4, 5, 6, 7, PAD], [4, 5, 6, 7, EOS]]]
 
 
 def test_captions_without_a_word_and_no_captions(regions: FeatureStore) -> None:
     said = {"p0": [[], [5]], "p1": [[]]}
-    (batch,) = Batches(regions, ["p0", "p1"], captions=said).ordered()
+    (batch,) = Batches(["p0", "p1"], of(regions), captions=said).ordered()
     assert batch.targets.tolist() == [[[5, EOS]], [[PAD, PAD]]]
-    (batch,) = Batches(regions, ["p0", "p1"]).ordered()
+    (batch,) = Batches(["p0", "p1"], of(regions)).ordered()
     assert batch.words.shape == (2, 0, 0) and batch.pictures.concepts.shape == (2, 0)
 
 
 def test_every_epoch_has_every_picture_once_in_its_own_order(regions: FeatureStore) -> None:
-    batches = Batches(regions, IDS, captions=captions(), batch_size=3, seed=5)
+    batches = Batches(IDS, of(regions), captions=captions(), batch_size=3, seed=5)
     assert len(batches) == 3
     orders = [seen(list(batches.epoch(number))) for number in range(4)]
     assert all(sorted(order) == IDS for order in orders)
     assert len({tuple(order) for order in orders}) == 4
-    again = Batches(regions, IDS, captions=captions(), batch_size=3, seed=5)
+    again = Batches(IDS, of(regions), captions=captions(), batch_size=3, seed=5)
     assert seen(list(again.epoch(2))) == orders[2]
-    other = Batches(regions, IDS, captions=captions(), batch_size=3, seed=6)
+    other = Batches(IDS, of(regions), captions=captions(), batch_size=3, seed=6)
     assert seen(list(other.epoch(2))) != orders[2]
     assert seen(list(batches.ordered())) == IDS
 
@@ -96,7 +95,7 @@ def test_every_epoch_has_every_picture_once_in_its_own_order(regions: FeatureSto
 def test_skipping_is_exact_and_reads_nothing(
     regions: FeatureStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches = Batches(regions, IDS, captions=captions(), batch_size=2)
+    batches = Batches(IDS, of(regions), captions=captions(), batch_size=2)
     whole = list(batches.epoch(1))
     read: list[str] = []
     real = FeatureStore.rows
@@ -111,49 +110,24 @@ def test_skipping_is_exact_and_reads_nothing(
 
 def test_words_stay_with_their_pictures(regions: FeatureStore) -> None:
     said = captions()
-    for batch in Batches(regions, IDS, captions=said, batch_size=3).epoch(0):
+    for batch in Batches(IDS, of(regions), captions=said, batch_size=3).epoch(0):
         for row, name in enumerate(batch.pictures.names):
             spoken = [[w for w in line if w > EOS] for line in batch.targets[row].tolist()]
             assert [words for words in spoken if words] == said[name]
             assert batch.pictures.regions[row, 0, 0] == int(name[1:])
 
 
-def test_concepts_are_ranked_and_scores_kept_on_demand(
-    regions: FeatureStore, concepts: FeatureStore
-) -> None:
-    words = torch.tensor([40, 41, -1, 43])
-    given: dict[str, Any] = {"concepts": concepts, "concept_words": words, "batch_size": 7}
-    (batch,) = Batches(regions, IDS, **given).ordered()
-    # "y" is the most probable and no caption word; "w" and "z" tie in the first picture.
-    assert batch.pictures.concepts.tolist() == [[40, 43]] + [[43, 40]] * 6
-    assert batch.pictures.concept_scores is None
-    (batch,) = Batches(
-        regions, IDS, **given, rows="aligned", concepts_per_picture=3, keep_scores=True
-    ).ordered()
-    assert batch.pictures.concepts.shape == (7, 3)
-    assert batch.pictures.concept_scores is not None
-    assert batch.pictures.concept_scores.shape == (7, 4)
-
-
-def test_gaps_are_refused(regions: FeatureStore, concepts: FeatureStore) -> None:
-    with pytest.raises(
-        DataError, match=r"2 of 3 pictures are not in this store of regions.*'a', 'b'"
-    ):
-        Batches(regions, ["a", "p0", "b"])
+def test_gaps_are_refused(regions: FeatureStore) -> None:
     with pytest.raises(
         DataError, match=r"1 of 2 pictures have no captions, the first: 'p1'; leave"
     ):
-        Batches(regions, ["p0", "p1"], captions={"p0": [[5]]})
-    with pytest.raises(DataError, match=r"4 concepts, but 3 concept words; both come from one"):
-        Batches(regions, IDS, concepts=concepts, concept_words=torch.arange(3))
-    with pytest.raises(DataError, match="4 concepts, but 0 concept words"):
-        Batches(regions, IDS, concepts=concepts)
+        Batches(["p0", "p1"], of(regions), captions={"p0": [[5]]})
     with pytest.raises(DataError, match="comes twice"):
-        Batches(regions, ["p0", "p0"])
+        Batches(["p0", "p0"], of(regions))
     with pytest.raises(DataError, match="No pictures"):
-        Batches(regions, [])
+        Batches([], of(regions))
     with pytest.raises(DataError, match="at least one picture, not 0"):
-        Batches(regions, IDS, batch_size=0)
+        Batches(IDS, of(regions), batch_size=0)
 
 
 @pytest.mark.slow
@@ -171,7 +145,7 @@ def test_an_epoch_of_flickr8ks_size_takes_under_three_seconds(tmp_path: Path) ->
             for name in names:
                 writer.add(name, matrix, torch.zeros(49, 4))
         said = {name: [[5, 6, 7, 8, 9, 10]] * 5 for name in names}
-        batches = Batches(FeatureStore.open(tmp_path / "store"), names, captions=said)
+        batches = Batches(names, of(FeatureStore.open(tmp_path / "store")), captions=said)
         times = []
         for number in range(3):
             start = time.process_time()

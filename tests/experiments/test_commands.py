@@ -35,8 +35,8 @@ def test_without_data_the_settings_are_shown() -> None:
     assert "CIDEr-D 95.6†" in done.stdout and "BLEU-4 30.4," in done.stdout
     shown = json.loads(done.stdout[done.stdout.index("{") :])
     assert shown["captioner"] == "att-fcn" and shown["sizes"]["width"] == 256
-    done = miacap("reproduce", "att-fcn-plain", "--set", "attention_penalty=0.001")
-    assert json.loads(done.stdout[done.stdout.index("{") :])["attention_penalty"] == 0.001
+    done = miacap("reproduce", "att-fcn-plain", "--set", "objective.regulariser=0.001")
+    assert json.loads(done.stdout[done.stdout.index("{") :])["objective"]["regulariser"] == 0.001
 
 
 def test_usage(drawn) -> None:
@@ -88,7 +88,7 @@ def test_runs_are_averaged_by_evaluate_and_caption(drawn, tmp_path: Path) -> Non
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in saved.read_text().splitlines()]
-    joined = captioning.join([runs.load(folder) for folder in folders])
+    joined = runs.join([runs.load(folder) for folder in folders])
     wanted = captioning.evaluate(joined, dataset, "test", regions, controls=False, quiet=True)
     assert [row["log_probability"] for row in rows] == [r.log_probability for r in wanted.rows]
     alone = captioning.evaluate(

@@ -11,11 +11,11 @@ import torch
 from miacap import captioning, runs
 from miacap.captioners import Ensemble, conformance
 from miacap.captioners.contract import Captioner, Memory, State
-from miacap.captioning import join
-from miacap.captioning.evaluation import pictures_of
+from miacap.captioning.inputs import Inputs
 from miacap.decoding import beam, greedy
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
+from miacap.runs import join
 
 from .conftest import MadeUp, make_up, settings, train
 
@@ -32,7 +32,7 @@ def folders(made_up: MadeUp, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def pictures(world: MadeUp, run: runs.Run):
-    return next(iter(pictures_of(run, world.regions, world.dataset.split("test").ids)))
+    return Inputs.of_run(run, world.regions).stored(world.dataset.split("test").ids)
 
 
 def test_an_ensemble_of_one_is_the_run(made_up: MadeUp, folders) -> None:
@@ -138,7 +138,7 @@ def test_other_concepts_are_refused(made_up: MadeUp, folders, tmp_path: Path) ->
     bare = tmp_path / "bare"
     captioning.train(made_up.dataset, made_up.regions, bare, settings("nic", "plain"), quiet=True)
     joined = join([runs.load(bare), runs.load(other)])
-    assert joined.extractor.checksum == runs.load(other).extractor.checksum
+    assert joined.extractor().checksum == runs.load(other).extractor().checksum
 
 
 def test_another_number_of_concepts_is_refused(made_up: MadeUp, folders, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_another_number_of_concepts_is_refused(made_up: MadeUp, folders, tmp_pat
 
 
 def test_the_pipeline_refuses_at_once_what_does_not_agree(folders, tmp_path: Path) -> None:
-    assert len(captioning.load([folders["plain"], folders["combined"]]).folders) == 2
+    assert len(captioning.load([folders["plain"], folders["combined"]]).run.members) == 2
     shutil.copytree(folders["plain"], tmp_path / "r")
     prepared = read_json(tmp_path / "r" / "preprocessing.json")
     write_json(tmp_path / "r" / "preprocessing.json", {**prepared, "backbone": "another"})

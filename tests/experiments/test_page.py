@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from miacap.captioning import Evaluation
-from miacap.captioning.searching import Row
+from miacap.captioning import Evaluation, Row
 from miacap.data import Dataset, NoPhotos, scenes
 from miacap.experiments.demonstration import table
 from miacap.experiments.page import write_page

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from miacap import captioning, runs
 from miacap.errors import RunError
-from miacap.runs import RunSettings
+from miacap.runs import CrossEntropy, RunSettings
 
 from .conftest import MadeUp, settings
 
 
 def of_weight(weight: float) -> RunSettings:
-    return replace(settings("att-fcn", "combined"), attention_penalty=weight)
+    return replace(settings("att-fcn", "combined"), objective=CrossEntropy(regulariser=weight))
 
 
 def trained(world: MadeUp, folder: Path, weight: float, *stops: int) -> dict[str, Tensor]:
@@ -34,6 +34,6 @@ def test_it_trains_and_resumes_to_the_bit(made_up: MadeUp, tmp_path: Path) -> No
     without = trained(made_up, tmp_path / "without", 0.0)
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
     assert not torch.equal(whole["input_key.weight"], without["input_key.weight"])
-    assert runs.load(tmp_path / "whole").settings.attention_penalty == 0.5
-    with pytest.raises(RunError, match=r"attention_penalty = 0\.5, not 0\.0"):
+    assert runs.load(tmp_path / "whole").settings.objective.regulariser == 0.5
+    with pytest.raises(RunError, match=r"holds a run with objective = .*0\.5.*, not .*0\.0"):
         trained(made_up, tmp_path / "whole", 0.0)

@@ -10,15 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from miacap import captioners, runs
-from miacap.captioning.evaluation import pictures_of
-from miacap.captioning.preparing import Inputs, build_vocabulary, encode
-from miacap.captioning.task import summed_loss
+from miacap.captioning.cross_entropy import summed_loss
+from miacap.captioning.inputs import Inputs, StoredConcepts, Wanted
+from miacap.captioning.words import build_vocabulary, encode
 from miacap.decoding import greedy
 from miacap.errors import DataError, RunError, SettingsError, UnknownName
 from miacap.experiments import Reproduced, paper, recipe, recipes, reproduce
 from miacap.experiments.baselines import BASELINES
 from miacap.experiments.parameters import parameters
-from miacap.experiments.partners import SwappedStore, partners
+from miacap.experiments.partners import partners
 from miacap.files import read_json
 from miacap.runs.folder import build
 from miacap.settings import override
@@ -86,7 +86,7 @@ def whole_way(name: str, world: MadeUp, folder: Path, *sets: str) -> None:
     captioner = run.captioner()
     kept = load_file(folder / "weights.safetensors")
     assert all(torch.equal(kept[key], value) for key, value in captioner.state_dict().items())
-    seen = next(iter(pictures_of(run, world.regions, world.dataset.split("test").ids)))
+    seen = Inputs.of_run(run, world.regions).stored(world.dataset.split("test").ids)
     assert len(greedy(captioner, seen, maximum=4)) == 3
     told = read_json(folder / "recipe.json")
     assert told["recipe"] == name and told["concepts"] == found.concepts
@@ -117,7 +117,7 @@ def test_the_originals_probabilities_go_the_same_way(
 
 def test_raw_features_and_regularisers_go_the_same_way(made_up: MadeUp, tmp_path: Path) -> None:
     whole_way("up-down-rcnn-plain", made_up, tmp_path / "up-down", "sizes.raw_features=true")
-    whole_way("att-fcn-combined", made_up, tmp_path / "att-fcn", "attention_penalty=0.01")
+    whole_way("att-fcn-combined", made_up, tmp_path / "att-fcn", "objective.regulariser=0.01")
 
 
 @pytest.mark.slow
@@ -135,9 +135,12 @@ def test_every_recipe_takes_a_step(made_up: MadeUp) -> None:
         settings = override(recipe(name, small=True).settings, tiny(name))
         settings = replace(settings, region_width=6)
         vocabulary = build_vocabulary(made_up.dataset.split("train"), 1)
-        inputs = Inputs.of(made_up.regions, made_up.concepts.store, vocabulary)
+        wanted = Wanted.of(settings)
+        found = StoredConcepts.of(made_up.concepts, vocabulary) if wanted.any_concepts else None
+        inputs = Inputs(wanted, found, made_up.regions)
         ids = encode(vocabulary, made_up.dataset.split("train").captions)
-        batch = next(inputs.batches(list(ids), settings, captions=ids).ordered())
+        size = settings.pictures_per_batch
+        batch = next(inputs.batches(list(ids), captions=ids, batch_size=size).ordered())
         torch.manual_seed(0)
         module = build(settings, len(vocabulary)).eval()
         optimiser = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=1e-3)
@@ -262,9 +265,6 @@ def test_everybody_gets_the_concepts_of_another_picture_of_the_split(made_up: Ma
     assert sorted(found) == sorted(found.values()) == sorted(names)
     assert all(splits[one] == splits[other] and one != other for one, other in found.items())
     assert found == partners(made_up.dataset, names, seed=0) != partners(made_up.dataset, names, 1)
-    swapped = SwappedStore(made_up.concepts.store, found)
-    for name, row in zip(names, swapped.rows_of(names), strict=True):
-        assert torch.equal(row, made_up.concepts.store.rows(found[name]))
     with pytest.raises(DataError, match="split 'dev' has one picture alone"):
         partners(made_up.dataset, names[:7])
 

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from miacap import concepts as room
 from miacap import runs, visual
-from miacap.captioning.showing import heat_map, show
 from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
 from miacap.errors import RunError, SettingsError
+from miacap.explain import heat_map, show
 
 from .conftest import WORDS
 
@@ -32,7 +32,7 @@ def test_words_come_best_first_with_the_stores_probabilities(drawn) -> None:
     assert [concept.word for concept in found] == [WORDS[place] for place in best]
     for concept, place in zip(found, best, strict=True):
         assert concept.probability == pytest.approx(float(stored[place]), abs=1e-3)
-        cells = room.heat(run.extractor, regions.rows(name))[:, place]
+        cells = room.heat(run.extractor(), regions.rows(name))[:, place]
         assert concept.hottest == pytest.approx(float(cells.max()), abs=1e-3)
         assert concept.hottest <= concept.probability and concept.heat_map is None
 

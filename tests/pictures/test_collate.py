@@ -100,6 +100,45 @@ def test_ranking_equals_a_plain_sort(counts: list[int], words: list[int], random
         assert got.concept_mask[place].sum() == counts[place]
 
 
+def lists(*rows: list[float], rule: str = "match", regions: int = 2) -> Pictures:
+    """Two regions a picture, four concepts, the second of which is no caption word."""
+    return collate(
+        [str(index) for index in range(len(rows))],
+        matrices(*[regions] * len(rows)),
+        scores=[torch.tensor(row) for row in rows],
+        concept_words=torch.tensor([10, -1, 12, 13]),
+        rows=rule,  # type: ignore[arg-type]
+        listed=True,
+    )
+
+
+def test_a_score_of_zero_in_a_list_means_not_listed() -> None:
+    batch = lists([0.5, 1.0, 0.0, 0.0], [0.3, 0.0, 0.2, 0.9], rule="aligned")
+    assert batch.concepts.tolist() == [[10, PAD, PAD], [13, 10, 12]]
+    assert batch.concept_mask.tolist() == [[True, False, False], [True, True, True]]
+    full = lists([0.5, 0.0, 0.2, 0.0])
+    assert full.concepts.tolist() == [[10, 12]] and full.concept_mask.all()
+
+
+def test_a_list_that_is_too_short_is_refused() -> None:
+    with pytest.raises(DataError, match=r"'1' lists 1 caption words and has 2 regions; rows='ali"):
+        lists([0.5, 0.0, 0.2, 0.0], [0.5, 1.0, 0.0, 0.0])
+    with pytest.raises(DataError, match="'0' lists no word of the caption vocabulary"):
+        lists([0.0, 1.0, 0.0, 0.0], rule="aligned")
+
+
+def test_without_words_nothing_is_ranked_and_scores_are_kept_on_demand() -> None:
+    scores = [torch.tensor([0.1, 0.9]), torch.tensor([0.2, 0.3])]
+    batch = collate(["a", "b"], matrices(3, 3), scores=scores)
+    assert batch.concepts.shape == (2, 0) and batch.concept_scores is not None
+    assert torch.equal(batch.concept_scores, torch.stack(scores))
+    words = torch.tensor([4, 5])
+    some = collate(
+        ["a", "b"], matrices(2, 2), scores=scores, concept_words=words, keep_scores=False
+    )
+    assert some.concept_scores is None and some.concepts.tolist() == [[5, 4], [5, 4]]
+
+
 def test_boxes_travel_with_the_regions() -> None:
     boxes = [torch.rand(2, 4), torch.rand(3, 4)]
     batch = collate(["a", "b"], matrices(2, 3), boxes=boxes)
@@ -138,7 +177,10 @@ def test_select_and_to_carry_everything() -> None:
         ({"regions": [torch.zeros(2, 3), torch.zeros(2, 4)]}, "'b': regions are 4 wide.*'a' 3"),
         ({"regions": [torch.zeros(2, 3), torch.full((2, 3), torch.nan)]}, "'b': regions hold"),
         ({"boxes": [torch.zeros(2, 4), torch.zeros(1, 4)]}, r"'b': boxes of shape \(1, 4\)"),
-        ({"scores": [torch.zeros(5), torch.zeros(5)]}, "concept_words"),
+        (
+            {"scores": [torch.zeros(5), torch.zeros(4)]},
+            "'b': concept scores of shape .* 5 concepts",
+        ),
         (
             {"scores": [torch.zeros(5), torch.zeros(4)], "concept_words": torch.arange(5)},
             "'b': concept scores of shape .*another extractor",

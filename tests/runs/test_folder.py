@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from miacap import runs
 from miacap.data import Preprocessing, Source
 from miacap.errors import MiacapError, RunError, SettingsError
-from miacap.runs import RunSettings, create, write_card
+from miacap.runs import CrossEntropy, RunSettings, Trained, create, write_card
 from miacap.runs import folder as module
 from miacap.text import Vocabulary
 from miacap.weights import write_weights
@@ -31,7 +31,8 @@ def lay(folder: Path, settings: RunSettings = SETTINGS, sources: tuple[Source, .
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     folder = tmp_path / "run"
-    weights = dict(lay(folder).captioner(weights=False).state_dict())
+    laid = lay(folder)
+    weights = dict(module.build(laid.settings, len(WORDS)).state_dict())
     write_weights(folder / "weights.safetensors", weights)
     return folder
 
@@ -63,8 +64,8 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
         lay(tmp_path)
     with pytest.raises(RunError, match=r"diary\.txt: is a file, not a folder"):
         lay(tmp_path / "diary.txt")
-    with pytest.raises(SettingsError, match="format is 1 for new runs, not 2"):
-        lay(tmp_path / "new", replace(SETTINGS, format=2))
+    with pytest.raises(SettingsError, match="format is 2 for new runs, not 3"):
+        lay(tmp_path / "new", replace(SETTINGS, format=3))
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
@@ -74,7 +75,7 @@ def test_other_data_is_no_way_to_go_on(run: Path) -> None:
         with pytest.raises(RunError, match=r"begun with other data \(captions\.csv is not what"):
             lay(run, sources=sources)
     (run / "data.json").write_text("null")
-    for way in (lambda: lay(run), lambda: write_card(run, {"CIDEr-D": 1.0})):
+    for way in (lambda: lay(run), lambda: write_card(run, {"CIDEr-D": 1.0}, 1)):
         with pytest.raises(RunError, match=r'data\.json: expected an object with a list "sourc'):
             way()
 
@@ -118,7 +119,7 @@ def test_weights_of_another_run_are_one_line(run: Path) -> None:
     [
         ("settings.json", "null", "settings.json: not the settings of a run"),
         ("settings.json", '{"format": true}', "settings.json: not the settings of a run"),
-        ("settings.json", '{"format": 2}', "run format 2, but this miacap .* install a newer"),
+        ("settings.json", '{"format": 3}', "run format 3, but this miacap .* install a newer"),
         ("preprocessing.json", "{}", "missing: 'backbone', 'weights_sha256'"),
         ("vocabulary.json", None, "no whole run folder .it has no vocabulary.json."),
     ],
@@ -134,14 +135,14 @@ def test_damaged_descriptions_are_named(
 
 
 def test_half_an_extractor_is_not_none(run: Path) -> None:
-    assert runs.load(run).extractor is None
+    assert runs.load(run).extractor() is None
     (run / "extractor.safetensors").write_bytes(b"x")
     with pytest.raises(RunError, match=r"concepts\.json"):
-        _ = runs.load(run).extractor
+        runs.load(run).extractor()
 
 
 def test_the_card_prints_counts_as_whole_numbers(run: Path) -> None:
-    write_card(run, {"CIDEr-D": 1.0, "distinct": 858.0})
+    write_card(run, {"CIDEr-D": 1.0, "distinct": 858.0}, 3)
     card = (run / "README.md").read_text()
     assert "| CIDEr-D | 1.0000 |" in card and "| distinct | 858 |" in card
 
@@ -149,7 +150,7 @@ def test_the_card_prints_counts_as_whole_numbers(run: Path) -> None:
 def test_folders_as_text(run: Path) -> None:
     assert runs.load(lay(str(run)).folder).settings == SETTINGS  # type: ignore[arg-type]
     assert runs.listing(str(run.parent)) == [run]
-    write_card(str(run), {"CIDEr-D": 1.0})
+    write_card(str(run), {"CIDEr-D": 1.0}, 1)
 
 
 @pytest.mark.parametrize("name", ["beam", "maximum_words"])
@@ -193,3 +194,24 @@ def test_weights_that_are_not_finite_are_refused(run: Path, value: float) -> Non
     write_weights(run / "weights.safetensors", tensors)  # with a right one
     with pytest.raises(RunError, match=r"weights\.safetensors: the weights '.*' are not finite"):
         runs.load(run).captioner()
+
+
+def test_settings_of_the_first_format_are_read(run: Path) -> None:
+    """Label smoothing and ATT-FCN's penalty stood beside the other settings then."""
+    file = run / "settings.json"
+    older = json.loads(file.read_text())
+    for name in ("objective", "minimum_words", "length_penalty", "block_repeats"):
+        del older[name]
+    older |= {"format": 1, "label_smoothing": 0.1, "attention_penalty": 0.0}
+    file.write_text(json.dumps(older))
+    settings = runs.load(run).settings
+    assert settings.objective == CrossEntropy(label_smoothing=0.1)
+    assert settings == replace(SETTINGS, objective=CrossEntropy(label_smoothing=0.1))
+
+
+def test_one_run_and_several_joined_are_trained(run: Path) -> None:
+    alone = runs.load(run)
+    joined = runs.join([alone, alone])
+    assert isinstance(alone, Trained) and isinstance(joined, Trained)
+    assert alone.members == (alone,) and joined.members == (alone, alone)
+    assert joined.reads == alone.reads == {"regions"}

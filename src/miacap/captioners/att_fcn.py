@@ -13,7 +13,7 @@ Names: t_i are the rows of S_T, the textual slot (feed.py), equal in both attent
 the word table; e = d_h, since rows of MIA are d_h wide and o_t must add up. alpha needs words
 alone and beta feeds nothing back: both are taken for all words at once.
 Differs from the paper: v is the mean of S_V, which is M under ``combined`` (``visual`` says
-otherwise); the penalty is an option of training (``attention_penalty``, its weight), off unless
+otherwise); the penalty is an option of training (`objective.regulariser`, its weight), off unless
 asked for, as with 49 concepts it dwarfs the cross-entropy.
 """
 

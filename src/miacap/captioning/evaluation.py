@@ -3,30 +3,26 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from torch import Tensor
-
-from miacap.captioning.ensembles import with_sources
-from miacap.captioning.listed import only_listed, require_lists
-from miacap.captioning.preparing import reads_probabilities, set_aside
-from miacap.captioning.searching import Row, at_least_one, search
-from miacap.concepts import ConceptFolder, Extractor
-from miacap.concepts import extract as concept_scores
-from miacap.concepts.description import check_fits
+from miacap.captioning.inputs import Inputs
+from miacap.captioning.rows import Row, caption_rows
+from miacap.concepts import ConceptFolder, check_fits, no_extractor
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.features import require_same
 from miacap.data.store import FeatureStore
+from miacap.decoding import SearchSettings
+from miacap.devices import Device, choose
 from miacap.errors import DataError
 from miacap.files import atomic
 from miacap.metrics import Scores, score
 from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
-from miacap.pictures import Pictures, collate
 from miacap.progress import Progress
-from miacap.runs import Run
+from miacap.runs import Trained
+from miacap.text import tokenize_all
 
 DEFAULT_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
@@ -46,6 +42,8 @@ class Evaluation:
     scores: Scores | None = None
     controls: Mapping[str, Interval] = field(default_factory=dict)
     """CIDEr-D above a constant caption and above its own captions shuffled."""
+    longer_references: int = 0
+    """References with more words than the run's captions may have."""
 
     @property
     def distinct(self) -> int:
@@ -58,13 +56,18 @@ class Evaluation:
         return sum(row.error is None for row in self.rows)
 
     @property
+    def empty(self) -> int:
+        """Number of pictures whose caption has no word."""
+        return sum(row.caption == "" for row in self.rows)
+
+    @property
     def rate(self) -> float:
         """Captions per second, features already extracted."""
         return self.captioned / max(self.seconds, 1e-9)
 
 
 def evaluate(
-    run: Run,
+    run: Trained,
     dataset: Dataset,
     split: str,
     regions: FeatureStore,
@@ -72,14 +75,16 @@ def evaluate(
     concepts: ConceptFolder | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     beam: int | None = None,
+    length_penalty: float | None = None,
     controls: bool = True,
     concepts_of: Mapping[str, str] | None = None,
+    device: Device = "auto",
     quiet: bool = False,
 ) -> Evaluation:
     """Caption every picture of a split and, where it has references, score the captions.
 
     Args:
-        run: a trained run, or several joined (`captioning.join`).
+        run: a trained run, or several joined (`runs.join`).
         dataset: gives the split, and the training captions for the constant control.
         split: its name; pictures without captions are captioned and not scored.
         regions: their features, prepared as the run's were.
@@ -87,8 +92,10 @@ def evaluate(
             concepts from a file needs them, a run without concepts does not look at them.
         metrics: names that `miacap.metrics.score` knows.
         beam: hypotheses of the search; the run's own unless told.
+        length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
         controls: compare with a constant caption and with shuffled captions.
         concepts_of: whose concepts a picture gets where not its own; for controls.
+        device: where the captioner runs; "auto" takes a GPU where there is one.
         quiet: show no progress.
 
     Raises:
@@ -97,10 +104,13 @@ def evaluate(
         DataError: pictures without features or concepts, or all of them set aside.
         SettingsError: a beam of none.
     """
-    at_least_one(beam=beam)
+    settings = search_settings(run, beam, length_penalty)
     check_features(run, regions)
+    check_concepts(run, concepts)
     part = dataset.split(split)
-    aside = set_aside(part.ids, regions, concepts.store if concepts is not None else None)
+    chosen = choose(device)
+    inputs = Inputs.of_run(run, regions, concepts, concepts_of, chosen)
+    aside = inputs.set_aside(part.ids)
     names = [name for name in part.ids if name not in aside]
     if not names:
         first = next(iter(aside.values()))
@@ -108,119 +118,95 @@ def evaluate(
             f"{part.name}: all {len(aside)} pictures of {split} were set aside when features or "
             f"concepts were made, the first: {first}"
         )
-    captioner = run.captioner()
+    captioner = run.captioner(chosen)
+    batches = inputs.batches(names, batch_size=_PICTURES_PER_SEARCH)
+    pictures = (batch.pictures for batch in batches.ordered())
     rows: list[Row] = []
     start = time.monotonic()
     with Progress(f"captioning {split}", len(names), "photos", quiet) as progress:
-        batches = pictures_of(run, regions, names, concepts_of, concepts)
-        settings = run.settings
-        width = beam or settings.beam
-        for row in search(
-            captioner, batches, run.vocabulary, width=width, maximum=settings.maximum_words
-        ):
+        for row in caption_rows(captioner, pictures, run.vocabulary, settings, chosen):
             rows.append(row)
             progress.advance()
     seconds = time.monotonic() - start
-    references = {name: part.captions[name] for name in names if name in part.captions}
-    candidates = {row.id: row.caption or "" for row in rows if row.id in references}
     by_name = {row.id: row for row in rows} | {n: Row(n, error=aside[n]) for n in aside}
-    every = tuple(by_name[name] for name in part.ids)
+    every = Evaluation(tuple(by_name[name] for name in part.ids), seconds)
+    references = {name: part.captions[name] for name in names if name in part.captions}
     if not references:
-        return Evaluation(every, seconds)
-    scores = score(references, candidates, metrics=metrics)
-    compared = _controls(dataset, references, candidates) if controls else {}
-    return Evaluation(every, seconds, scores, compared)
-
-
-def _controls(
-    dataset: Dataset, references: Mapping[str, Sequence[str]], candidates: Mapping[str, str]
-) -> dict[str, Interval]:
-    metric = "CIDEr-D"
-    own = score(references, candidates, metrics=(metric,))
-    found = {}
-    others = {}
+        return every
+    candidates = {row.id: row.caption or "" for row in rows if row.id in references}
     train = {entry.id: entry.captions for entry in dataset if entry.split == "train"}
-    if any(train.values()):  # a test set alone has no training captions to take it from
-        constant = best_constant({name: texts for name, texts in train.items() if texts})
-        others["a constant caption"] = dict.fromkeys(candidates, constant)
-    if len(candidates) > 1:
-        others["its captions shuffled"] = shuffled(candidates)
-    for name, other in others.items():
-        found[name] = paired_bootstrap(own, score(references, other, metrics=(metric,)), metric)
-    return found
+    return replace(
+        every,
+        scores=score(references, candidates, metrics=metrics),
+        controls=above_blind(train, references, candidates) if controls else {},
+        longer_references=_longer(references, run.settings.maximum_words),
+    )
 
 
-def check_features(run: Run, regions: FeatureStore) -> None:
-    """Refuse features that were made in another way than the run's. Raises RunError."""
-    require_regions(regions)
-    stored = regions.manifest.preprocessing
-    require_same(run.preprocessing, stored, str(run.folder), str(regions.folder))
+def search_settings(
+    run: Trained, beam: int | None, length_penalty: float | None = None
+) -> SearchSettings:
+    """Give a run's search settings, with what was asked for in their place."""
+    settings = run.settings.search
+    if beam is not None:
+        settings = replace(settings, beam=beam)
+    if length_penalty is not None:
+        settings = replace(settings, length_penalty=length_penalty)
+    return settings
 
 
-def pictures_of(
-    run: Run,
-    regions: FeatureStore,
-    names: Sequence[str],
-    concepts_of: Mapping[str, str] | None = None,
-    concepts: ConceptFolder | None = None,
-) -> Iterator[Pictures]:
-    """Batches of stored regions, with the run's concepts, in this order.
+def above_blind(
+    train: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str]],
+    candidates: Mapping[str, str],
+) -> dict[str, Interval]:
+    """Compare captions with two captioners that see nothing, in CIDEr-D.
 
     Args:
-        run: a run, or several joined.
-        regions: features of the pictures.
-        names: the pictures.
-        concepts_of: whose concepts a picture gets where not its own.
-        concepts: where they are stored; without it the run's own extractor finds them.
+        train: captions of the training pictures; the best one of them is the constant caption. A
+            test set alone has none.
+        references, candidates: of the pictures.
     """
-    source = _source(run, regions, concepts)
-    whose = [(concepts_of or {}).get(name, name) for name in names]
-    if concepts is not None and source is not None:
-        concepts.store.require(whose)
-        if source.listed:
-            require_lists(concepts.store, source.words, whose, regions, run.settings.rows)
-    for start in range(0, len(names), _PICTURES_PER_SEARCH):
-        some = names[start : start + _PICTURES_PER_SEARCH]
-        theirs = whose[start : start + _PICTURES_PER_SEARCH]
-        pictures = collate(
-            some,
-            regions.rows_of(some),
-            scores=None if source is None else source.scores(theirs),
-            concept_words=None if source is None else source.words,
-            rows=run.settings.rows,
-            concepts=run.settings.concepts,
-        )
-        if source is not None and source.listed:
-            pictures = only_listed(pictures, source.words)
-        yield pictures
+    metric = "CIDEr-D"
+    own = score(references, candidates, metrics=(metric,))
+    blind = {}
+    if any(train.values()):
+        constant = best_constant({name: texts for name, texts in train.items() if texts})
+        blind["a constant caption"] = dict.fromkeys(candidates, constant)
+    if len(candidates) > 1:
+        blind["its captions shuffled"] = shuffled(candidates)
+    return {
+        name: paired_bootstrap(own, score(references, other, metrics=(metric,)), metric)
+        for name, other in blind.items()
+    }
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Where the concepts of pictures come from."""
-
-    words: Tensor
-    scores: Callable[[Sequence[str]], list[Tensor]]
-    listed: bool = False
-
-
-def _source(run: Run, regions: FeatureStore, concepts: ConceptFolder | None) -> _Source | None:
-    if concepts is not None:
-        having = with_sources(run)
-        for one, source in having:
-            check_fits(source, concepts.source, reads_scores=reads_probabilities(one.settings))
-        if not having:
-            return None
-        words = concepts.store.manifest.words or ()
-        return _Source(run.concept_words(words), concepts.store.rows_of, concepts.source.is_lists)
-    extractor = run.extractor
-    if extractor is None:
-        return None
-    found: Extractor = extractor
-    return _Source(
-        run.concept_words(found.words),
-        lambda names: list(concept_scores(found, regions.rows_of(names))),
+def check_features(run: Trained, regions: FeatureStore) -> None:
+    """Refuse features that were made in another way than the run's. Raises RunError."""
+    require_regions(regions)
+    require_same(
+        run.preprocessing, regions.manifest.preprocessing, str(run.folder), str(regions.folder)
     )
+
+
+def check_concepts(run: Trained, concepts: ConceptFolder | None) -> None:
+    """Refuse stored concepts that cannot stand for the run's, or none where it needs them.
+
+    Raises RunError.
+    """
+    for one in run.members:
+        own = one.concepts
+        if own is None:
+            continue
+        if concepts is not None:
+            check_fits(own, concepts.source, reads_scores="scores" in one.reads)
+        elif own.is_lists:
+            raise no_extractor(own)
+
+
+def _longer(references: Mapping[str, Sequence[str]], maximum: int) -> int:
+    flat = [text for texts in references.values() for text in texts]
+    return sum(len(words) > maximum for words in tokenize_all(flat))
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:

@@ -1,37 +1,35 @@
 """From a photo to a caption: one picklable stage that loads on its first call.
 
 The same stage serves one process (`miacap caption`) and engines that map batches over
-many machines; rows go in as ``{"id", "path" or "bytes"}`` and come out as
-``{"id", "caption", "log_probability"}`` or ``{"id", "error"}``.
+many machines; rows go in as `{"id", "path" or "bytes"}` and come out as
+`{"id", "caption", "log_probability"}` or `{"id", "error"}`.
 """
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from itertools import islice
 from typing import Any
 
-import torch
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image
 from torch import nn
 
 from miacap import runs
-from miacap.captioning.ensembles import join
-from miacap.captioning.searching import Row, at_least_one, find, sentence
-from miacap.concepts import Extractor
-from miacap.concepts import extract as concept_scores
-from miacap.concepts.description import no_extractor
-from miacap.errors import PictureError, RunError
-from miacap.pictures import Pictures, collate
-from miacap.runs import Run
-from miacap.visual import decode, regions_for
+from miacap.captioning.evaluation import search_settings
+from miacap.captioning.inputs import Inputs
+from miacap.captioning.rows import Row, caption_rows
+from miacap.concepts import no_extractor
+from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
+from miacap.devices import Device, choose
+from miacap.errors import PictureError, RunError, SettingsError
+from miacap.runs import Run, Trained, join
+from miacap.visual import Ready, Regions, prepared, regions_for
 
-_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
+"""A path, the bytes of an image file, a Pillow image, or its pixels: height x width (x 3 or 4),
+uint8, red first."""
 
-Photo = str | os.PathLike[str] | bytes | Image.Image
-"""A path, the bytes of an image file, or a Pillow image."""
-
-Runs = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """A run folder, or several that form an ensemble."""
 
 
@@ -41,27 +39,42 @@ class Pipeline:
     Args:
         run: a run folder, or several whose word probabilities are averaged.
         beam: hypotheses of the search; the run's own unless told.
+        length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
         batch_size: photos that go through the network together.
+        device: where the networks run; "auto" takes a GPU where torch sees one.
 
     Raises:
+        RunError: a folder is no run or lacks something (a run whose concepts came from a file has
+            nothing to find them with), or several do not agree in vocabulary, features and
+            concepts.
         SettingsError: no hypothesis, or no photo at a time.
     """
 
-    def __init__(self, run: Runs, *, beam: int | None = None, batch_size: int = 16) -> None:
-        at_least_one(beam=beam, batch_size=batch_size)
-        self.folders = _folders(run)
-        self.beam = beam
+    def __init__(
+        self,
+        run: Folders,
+        *,
+        beam: int | None = None,
+        length_penalty: float | None = None,
+        batch_size: int = 16,
+        device: Device = "auto",
+    ) -> None:
+        if batch_size < 1:
+            raise SettingsError(f"batch_size is at least 1, not {batch_size}.")
+        self.run = _load(run)
+        self.search = search_settings(self.run, beam, length_penalty)
         self.batch_size = batch_size
-        self._parts: _Parts | None = None
+        self.device = device
+        self._networks: _Networks | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_parts": None}  # workers load for themselves
+        return {**self.__dict__, "_networks": None}  # workers load for themselves
 
     def caption(self, photo: Photo) -> str:
         """Give the caption of one photo as a sentence.
 
         Raises:
-            PictureError: the photo cannot be read.
+            PictureError: the photo cannot be read, or is of a type that is no photo.
             RunError: the run folder cannot be used.
         """
         row = next(iter(self.rows([photo])))
@@ -72,21 +85,31 @@ class Pipeline:
     def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
         """Caption many photos in order, a few at a time; a broken one gives a row with an error.
 
-        Raises ValueError where ``ids`` are fewer or more than the photos.
+        Args:
+            photos: any number of them; read a little ahead of the network.
+            ids: one for each photo; without them paths, or numbers from 0, are the ids.
+
+        Raises:
+            SettingsError: one photo, or a folder, in place of a list of photos.
+            ValueError: `ids` are fewer or more than the photos.
         """
-        batch: list[tuple[str, Photo]] = []
-        named = _named(photos) if ids is None else zip(ids, photos, strict=True)
-        for name, photo in named:
-            batch.append((name, photo))
-            if len(batch) == self.batch_size:
-                yield from self._rows(batch)
-                batch = []
-        if batch:
-            yield from self._rows(batch)
+        if isinstance(photos, str | os.PathLike | bytes | Image.Image | np.ndarray):
+            raise SettingsError(
+                "rows() takes a list of photos. For one photo: caption(photo) or rows([photo]); "
+                "for a folder: rows(sorted(Path(folder).rglob('*.jpg')))."
+            )
+        return self._rows(_named(photos) if ids is None else zip(ids, photos, strict=True))
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """Map columns ``id`` and ``path`` or ``bytes`` to the columns of a row."""
-        photos = batch["bytes"] if "bytes" in batch else batch["path"]
+        """Map columns `id` and `path` or `bytes` to the columns of a row.
+
+        Where a row has both, its bytes are taken; where a row has neither (None, NaN), it gets an
+        error and the others go on.
+        """
+        columns = [batch[name] for name in ("bytes", "path") if name in batch]
+        if not columns:
+            raise SettingsError('A batch has a column "path" or "bytes" beside "id".')
+        photos = [_first_given(cells) for cells in zip(*columns, strict=True)]
         rows = list(self.rows(photos, [str(name) for name in batch["id"]]))
         return {
             "id": [row.id for row in rows],
@@ -95,134 +118,122 @@ class Pipeline:
             "error": [row.error for row in rows],
         }
 
-    def _rows(self, batch: Sequence[tuple[str, Photo]]) -> Iterator[Row]:
-        if self._parts is None:
-            self._parts = _Parts(_load(self.folders), self.beam)
-        images: dict[int, Image.Image] = {}
-        errors: dict[int, str] = {}
-        for place, (name, photo) in enumerate(batch):
-            try:
-                images[place] = _image(name, photo)
-            except PictureError as error:
-                errors[place] = str(error)
-        found = {}
-        if images:
-            names = [batch[place][0] for place in images]
-            found = dict(
-                zip(images, self._parts.caption(names, list(images.values())), strict=True)
+    def _rows(self, items: Iterable[tuple[str, Photo]]) -> Iterator[Row]:
+        if self._networks is None:
+            self._networks = _Networks(self.run, self.device)
+        networks = self._networks
+        sources = ((name, _source(photo)) for name, photo in items)
+        ahead = prepared(sources, networks.regions)
+        while batch := list(islice(ahead, self.batch_size)):
+            yield from networks.caption(batch, self)
+
+
+class _Networks:
+    """What a pipeline loads once: regions, extractor, captioner."""
+
+    def __init__(self, run: Trained, device: Device) -> None:
+        self.device = choose(device)
+        self.regions: Regions = regions_for(run.preprocessing, self.device)
+        self.captioner: nn.Module = run.captioner(self.device)
+        self.inputs = Inputs.of_photos(run, self.regions, self.device)
+
+    def caption(self, batch: Sequence[Ready], pipeline: Pipeline) -> Iterator[Row]:
+        """Give a row for each photo; one that could not be read has its reason."""
+        good = [ready for ready in batch if ready.picture is not None]
+        found: Iterator[Row] = iter(())
+        if good:
+            pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
+            vocabulary = pipeline.run.vocabulary
+            found = caption_rows(
+                self.captioner, [pictures], vocabulary, pipeline.search, self.device
             )
-        for place, (name, _) in enumerate(batch):
-            yield found[place] if place in found else Row(name, error=errors[place])
+        for ready in batch:
+            yield Row(ready.id, error=ready.reason) if ready.picture is None else next(found)
 
 
-class _Parts:
-    """What a pipeline loads once: network, extractor, captioner."""
+def load(run: Folders, **options: Any) -> Pipeline:
+    """Load a run folder for captioning: `load("runs/mine").caption("photo.jpg")`.
 
-    def __init__(self, run: Run, beam: int | None) -> None:
-        self.run = run
-        self.width = beam or run.settings.beam
-        self.regions = regions_for(run.preprocessing)
-        self.captioner: nn.Module = run.captioner()
-        self.extractor: Extractor | None = run.extractor
-        self.words = None if self.extractor is None else run.concept_words(self.extractor.words)
-
-    def caption(self, names: Sequence[str], images: Sequence[Image.Image]) -> list[Row]:
-        settings = self.run.settings
-        with torch.inference_mode():
-            found = find(
-                self.captioner, self.pictures(names, images), self.width, settings.maximum_words
-            )
-        return [
-            Row(name, sentence(self.run.vocabulary, best), best.log_probability)
-            for name, best in zip(names, found, strict=True)
-        ]
-
-    def pictures(self, names: Sequence[str], images: Sequence[Image.Image]) -> Pictures:
-        # Rounded to half precision, as the store's rows that the captioner learnt from.
-        matrices = [rows.half() for rows, _ in self.regions.rows(images)]
-        scores = None
-        if self.extractor is not None:
-            scores = list(concept_scores(self.extractor, matrices))
-        return collate(
-            names,
-            matrices,
-            scores=scores,
-            concept_words=self.words,
-            rows=self.run.settings.rows,
-            concepts=self.run.settings.concepts,
-        )
-
-
-def load(run: Runs, **options: Any) -> Pipeline:
-    """Load a run folder for captioning: ``load("runs/mine").caption("photo.jpg")``.
-
-    Several folders, ``load(["runs/a", "runs/b"])``, caption as an ensemble.
-
-    Raises RunError at once where a folder is no run or lacks something (a run whose concepts
-    came from a file has nothing to find them with), or where several do not agree in
-    vocabulary, preprocessing and concepts.
+    Several folders, `load(["runs/a", "runs/b"])`, caption as an ensemble. Options and errors are
+    those of `Pipeline`.
     """
-    pipeline = Pipeline(run, **options)
-    _load(pipeline.folders)
-    return pipeline
+    return Pipeline(run, **options)
 
 
-def _folders(run: Runs) -> tuple[Path, ...]:
-    return (Path(run),) if isinstance(run, str | os.PathLike) else tuple(Path(r) for r in run)
-
-
-def _load(folders: Sequence[Path]) -> Run:
+def _load(run: Folders) -> Trained:
+    one = isinstance(run, str | os.PathLike)
+    folders = (run,) if isinstance(run, str | os.PathLike) else tuple(run)
     found = [runs.load(folder) for folder in folders]
-    for run in found:
-        _require_whole(run)
-    return found[0] if len(found) == 1 else join(found)
+    for single in found:
+        _require_whole(single)
+    return found[0] if one or len(found) == 1 else join(found)
 
 
 def _require_whole(run: Run) -> None:
     """See by the files alone that a run can caption photos. Raises RunError."""
-    source = run.concept_source
-    if source is not None and source.is_lists:
-        raise no_extractor(source)
+    if run.concepts is not None and run.concepts.is_lists:
+        raise no_extractor(run.concepts)
     if not (run.folder / "weights.safetensors").is_file():
         raise RunError(
             f"{run.folder}: no weights yet; train it to the end of one epoch first, or copy "
             "weights.safetensors too."
         )
-    extractor = run.folder / "extractor.safetensors"
-    if source is not None and not extractor.is_file():
+    extractor = run.folder / EXTRACTOR_WEIGHTS
+    if run.concepts is not None and not extractor.is_file():
         raise RunError(
             f"{extractor}: the weights of the concept extractor are absent; copy them too."
         )
 
 
-def _image(name: str, photo: Photo) -> Image.Image:
-    if isinstance(photo, Image.Image):
-        return _upright(name, photo)
-    if isinstance(photo, bytes | bytearray | memoryview):
-        return decode(bytes(photo), name)
-    try:
-        data = Path(photo).read_bytes()
-    except FileNotFoundError:
-        raise PictureError(f"{name}: there is no such photo.") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise PictureError(f"{name}: cannot be read ({error}).") from None
-    return decode(data, name)
+def _source(photo: Any) -> Any:
+    """Give what `visual.prepared` reads; anything else becomes a reader that refuses it."""
+    if isinstance(photo, np.ndarray):
+        return _pixels(photo)
+    if isinstance(photo, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
+        return photo
+    return _Refused(_told(photo))
 
 
-def _upright(name: str, photo: Image.Image) -> Image.Image:
-    """Read an image that somebody opened as its file would be read: upright, alpha on white."""
-    try:
-        turned = ImageOps.exif_transpose(photo)
-        if turned.mode == "RGB" and not turned.has_transparency_data:
-            return turned
-        held = io.BytesIO()
-        # PNG keeps transparency, TIFF the modes that PNG cannot hold.
-        turned.save(held, "PNG" if turned.mode in _PNG else "TIFF", compress_level=1)
-    except Exception as error:  # Pillow reads on demand, and raises nearly anything then
-        raise PictureError(f"{name}: the image cannot be read ({error}).") from None
-    return decode(held.getvalue(), name)
+def _pixels(array: np.ndarray) -> "Image.Image | _Refused":
+    if (
+        array.dtype != np.uint8
+        or array.ndim not in (2, 3)
+        or array.shape[2:] not in ((), (3,), (4,))
+    ):
+        return _Refused(
+            f"an array of {array.dtype} and shape {tuple(array.shape)}; give height x width x 3 "
+            "pixels of uint8"
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+class _Refused:
+    """Reads nothing, and says why."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __call__(self) -> bytes:
+        raise PictureError(f"no photo, but {self.what}.")
+
+
+def _told(value: Any) -> str:
+    if _is_missing(value):
+        return "an empty cell"
+    return (
+        f"a value of type {type(value).__name__}; give a path, bytes of an image file, a Pillow "
+        "image or an array of pixels"
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _first_given(cells: Sequence[Any]) -> Any:
+    return next((cell for cell in cells if not _is_missing(cell)), None)
 
 
 def _named(photos: Iterable[Photo]) -> Iterator[tuple[str, Photo]]:
-    for place, photo in enumerate(photos):
-        yield (os.fspath(photo) if isinstance(photo, str | os.PathLike) else str(place)), photo
+    for index, photo in enumerate(photos):
+        yield (os.fspath(photo) if isinstance(photo, str | os.PathLike) else str(index)), photo

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Quiet
+from miacap.cli.options import Device, LengthPenalty, Quiet
 
 _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
@@ -31,7 +31,9 @@ def caption(
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
+    length_penalty: LengthPenalty = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Caption photos with a trained run, or with several as an ensemble.
@@ -47,7 +49,9 @@ def caption(
     from miacap.progress import Progress
 
     photos = [path for argument in photo for path in _expand(argument)]
-    pipeline = captioning.load(run, beam=beam, batch_size=batch_size)
+    pipeline = captioning.load(
+        run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device
+    )
     captioned = 0
     # One photo needs no progress; a folder does.
     with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:

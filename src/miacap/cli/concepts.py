@@ -119,9 +119,9 @@ def show(
     Example: miacap concepts show photo.jpg --run runs/combined -o heat
     """
     from miacap import runs
-    from miacap.captioning.showing import show as found
     from miacap.cli.reporting import table
     from miacap.errors import PictureError
+    from miacap.explain import show as found
     from miacap.visual import decode
 
     try:

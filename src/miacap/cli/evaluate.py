@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Data, Features, Photos, Quiet
+from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet
 
 if TYPE_CHECKING:
     from miacap.captioning import Evaluation
     from miacap.concepts import ConceptFolder
-    from miacap.runs import Run
+    from miacap.runs import Trained
 
 _LISTED = 5
 
@@ -43,7 +43,9 @@ def evaluate(
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
+    length_penalty: LengthPenalty = None,
     photos: Photos = None,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Caption a split with RUN (or with an ensemble) and score it where it has captions.
@@ -64,11 +66,19 @@ def evaluate(
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
     found = [runs.load(folder) for folder in (run, *(others or []))]
-    joined = captioning.join(found) if others else found[0]
+    joined = runs.join(found) if others else found[0]
     stored = ConceptFolder.open(concepts) if concepts else None
     _tell(joined, split, stored)
     result = captioning.evaluate(
-        joined, dataset, split, store, concepts=stored, beam=beam, quiet=quiet
+        joined,
+        dataset,
+        split,
+        store,
+        concepts=stored,
+        beam=beam,
+        length_penalty=length_penalty,
+        device=device,
+        quiet=quiet,
     )
     if output is not None:
         write_rows(output, result.rows)
@@ -77,14 +87,13 @@ def evaluate(
         _write_json(json_file, result)
 
 
-def _tell(run: "Run", split: str, concepts: "ConceptFolder | None") -> None:
+def _tell(run: "Trained", split: str, concepts: "ConceptFolder | None") -> None:
     """Say on standard error what a reader of the scores has to know about the concepts."""
-    from miacap.captioning.ensembles import with_sources
-    from miacap.concepts.description import what_to_know
+    from miacap.concepts import what_to_know
 
     given = concepts.source if concepts is not None else None
-    for _, source in with_sources(run):
-        note = what_to_know(source, split, given)
+    for member in run.members:
+        note = None if member.concepts is None else what_to_know(member.concepts, split, given)
         if note is not None:
             terminal.tell(f"miacap: {note}")
             return
@@ -97,6 +106,12 @@ def _print(result: "Evaluation", split: str) -> None:
     if len(aside) > _LISTED:
         terminal.tell(f"set aside: {len(aside)} photos in all")
     terminal.result(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")
+    if result.empty:
+        terminal.result(f"{result.empty} of them are empty")
+    if result.longer_references:
+        terminal.result(
+            f"{result.longer_references} references have more words than this run's captions may"
+        )
     terminal.result(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
     if result.scores is None:
         terminal.result("no captions in this split: nothing to score")
@@ -127,6 +142,8 @@ def _write_json(path: Path, result: "Evaluation") -> None:
             "photos": result.captioned,
             "set_aside": len(result.rows) - result.captioned,
             "distinct": result.distinct,
+            "empty": result.empty,
+            "longer_references": result.longer_references,
             "seconds": result.seconds,
             "captions_per_second": result.rate,
             "CIDEr-D above": controls,

@@ -26,6 +26,15 @@ Concepts = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="Where to compute: auto (a GPU if there is one), cpu, cuda.")
 ]
+LengthPenalty = Annotated[
+    float | None,
+    typer.Option(
+        "--length-penalty",
+        help="Rank captions by log p / length^PENALTY; the run's own by default.",
+        min=0.0,
+        metavar="PENALTY",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 Seed = Annotated[
     int,

@@ -59,3 +59,5 @@ def train(
     scores = captioning.best_scores(result)
     numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
     terminal.result(f"{output}: best on dev: {numbers}")
+    if doubt := captioning.doubt(output):
+        terminal.tell(f"miacap: {output}: {doubt}")

@@ -6,7 +6,13 @@ May import the ground floor, ``text``, ``pictures``, ``data``, ``visual`` and ``
 a captioner.
 """
 
-from miacap.concepts.description import ConceptSource
+from miacap.concepts.description import (
+    ConceptSource,
+    check_fits,
+    check_same,
+    no_extractor,
+    what_to_know,
+)
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
@@ -24,11 +30,15 @@ __all__ = [
     "ListSettings",
     "ReadLists",
     "at_base_rate",
+    "check_fits",
+    "check_same",
     "extract",
     "heat",
     "lists_table",
+    "no_extractor",
     "read",
     "suspicion",
     "table",
     "train",
+    "what_to_know",
 ]

@@ -1,17 +1,15 @@
-"""Batches: features and captions of the same pictures, joined by name."""
+"""Batches: pictures and their captions, joined by name, in an order that can be repeated."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from miacap.data.store import FeatureStore
 from miacap.errors import DataError
-from miacap.pictures import Pictures, collate
+from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, EOS, PAD
 
 __all__ = ["Batch", "Batches"]
@@ -32,47 +30,35 @@ class Batch:
 
 
 class Batches:
-    """Batches of pictures from stores, in a drawn or in the given order.
+    """Batches of pictures, in a drawn or in the given order.
 
     Args:
-        regions: store of regions.
         ids: the pictures, each once.
+        pictures: gives some of them as one batch, in the order of the names that it gets
+            (`captioning.inputs` has what does).
         captions: word ids of each picture's captions, without BOS and EOS; None gives
             batches without captions. Captions without a word are passed over.
-        concepts: store of concept scores; None gives pictures without concepts.
-        concept_words: caption-word id of each concept (A), -1 where it is none.
-        rows: "match" gives a picture as many concepts as regions, "aligned" `concepts_per_picture`.
-        concepts_per_picture: for "aligned".
         batch_size: pictures a batch; the last one may be smaller.
         seed: of the order.
-        keep_scores: leave all concept scores in the batch (B x A).
         maximum: captions are cut to so many words; a cut one has no EOS to learn.
 
     Raises:
-        DataError: a picture is absent from a store or from the captions, comes twice, or
-            there is none; concepts and concept_words do not belong together.
+        DataError: a picture is absent from the captions or comes twice, or there is none.
     """
 
     def __init__(
         self,
-        regions: FeatureStore,
         ids: Sequence[str],
+        pictures: Callable[[Sequence[str]], Pictures],
         *,
         captions: Mapping[str, list[list[int]]] | None = None,
-        concepts: FeatureStore | None = None,
-        concept_words: Int[Tensor, " A"] | None = None,
-        rows: Literal["match", "aligned"] = "match",
-        concepts_per_picture: int | None = None,
         batch_size: int = 16,
         seed: int = 0,
-        keep_scores: bool = False,
         maximum: int = 20,
     ) -> None:
-        self.regions, self.concepts = regions, concepts
         self.ids = tuple(ids)
-        self.batch_size, self.seed, self._keep_scores = batch_size, seed, keep_scores
-        self._concept_words, self._rows = concept_words, rows
-        self._concepts_per_picture = concepts_per_picture
+        self.batch_size, self.seed = batch_size, seed
+        self._pictures = pictures
         self._check(captions)
         self._words, self._targets = _padded(self.ids, captions, maximum)
 
@@ -98,21 +84,9 @@ class Batches:
         for start in range(skip * self.batch_size, len(order), self.batch_size):
             yield self._batch(order[start : start + self.batch_size])
 
-    def _batch(self, places: list[int]) -> Batch:
-        names = [self.ids[place] for place in places]
-        boxes = [b for b in map(self.regions.boxes, names) if b is not None]
-        pictures = collate(
-            names,
-            self.regions.rows_of(names),
-            boxes=boxes or None,
-            scores=None if self.concepts is None else self.concepts.rows_of(names),
-            concept_words=self._concept_words,
-            rows=self._rows,
-            concepts=self._concepts_per_picture,
-        )
-        if not self._keep_scores and pictures.concept_scores is not None:
-            pictures = replace(pictures, concept_scores=None)
-        rows = torch.tensor(places)
+    def _batch(self, indices: list[int]) -> Batch:
+        pictures = self._pictures([self.ids[index] for index in indices])
+        rows = torch.tensor(indices)
         words, targets = self._words[rows], self._targets[rows]
         # Trimmed to the longest caption and the most captions that this batch has.
         used = targets != PAD
@@ -131,16 +105,6 @@ class Batches:
             raise DataError("A picture comes twice among the ids of these batches.")
         if self.batch_size < 1:
             raise DataError(f"A batch has at least one picture, not {self.batch_size}.")
-        self.regions.require(self.ids)
-        if self.concepts is not None:
-            self.concepts.require(self.ids)
-            known = self.concepts.manifest.width
-            if self._concept_words is None or len(self._concept_words) != known:
-                given = 0 if self._concept_words is None else len(self._concept_words)
-                raise DataError(
-                    f"{self.concepts.folder}: {known} concepts, but {given} concept words; both "
-                    "come from one extractor."
-                )
         absent = [id for id in self.ids if captions is not None and id not in captions]
         if absent:
             raise DataError(

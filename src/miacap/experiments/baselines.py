@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from miacap.runs import RunSettings
+from miacap.runs import CrossEntropy, RunSettings
 from miacap.training import TrainingSettings
 
 __all__ = ["BASELINES", "Baseline"]
@@ -134,7 +134,7 @@ def att_fcn() -> RunSettings:
 
     Width of the hidden state and batch are cited. Differs: words are 512 wide, not 300, as they
     are compared with concepts; Adam stands in for RMSProp; as many concepts as regions, where
-    the original takes ten; no regulariser on the attentions (``attention_penalty`` weighs them);
+    the original takes ten; no regulariser on the attentions (`objective.regulariser` weighs them);
     one model, where the original's scores are an ensemble of five (`miacap evaluate --with`
     averages runs).
     """
@@ -167,7 +167,7 @@ def concept_attention() -> RunSettings:
     return RunSettings(
         sizes=sizes,
         maximum_words=19,
-        label_smoothing=0.1,
+        objective=CrossEntropy(label_smoothing=0.1),
         pictures_per_batch=16,
         training=training,
     )

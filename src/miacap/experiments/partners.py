@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
 from miacap.data import Dataset
-from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.metrics.blind import derangement
 
-__all__ = ["SwappedStore", "partners"]
+__all__ = ["partners"]
 
 
 def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str, str]:
@@ -37,24 +34,3 @@ def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str,
         if ids:
             found |= dict(zip(ids, derangement(ids, seed), strict=True))
     return found
-
-
-class SwappedStore(FeatureStore):
-    """A store in which each picture has the features of its partner.
-
-    Args:
-        store: the store to read from.
-        partners: whose features each picture gets.
-    """
-
-    def __init__(self, store: FeatureStore, partners: dict[str, str]) -> None:
-        self.__dict__.update(store.__dict__)
-        self._partners = partners
-
-    def rows(self, name: str) -> Tensor:
-        """Give the partner's features."""
-        return super().rows(self._partners.get(name, name))
-
-    def boxes(self, name: str) -> Tensor | None:
-        """Give the partner's boxes."""
-        return super().boxes(self._partners.get(name, name))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from miacap import captioning, runs
-from miacap.captioning.preparing import build_vocabulary
+from miacap.captioning.words import build_vocabulary
 from miacap.concepts import ConceptFolder
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
@@ -20,7 +20,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.experiments import paper
 from miacap.experiments.knobs import Probe
 from miacap.experiments.parameters import parameters
-from miacap.experiments.partners import SwappedStore, partners
+from miacap.experiments.partners import partners
 from miacap.experiments.recipes import Recipe
 from miacap.files import read_json, write_json
 from miacap.runs import RunSettings
@@ -74,14 +74,25 @@ def reproduce(
         SettingsError: a changed setting that the recipe's name fixes.
         RunError: the folder holds something else.
     """
-    concepts = _concepts(recipe, concepts, dataset, seed)
+    concepts = _concepts(recipe, concepts)
+    concepts_of = None
+    if recipe.concepts == "another's":
+        assert concepts is not None
+        concepts_of = partners(dataset, concepts.store.names, seed)
     settings, count = _settings(recipe, dataset, regions, seed, sets)
     told = _told(recipe, count)
     place = Path(folder)
 
     def fit(steps: int | None) -> FitResult:
         return captioning.train(
-            dataset, regions, place, settings, concepts=concepts, stop_after=steps, quiet=quiet
+            dataset,
+            regions,
+            place,
+            settings,
+            concepts=concepts,
+            concepts_of=concepts_of,
+            stop_after=steps,
+            quiet=quiet,
         )
 
     _claim(place, told)
@@ -101,9 +112,7 @@ def reproduce(
     return Reproduced(result, count, readings)
 
 
-def _concepts(
-    recipe: Recipe, concepts: ConceptFolder | None, dataset: Dataset, seed: int
-) -> ConceptFolder | None:
+def _concepts(recipe: Recipe, concepts: ConceptFolder | None) -> ConceptFolder | None:
     if recipe.concepts == "none":
         return None
     if concepts is None:
@@ -111,10 +120,7 @@ def _concepts(
             f"Recipe {recipe.name!r} reads concepts: give it the folder that "
             "`miacap concepts train` filled, with --concepts FOLDER."
         )
-    if recipe.concepts == "own":
-        return concepts
-    swapped = partners(dataset, concepts.store.names, seed)
-    return replace(concepts, store=SwappedStore(concepts.store, swapped))
+    return concepts
 
 
 def _settings(

@@ -1,23 +1,46 @@
 """Room: runs. A run folder: everything that is needed to caption a photo on another machine.
 
-Creates, loads and lists run folders; training fills in the weights. May import every
-room below it (`text`, `pictures`, `data`, `visual`, `captioners`, `training`, `concepts`).
+Creates, loads, lists and joins run folders; training fills in the weights. May import every
+room below it (`text`, `pictures`, `data`, `visual`, `captioners`, `decoding`, `training`,
+`concepts`).
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miacap.runs.card import write_card
+    from miacap.runs.card import CARD, write_card
     from miacap.runs.folder import Run, create, load
+    from miacap.runs.joined import JoinedRuns, join
+    from miacap.runs.objectives import CrossEntropy, Objective
     from miacap.runs.overview import listing
     from miacap.runs.settings import RunSettings
+    from miacap.runs.trained import Trained
 
-__all__ = ["Run", "RunSettings", "create", "listing", "load", "write_card"]
+__all__ = [
+    "CARD",
+    "CrossEntropy",
+    "JoinedRuns",
+    "Objective",
+    "Run",
+    "RunSettings",
+    "Trained",
+    "create",
+    "join",
+    "listing",
+    "load",
+    "write_card",
+]
 
 _LAZY = {
+    "CARD": "card",
+    "CrossEntropy": "objectives",
+    "JoinedRuns": "joined",
+    "Objective": "objectives",
     "Run": "folder",
     "RunSettings": "settings",
+    "Trained": "trained",
     "create": "folder",
+    "join": "joined",
     "listing": "overview",
     "load": "folder",
     "write_card": "card",

@@ -1,48 +1,55 @@
 """A run's README.md: a person's card, with the front matter that model hubs read."""
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from miacap.concepts import ConceptSource
-from miacap.data import features
-from miacap.files import atomic, read_json
-from miacap.runs.folder import read_sources
+from miacap.data.features import Given
+from miacap.files import atomic
+from miacap.runs.folder import Run, load, read_sources
 from miacap.version import __version__
 
 _COUNTS = ("distinct",)
 
 
-def write_card(folder: str | os.PathLike[str], scores: Mapping[str, float]) -> None:
-    """Write ``README.md`` of a run folder: what it is, its scores, how to use it.
+CARD = "README.md"
+
+
+def write_card(
+    folder: str | os.PathLike[str],
+    scores: Mapping[str, float],
+    epoch: int,
+    notes: Sequence[str] = (),
+) -> None:
+    """Write `README.md` of a run folder: what it is, its scores, how to use it.
 
     Args:
-        folder: a run folder that holds settings.json, preprocessing.json and data.json.
+        folder: a run folder.
         scores: dev scores by metric name, on their own scale.
+        epoch: after which the kept weights were reached.
+        notes: sentences about scores and captions.
     """
-    folder = Path(folder)
-    settings = read_json(folder / "settings.json")
-    made = features.parse(read_json(folder / "preprocessing.json"), str(folder))
+    run = load(folder)
+    folder, settings = run.folder, run.settings
+    more = "".join(f"\n{note}" for note in notes)
     rows = "\n".join(f"| {name} | {shown(name, value)} |" for name, value in scores.items())
     data = "\n".join(
         f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
         for s in read_sources(folder)
     )
-    source = ConceptSource.of(folder)
-    with atomic(folder / "README.md", "w") as file:
+    with atomic(folder / CARD, "w") as file:
         file.write(
             f"""---
 library_name: miacap
 pipeline_tag: image-to-text
 tags:
 - image-captioning
-- {settings["captioner"]}
+- {settings.captioner}
 ---
-# {settings["captioner"]}, source {settings["source"]}
+# {settings.captioner}, source {settings.source}
 
-A captioner trained with miacap {__version__} on features of `{made.title}`.
+A captioner trained with miacap {__version__} on features of `{run.preprocessing.title}`.
 
-{_use(folder.name, source)}
+{_use(folder.name, run)}
 
 ## Scores on the development split
 
@@ -50,7 +57,8 @@ A captioner trained with miacap {__version__} on features of `{made.title}`.
 |---|---|
 {rows}
 
-Chosen by CIDEr-D on that split, so these numbers are a little optimistic.
+Reached after epoch {epoch}, chosen by CIDEr-D on that split, so these numbers are a little
+optimistic.{more}
 
 ## Trained on
 
@@ -67,16 +75,24 @@ def shown(name: str, value: float) -> str:
     return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
 
 
-def _use(name: str, source: ConceptSource | None) -> str:
+def _use(name: str, run: Run) -> str:
     """Say how captions come of the run."""
-    if source is not None and source.is_lists:
+    stored = ""
+    if isinstance(run.preprocessing, Given):
+        stored = f"""Its features were given ({run.preprocessing.title}), so it cannot see photos,
+and captions those alone whose features are stored:"""
+    elif run.concepts is not None and run.concepts.is_lists:
+        stored = f"""Its concepts were read from a file (`{run.concepts.file}`), so the run holds no
+extractor, and captions those photos alone that have lists, in a folder that
+`miacap concepts read` filled:"""
+    if stored:
+        concepts = "" if run.concepts is None else " --concepts CONCEPTS"
         return f"""## Caption photos
 
-Its concepts were read from a file (`{source.file}`), so the run holds no extractor, and
-captions those photos alone that have lists, in a folder that `miacap concepts read` filled:
+{stored}
 
 ```
-miacap evaluate {name} DATA --features FEATURES --concepts CONCEPTS -o captions.jsonl
+miacap evaluate {name} DATA --features FEATURES{concepts} -o captions.jsonl
 ```"""
     return f"""## Caption a photo
 

@@ -3,19 +3,21 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from miacap import captioners, weights
 from miacap.concepts import ConceptSource, Extractor
+from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
-from miacap.data import Source, features
-from miacap.data.features import Record
+from miacap.data import Source
+from miacap.data.features import Record, parse, require_same
+from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import folder as make_folder
 from miacap.files import read_json, strangers, write_json
@@ -25,7 +27,7 @@ from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
 from miacap.version import __version__
 
-EXTRACTOR_FILES = ("extractor.safetensors", "concepts.json")
+EXTRACTOR_FILES = (WEIGHTS, "concepts.json")
 _BEFORE_SETTINGS = (
     "vocabulary.json", "preprocessing.json", *EXTRACTOR_FILES, "data.json", "environment.json",
 )  # fmt: skip
@@ -33,7 +35,7 @@ _BEFORE_SETTINGS = (
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, read. Parts that need torch's weights are built when asked for.
+    """A run folder, read. Its networks are built when asked for. See `Trained`.
 
     Raises RunError, everywhere, where the folder lacks something or disagrees with itself.
     """
@@ -42,38 +44,38 @@ class Run:
     settings: RunSettings
     vocabulary: Vocabulary
     preprocessing: Record
+    concepts: ConceptSource | None = None
+
+    @property
+    def members(self) -> "tuple[Run, ...]":
+        """This run alone."""
+        return (self,)
 
     @cached_property
-    def concept_source(self) -> ConceptSource | None:
-        """Where the concepts come from that the run was trained with; None where it has none."""
-        return ConceptSource.of(self.folder)
+    def reads(self) -> frozenset[str]:
+        """What the captioner reads of a picture: "regions", "concepts", "scores"."""
+        return self.settings.reads
 
-    @cached_property
-    def extractor(self) -> Extractor | None:
-        """The concept extractor, or None for a run that reads no concepts."""
-        if not any((self.folder / name).exists() for name in EXTRACTOR_FILES):
+    @property
+    def rows(self) -> Literal["match", "aligned"]:
+        """Whether a picture has as many concepts as regions."""
+        return self.settings.rows
+
+    def extractor(self, device: Device = "auto") -> Extractor | None:
+        """Load the concept extractor; None for a run without one."""
+        if self.concepts is None and not (self.folder / WEIGHTS).exists():
             return None
-        return Extractor.load(self.folder)
+        return Extractor.load(self.folder, device)
 
-    def concept_words(self, words: Sequence[str]) -> Tensor:
-        """Map concept words to caption-word ids (A), -1 where there is none."""
-        return concept_words(self.vocabulary, words)
-
-    def captioner(self, weights: bool = True) -> nn.Module:
-        """Build the captioner, in eval mode, with the best weights unless told otherwise."""
+    def captioner(self, device: Device = "auto") -> nn.Module:
+        """Build the captioner with the best weights, in eval mode."""
         module: nn.Module = build(self.settings, len(self.vocabulary))
-        if weights:
-            _fill(module, self.folder / "weights.safetensors")
-        return module.eval()
-
-
-def concept_words(vocabulary: Vocabulary, words: Sequence[str]) -> Tensor:
-    """Map concept words to caption-word ids (A), -1 where there is none."""
-    return torch.tensor([vocabulary.id(w) if w in vocabulary else -1 for w in words])
+        _fill(module, self.folder / "weights.safetensors")
+        return module.eval().to(choose(device))
 
 
 def build(settings: RunSettings, words: int) -> nn.Module:
-    """Build a run's captioner for a vocabulary of ``words`` ids, untrained.
+    """Build a run's captioner for a vocabulary of `words` ids, untrained.
 
     Raises:
         SettingsError: it would not fit into memory.
@@ -134,7 +136,7 @@ def create(
     write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
-    return Run(folder, settings, vocabulary, preprocessing)
+    return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
 
 
 def environment() -> dict[str, Any]:
@@ -165,14 +167,13 @@ def load(folder: str | os.PathLike[str]) -> Run:
     try:
         tree = read_json(folder / "settings.json")
         _check_format(folder, tree)
-        settings = from_json(RunSettings, tree, str(folder / "settings.json"))
+        settings = from_json(RunSettings, _newest(tree), str(folder / "settings.json"))
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        preprocessing = features.parse(
-            read_json(folder / "preprocessing.json"), str(folder / "preprocessing.json")
-        )
+        file = folder / "preprocessing.json"
+        preprocessing = parse(read_json(file), str(file))
     except (DataError, SettingsError) as error:
         raise RunError(str(error)) from None
-    return Run(folder, settings, vocabulary, preprocessing)
+    return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
 
 
 def _check_format(folder: Path, tree: Any) -> None:
@@ -184,6 +185,16 @@ def _check_format(folder: Path, tree: Any) -> None:
             f"{folder}: run format {number}, but this miacap {__version__} reads up to {FORMAT}; "
             "install a newer miacap."
         )
+
+
+def _newest(tree: dict[str, Any]) -> dict[str, Any]:
+    """Give the settings of an older format in the newest one."""
+    if tree.get("format", FORMAT) != 1:
+        return tree
+    known = {"label_smoothing": "label_smoothing", "attention_penalty": "regulariser"}
+    objective = {new: tree[old] for old, new in known.items() if old in tree}
+    rest = {name: value for name, value in tree.items() if name not in known}
+    return {**rest, "objective": {"kind": "cross-entropy", **objective}, "format": FORMAT}
 
 
 def _same(
@@ -203,11 +214,11 @@ def _same(
             )
     if run.vocabulary.words != vocabulary.words:
         raise RunError(f"{run.folder}: made from other training captions; choose another folder.")
-    features.require_same(run.preprocessing, preprocessing, str(run.folder), "the store")
+    require_same(run.preprocessing, preprocessing, str(run.folder), "the given features")
     _check_sources(run.folder, sources)
     if run.settings != settings:
         write_json(run.folder / "settings.json", to_json(settings))
-    return Run(run.folder, settings, vocabulary, preprocessing)
+    return replace(run, settings=settings)
 
 
 def _check_sources(folder: Path, sources: Sequence[Source]) -> None:

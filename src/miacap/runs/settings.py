@@ -1,15 +1,16 @@
 """The settings of one run, written whole into its folder."""
 
-import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from miacap import captioners
+from miacap.decoding import SearchSettings
 from miacap.errors import SettingsError
-from miacap.settings import check_at_least, check_at_most, check_share
+from miacap.runs.objectives import CrossEntropy, Objective
+from miacap.settings import check_at_least, check_at_most
 from miacap.training import TrainingSettings
 
-FORMAT = 1
+FORMAT = 2
 """Newest layout of a run folder that this version reads and the one that it writes."""
 
 
@@ -58,21 +59,48 @@ class RunSettings:
     """Longest caption, in training and in search."""
     beam: int = 3
     """Hypotheses of the search; 1 is greedy."""
+    minimum_words: int = 1
+    """Shortest caption of the search; 0 allows empty ones."""
+    length_penalty: float = 0.0
+    """a in score = log p / length^a, by which the search compares finished captions; 0 is off."""
+    block_repeats: int = 0
+    """No sequence of so many words comes twice in a caption; 0 is off, 3 is common."""
     pictures_per_batch: int = 16
     """Photos in a training batch, each with all of its captions."""
-    label_smoothing: float = 0.0
-    """Share of each target that goes to the other words, in training alone; 0.1 helps against
-    learning captions by heart."""
-    attention_penalty: float = 0.0
-    """Weight of ATT-FCN's regularisers in the training loss: 1 in its paper, at 10 concepts;
-    with k of them 0.01 / k is a start. 0 leaves them out; other captioners have none."""
+    objective: Objective = field(default_factory=CrossEntropy)
+    """What training seeks; a kind and its own settings."""
     training: TrainingSettings = field(default_factory=captioner_training)
     format: int = FORMAT
 
     @property
+    def parsed_sizes(self) -> captioners.Sizes:
+        """The captioner's own sizes, read. Raises SettingsError, UnknownName."""
+        return captioners.sizes(
+            self.captioner, self.source, region_width=self.region_width, **self.sizes
+        )
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the captioner reads of a picture; see `captioners.reads`."""
+        return captioners.reads(
+            self.captioner, self.source, region_width=self.region_width, **self.sizes
+        )
+
+    @property
     def rows(self) -> Literal["match", "aligned"]:
-        """How many concepts a picture gets: the captioner's own size ``rows``."""
-        return captioners.sizes(self.captioner, self.source, **self.sizes).rows
+        """Whether a picture gets as many concepts as regions: the captioner's size `rows`."""
+        return self.parsed_sizes.rows
+
+    @property
+    def search(self) -> SearchSettings:
+        """Settings of the search."""
+        return SearchSettings(
+            beam=self.beam,
+            maximum_words=self.maximum_words,
+            minimum_words=self.minimum_words,
+            length_penalty=self.length_penalty,
+            block_repeats=self.block_repeats,
+        )
 
     def __post_init__(self) -> None:
         check_at_least(
@@ -89,13 +117,9 @@ class RunSettings:
         for name, decides in _ELSEWHERE.items():
             if name in self.sizes:
                 raise ValueError(f"sizes.{name} is not for sizes to say: {decides}.")
-        check_share(label_smoothing=self.label_smoothing)
-        if not 0.0 <= self.attention_penalty < math.inf:
-            raise SettingsError(f"attention_penalty is 0 or more, not {self.attention_penalty}.")
-        if self.attention_penalty and captioners.regulariser(self.captioner) is None:
+        if self.objective.regulariser and captioners.regulariser(self.captioner) is None:
             having = [name for name in captioners.names() if captioners.regulariser(name)]
             raise SettingsError(
-                f"attention_penalty={self.attention_penalty} weighs a regulariser, which "
-                f"{self.captioner!r} does not have. Captioners that have one: "
-                f"{', '.join(having)}."
+                f"objective.regulariser={self.objective.regulariser} weighs a regulariser, which "
+                f"{self.captioner!r} does not have. Captioners that have one: {', '.join(having)}."
             )

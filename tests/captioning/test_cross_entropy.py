@@ -3,7 +3,7 @@ from math import log
 import pytest
 import torch
 
-from miacap.captioning.task import summed_loss
+from miacap.captioning.cross_entropy import summed_loss
 from miacap.text import BOS, EOS, PAD
 
 

@@ -1,9 +1,9 @@
-"""Cross-entropy training of a captioner, as a task that `training.fit` can run.
+"""The objective cross-entropy: say each word of the reference captions.
 
     L = - sum_t log p(y_t | y_<t, picture)    [eq:cross-entropy]
 
-over real target words, EOS included, BOS and padding left out. A captioner's own regulariser
-(`captioners.regulariser`), times its weight, is added where that is not 0.
+over real target words, EOS included, BOS and padding left out. A captioner's own regulariser,
+times its weight, is added where the weight is not 0. Its settings are `runs.CrossEntropy`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,30 +16,32 @@ from torch.nn.functional import cross_entropy
 
 from miacap.captioners import Regulariser
 from miacap.data.batches import Batch, Batches
+from miacap.runs import CrossEntropy
 from miacap.text import PAD
+
+__all__ = ["CrossEntropyTask", "negative_log_likelihood", "summed_loss"]
 
 
 @dataclass
-class CaptionTask:
-    """A captioner, its batches, its loss and its evaluation.
+class CrossEntropyTask:
+    """A captioner, its batches, its loss and its evaluation, for `training.fit`.
 
     Args:
         module: a captioner; called as ``module(pictures, words)``.
         train: shuffled batches of the training split with captions.
         evaluation: gives dev scores of the module as it stands.
-        label_smoothing: share of the target that goes to the other words.
+        objective: label smoothing, and the weight of the regulariser.
+        regulariser: of the captioner ([eq:att-fcn-penalty], for one), over the steps that
+            predict a word; needed where its weight is not 0.
         watched: the score that decides which weights are best; higher is better.
-        attention_penalty: weight of the regulariser, over the steps that predict a word.
-        regulariser: of the captioner, where its weight is not 0.
     """
 
     module: nn.Module
     train: Batches
     evaluation: Callable[[nn.Module], Mapping[str, float]]
-    label_smoothing: float = 0.0
-    watched: str = "CIDEr-D"
-    attention_penalty: float = 0.0
+    objective: CrossEntropy = CrossEntropy()  # noqa: RUF009 - frozen
     regulariser: Regulariser | None = None
+    watched: str = "CIDEr-D"
 
     @property
     def batches_per_epoch(self) -> int:
@@ -52,13 +54,15 @@ class CaptionTask:
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch and its number of target words."""
-        if not self.attention_penalty or self.regulariser is None:
+        smoothing = self.objective.label_smoothing
+        if not self.objective.regulariser:
             logits = module(batch.pictures, batch.words)
-            return summed_loss(logits, batch.targets, self.label_smoothing)
+            return summed_loss(logits, batch.targets, smoothing)
+        assert self.regulariser is not None
         logits, trace = module(batch.pictures, batch.words, trace=True)
-        loss, count = summed_loss(logits, batch.targets, self.label_smoothing)
+        loss, count = summed_loss(logits, batch.targets, smoothing)
         extra = self.regulariser(trace, batch.targets != PAD).sum()
-        return loss + self.attention_penalty * extra, count
+        return loss + self.objective.regulariser * extra, count
 
     def evaluate(self) -> Mapping[str, float]:
         """Give the dev scores."""

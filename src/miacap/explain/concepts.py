@@ -1,4 +1,4 @@
-"""What concepts a photo brings to a run's mind, and where in the photo.
+"""Which concepts a run finds in a photo, and where in the photo.
 
 A heat map lays the belief of each grid cell over the photo: red where the extractor believes
 most in the word, the photo in grey where it does not. Each map is scaled to its own hottest
@@ -16,7 +16,9 @@ from jaxtyping import Float
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from miacap.concepts import Extractor, extract, heat
+from miacap.captioning.inputs import Inputs
+from miacap.concepts import Extractor, heat
+from miacap.devices import Device
 from miacap.errors import RunError, SettingsError
 from miacap.files import atomic
 from miacap.runs import Run
@@ -44,15 +46,20 @@ class Concept:
 
 
 def show(
-    run: Run, photo: Image.Image, top: int = 10, folder: str | os.PathLike[str] | None = None
+    run: Run,
+    photo: Image.Image,
+    top: int = 10,
+    folder: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
 ) -> tuple[Concept, ...]:
-    """Give the words that a photo brings to mind, best first; ties in the extractor's order.
+    """Give the words that the extractor finds in a photo, best first; ties in its own order.
 
     Args:
         run: a run folder with a concept extractor.
         photo: an upright RGB photo, from ``visual.decode``.
         top: how many words, at most.
         folder: where to save a heat map for each word, as PNG.
+        device: where the networks run; "auto" takes a GPU where torch sees one.
 
     Raises:
         RunError: the run reads no concepts, or heat maps were wanted of an extractor that
@@ -61,28 +68,30 @@ def show(
     """
     if top < 1:
         raise SettingsError(f"At least 1 word is shown, not {top}.")
-    extractor = run.extractor
+    extractor = run.extractor(device)
     if extractor is None:
         raise RunError(
             f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
         )
-    rows, boxes = regions_for(run.preprocessing).rows([photo])[0]
-    rows = rows.half()  # rounded as stores are
-    scores = extract(extractor, [rows])[0]
+    regions = regions_for(run.preprocessing, device)
+    inputs = Inputs.of_photos(run, regions, device, reads=frozenset(("regions", "scores")))
+    pictures = inputs.live(["photo"], [regions.prepare(photo)])
+    assert pictures.concept_scores is not None and pictures.boxes is not None
+    scores, boxes = pictures.concept_scores[0], pictures.boxes[0]
     order = scores.sort(descending=True, stable=True).indices[:top].tolist()
-    cells = _cells(extractor, rows, wanted=folder is not None)
-    found = []
-    for number, place in enumerate(order, 1):
-        word = extractor.words[place]
-        belief = None if cells is None else cells[:, place]
+    cells = _cells(extractor, pictures.regions[0], wanted=folder is not None)
+    shown = []
+    for rank, index in enumerate(order, 1):
+        word = extractor.words[index]
+        belief = None if cells is None else cells[:, index]
         path = None
         if folder is not None and belief is not None:
             safe = re.sub(r"[^\w-]", "_", word)  # a word from a file may hold anything
-            path = Path(folder) / f"{number:02d}-{safe}.png"
+            path = Path(folder) / f"{rank:02d}-{safe}.png"
             _save(path, heat_map(photo, belief, boxes))
         hottest = None if belief is None else float(belief.max())
-        found.append(Concept(word, float(scores[place]), hottest, path))
-    return tuple(found)
+        shown.append(Concept(word, float(scores[index]), hottest, path))
+    return tuple(shown)
 
 
 def heat_map(

@@ -1,0 +1,64 @@
+"""From captions to word ids: the vocabulary of a training split, and captions in it."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from miacap.data import Dataset
+from miacap.errors import DataError
+from miacap.text import Vocabulary, tokenize_all
+
+__all__ = ["Lengths", "build_vocabulary", "encode", "lengths"]
+
+
+def encode(
+    vocabulary: Vocabulary, captions: Mapping[str, Iterable[str]]
+) -> dict[str, list[list[int]]]:
+    """Turn each picture's captions into word ids, without BOS and EOS."""
+    ids = list(captions)
+    flat = [caption for name in ids for caption in captions[name]]
+    tokens = iter(tokenize_all(flat))
+    return {name: [vocabulary.encode(next(tokens)) for _ in captions[name]] for name in ids}
+
+
+def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:
+    """Collect the words of the training captions. Raises DataError where none is left."""
+    captions = [caption for texts in train.captions.values() for caption in texts]
+    if not captions:
+        raise DataError(f"{train.name}: the training split has no captions; nothing to learn from.")
+    vocabulary = Vocabulary.from_captions(tokenize_all(captions), minimum=minimum_count)
+    if not vocabulary.words:
+        raise DataError(
+            f"{train.name}: no word occurs {minimum_count} times in {len(captions)} captions; "
+            "lower it with --set minimum_count=1."
+        )
+    return vocabulary
+
+
+class Lengths(NamedTuple):
+    """How many captions are longer than what a captioner may say."""
+
+    captions: int
+    longer: int
+    longest: int
+    """Words of the longest caption."""
+
+    def told(self, maximum: int) -> str | None:
+        """Say what longer captions mean for training; None where there is none."""
+        if not self.longer:
+            return None
+        note = (
+            f"{self.longer} of {self.captions} training captions are longer than "
+            f"maximum_words={maximum} and were cut; they teach no ending"
+        )
+        if 2 * self.longer > self.captions:
+            note += (
+                ". Most captions here are that long: sentences will hardly ever end. Set "
+                f"--set maximum_words={self.longest}"
+            )
+        return note
+
+
+def lengths(captions: Mapping[str, list[list[int]]], maximum: int) -> Lengths:
+    """Count the captions, as word ids, that are longer than `maximum` words."""
+    counts = [len(caption) for group in captions.values() for caption in group]
+    return Lengths(len(counts), sum(n > maximum for n in counts), max(counts, default=0))

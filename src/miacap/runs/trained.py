@@ -1,0 +1,63 @@
+"""What can caption pictures: one trained run, or several joined."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from torch import nn
+
+from miacap.concepts import ConceptSource, Extractor
+from miacap.data.features import Record
+from miacap.devices import Device
+from miacap.runs.settings import RunSettings
+from miacap.text import Vocabulary
+
+if TYPE_CHECKING:
+    from miacap.runs.folder import Run
+
+__all__ = ["Trained"]
+
+
+@runtime_checkable
+class Trained(Protocol):
+    """A run, or several whose word probabilities are averaged.
+
+    Attributes:
+        folder: of the run, or of the first one; for messages.
+        settings: of search and concepts; of several, the first one's search.
+        vocabulary: words that captions are made of.
+        preprocessing: how the features that it reads were made.
+    """
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def settings(self) -> RunSettings: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def preprocessing(self) -> Record: ...
+
+    @property
+    def members(self) -> "tuple[Run, ...]":
+        """The runs that it is made of; of one run, that run."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What is read of a picture: "regions", "concepts", "scores"."""
+
+    @property
+    def rows(self) -> Literal["match", "aligned"]:
+        """Whether a picture has as many concepts as regions."""
+
+    @property
+    def concepts(self) -> ConceptSource | None:
+        """Where its concepts came from; None where it reads none."""
+
+    def extractor(self, device: Device = "auto") -> Extractor | None:
+        """Load the concept extractor; None for a run without one. Raises RunError."""
+
+    def captioner(self, device: Device = "auto") -> nn.Module:
+        """Build the captioner with its best weights, in eval mode. Raises RunError."""
