@@ -1,8 +1,8 @@
 """Room: concepts. The words that a picture is likely to show, found by a trained extractor.
 
-Offers ``train`` (out-of-fold concepts for a whole dataset), ``read`` (concepts from a file of
-words), ``Extractor``, ``extract`` and ``heat`` for single pictures, and ``ConceptVocabulary``.
-May import the ground floor, ``text``, ``pictures``, ``data``, ``visual`` and ``training``; never
+Offers `train` (out-of-fold concepts for a whole dataset), `read` (concepts from a file of
+words), `Extractor`, `extract` and `heat` for single pictures, and `ConceptVocabulary`.
+May import the ground floor, `text`, `pictures`, `data`, `visual` and `training`; never
 a captioner.
 """
 

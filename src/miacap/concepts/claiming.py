@@ -8,7 +8,7 @@ from miacap.errors import RunError
 from miacap.files import read_json, strangers, write_json
 
 Made = Literal["train", "read"]
-"""By which command: ``miacap concepts train`` or ``miacap concepts read``."""
+"""By which command: `miacap concepts train` or `miacap concepts read`."""
 
 
 def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: str) -> None:

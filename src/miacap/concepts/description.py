@@ -117,16 +117,16 @@ class ConceptSource:
 
     def differences(self, other: "ConceptSource") -> tuple[str, ...]:
         """Say in words what differs; nothing where both are the same."""
-        found = []
+        differences = []
         if self.words != other.words:
-            found.append(f"their concept words ({len(self.words)} and {len(other.words)})")
+            differences.append(f"their concept words ({len(self.words)} and {len(other.words)})")
         if self.kind != other.kind:
-            found.append(f"what found them ({_origin(self)}, and {_origin(other)})")
+            differences.append(f"what found them ({_origin(self)}, and {_origin(other)})")
         elif self.checksum != other.checksum:
             what = "files" if self.is_lists else "extractors"
             sums = f"{self.checksum[:12]} and {other.checksum[:12]}"
-            found.append(f"their {what} (SHA-256 {sums})")
-        return tuple(found)
+            differences.append(f"their {what} (SHA-256 {sums})")
+        return tuple(differences)
 
 
 def check_same(own: ConceptSource, given: ConceptSource) -> None:

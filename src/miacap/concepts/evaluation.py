@@ -32,21 +32,21 @@ def average_precision(
     """Average precision of each word over B pictures; NaN where no picture has the word."""
     values, true = scores.numpy(), targets.numpy()
     pictures, words = values.shape
-    found = np.full(words, np.nan)
+    precisions = np.full(words, np.nan)
     ranks = np.arange(1, pictures + 1)
     for word in np.flatnonzero(true.any(0)):  # column by column: sorting in place in the cache
         order = np.argsort(-values[:, word], kind="stable")
         sorted_values, hits = values[order, word], true[order, word]
-        # The place where each group of equal scores ends.
+        # The index where each group of equal scores ends.
         last = np.append(sorted_values[1:] != sorted_values[:-1], True)
         ends = np.flatnonzero(last)[np.cumsum(last) - last]
         precision = np.cumsum(hits)[ends] / ranks[ends]
-        found[word] = precision[hits].mean()
-    return torch.from_numpy(found).float()
+        precisions[word] = precision[hits].mean()
+    return torch.from_numpy(precisions).float()
 
 
 def at_k(scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: int) -> tuple[float, float]:
-    """Mean precision and recall of each picture's ``k`` best words; ties by concept index."""
+    """Mean precision and recall of each picture's `k` best words; ties by concept index."""
     some = targets.any(1)
     if not bool(some.any()):
         return 0.0, 0.0
@@ -59,7 +59,7 @@ def at_k(scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: int) -> 
 def measure(
     scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: Sequence[int] = (10, 49)
 ) -> dict[str, float]:
-    """Give mAP and P@k, R@k for each ``k`` (no more than there are words)."""
+    """Give mAP and P@k, R@k for each `k` (no more than there are words)."""
     precisions = average_precision(scores, targets)
     numbers = {"mAP": float(precisions[~precisions.isnan()].double().mean())}
     if np.isnan(numbers["mAP"]):

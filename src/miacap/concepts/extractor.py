@@ -1,4 +1,4 @@
-"""A trained extractor on disk: ``extractor.safetensors`` and ``concepts.json``."""
+"""A trained extractor on disk: `extractor.safetensors` and `concepts.json`."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -27,9 +27,9 @@ class Extractor:
 
     Attributes:
         vocabulary: the words it looks for.
-        kind: one of ``networks.KINDS``.
+        kind: one of `networks.KINDS`.
         width: V, length of a region row.
-        hidden, dropout: as in ``ConceptSettings``.
+        hidden, dropout: as in `ConceptSettings`.
         module: the trained network, in eval mode.
         checksum: SHA-256 of the weights' file; empty before it is saved.
     """
@@ -151,11 +151,11 @@ def extract(
     Raises:
         DataError: rows of another width.
     """
-    found = [torch.zeros(0, len(extractor.words))]
+    scores = [torch.zeros(0, len(extractor.words))]
     for matrix, mask in _batches(extractor, rows, batch_size):
         log_yes, _ = extractor.module(matrix, mask)
-        found.append(log_yes.exp().float().cpu())
-    return torch.cat(found)
+        scores.append(log_yes.exp().float().cpu())
+    return torch.cat(scores)
 
 
 @torch.no_grad()
@@ -185,6 +185,6 @@ def _batches(
                     f"Region rows of width {matrix.shape[-1]} for an extractor of width "
                     f"{extractor.width}: they come from another backbone."
                 )
-        names = [str(start + place) for place in range(len(part))]
+        names = [str(start + index) for index in range(len(part))]
         pictures = collate(names, part)
         yield pictures.regions.to(extractor.device), pictures.region_mask.to(extractor.device)

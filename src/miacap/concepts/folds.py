@@ -33,13 +33,13 @@ def assign(
 
     Raises DataError where all pictures share one fold, so that none could be scored.
     """
-    found = {name: fold_of(_content(name, photos, regions), folds, seed) for name in names}
-    if len(set(found.values())) < 2:
+    folds_of = {name: fold_of(_content(name, photos, regions), folds, seed) for name in names}
+    if len(set(folds_of.values())) < 2:
         raise DataError(
             f"{len(names)} training pictures with captions, or as many copies of one photo, are "
             "too few to train concepts out of fold; give at least a few dozen."
         )
-    return found
+    return folds_of
 
 
 def _content(name: str, photos: Photos, regions: FeatureStore) -> bytes:

@@ -1,14 +1,14 @@
-"""Concepts from a file of words per picture, in a folder as ``train`` would leave one.
+"""Concepts from a file of words per picture, in a folder as `train` would leave one.
 
 A word's score in a picture is 1 / r where it is the r-th of the picture's list, and 0 where it is
 not listed                                                                [eq:reciprocal-rank]
 
 so that sorting the scores gives the list back. These are ranks, not probabilities, and
-``concepts.json`` says so. Lists with probabilities keep them; equal ones are told apart in their
+`concepts.json` says so. Lists with probabilities keep them; equal ones are told apart in their
 last bit, so that the list's order decides.
 
-The folder holds ``scores/`` (a store of kind concepts), ``concepts.json`` and, written last,
-``report.json``; there is no extractor in it.
+The folder holds `scores/` (a store of kind concepts), `concepts.json` and, written last,
+`report.json`; there is no extractor in it.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class ReadLists:
     """What came of a file of lists.
 
     Attributes:
-        report: as in ``report.json``.
+        report: as in `report.json`.
         set_aside: what was left out, by what is wrong with it.
     """
 
@@ -73,10 +73,10 @@ def read(
     list holds no concept, is set aside in the store; so training and evaluation leave it out.
 
     Args:
-        file: see ``lists``.
+        file: see `lists`.
         dataset: gives ids, splits and the training captions.
         folder: where the results go; finished work in it is used again.
-        settings: see ``ListSettings``.
+        settings: see `ListSettings`.
         quiet: show no progress.
 
     Raises:
@@ -115,9 +115,9 @@ def scores_of(one: PictureList, words: ConceptVocabulary) -> Float[Tensor, " A"]
                 rank += 1
     scores = np.zeros(len(words), dtype=np.float32)
     for value, word in zip(values, one.words, strict=True):
-        place = words.place(word)
-        if place is not None:
-            scores[place] = value
+        index = words.index(word)
+        if index is not None:
+            scores[index] = value
     return torch.from_numpy(scores)
 
 

@@ -7,7 +7,7 @@ Three forms, as text in any encoding that `tables` reads, plain or gzip:
                                                                   code's image_concepts.json
     {"id": "dog.jpg", "concepts": ["dog", "grass"]}               JSON Lines, a picture a line
 
-The most probable word comes first. The last two forms may have ``"probabilities"``, a number a
+The most probable word comes first. The last two forms may have `"probabilities"`, a number a
 word, for every picture or for none; words are then ranked by them.
 """
 

@@ -71,7 +71,7 @@ class Head(nn.Module):
         self.scale.copy_(torch.where(deviation > 1e-4, 1 / deviation.clamp(min=1e-4), 0.0))
 
     def begin_at(self, prior: Float[Tensor, " A"], rows: float) -> None:
-        """Set biases so that ``rows`` silent regions together give each word its prior.
+        """Set biases so that `rows` silent regions together give each word its prior.
 
         b = logit(1 - (1 - prior)^(1 / rows))  [eq:prior]. Without it a noisy-OR begins at P = 1,
         where it has no gradient.

@@ -1,4 +1,4 @@
-"""What ``concepts.train`` and ``concepts.read`` found out, for ``report.json`` and for people."""
+"""What `concepts.train` and `concepts.read` found out, for `report.json` and for people."""
 
 from collections.abc import Mapping
 from typing import Any

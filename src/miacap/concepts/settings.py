@@ -28,7 +28,7 @@ def extractor_training() -> TrainingSettings:
 
 @dataclass(frozen=True)
 class ListSettings:
-    """Settings of ``concepts.read``. Raises SettingsError where a value makes no sense."""
+    """Settings of `concepts.read`. Raises SettingsError where a value makes no sense."""
 
     minimum_count: int = 5
     """A concept occurs at least this often in the training captions, as caption words do."""
@@ -42,7 +42,7 @@ class ListSettings:
 
 @dataclass(frozen=True)
 class ConceptSettings:
-    """Settings of ``concepts.train``. Raises SettingsError where a value makes no sense."""
+    """Settings of `concepts.train`. Raises SettingsError where a value makes no sense."""
 
     extractor: Kind = "multiple-instance"
     words: int = 1000
@@ -61,7 +61,7 @@ class ConceptSettings:
     batch_size: int = 64
     """Pictures a step."""
     seed: int = 0
-    """Of folds, order, first weights and dropout; ``training.seed`` is not used."""
+    """Of folds, order, first weights and dropout; `training.seed` is not used."""
     training: TrainingSettings = field(default_factory=extractor_training)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Training an extractor, as a task that ``training.fit`` runs."""
+"""Training an extractor, as a task that `training.fit` runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -47,9 +47,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, places: Sequence[int]) -> tuple[Float[Tensor, "B N V"], Bool[Tensor, "B N"]]:
-        """Give the rows of the pictures at these places, padded, with their mask."""
-        names = [self.names[place] for place in places]
+    def read(self, indices: Sequence[int]) -> tuple[Float[Tensor, "B N V"], Bool[Tensor, "B N"]]:
+        """Give the rows of the pictures at these indices, padded, with their mask."""
+        names = [self.names[index] for index in indices]
         if self._means is not None:
             rows = torch.stack([self._means[name] for name in names])
             return rows, torch.ones(rows.shape[:2], dtype=torch.bool)
@@ -93,7 +93,7 @@ class ExtractorTask:
     It does so by mAP, or by log-likelihood where it has fewer than `FEW` pictures.
 
     Args:
-        module: an extractor of ``networks.build``.
+        module: an extractor of `networks.build`.
         rows, targets: of the pictures to learn from.
         dev: rows and targets to choose by; None trains for all epochs and keeps the last.
         batch_size: pictures a step.
@@ -123,11 +123,11 @@ class ExtractorTask:
         return -(-len(self._rows) // self._batch_size)
 
     def batches(self, epoch: int, skip: int) -> Iterator[ConceptBatch]:
-        """Give the batches of an epoch from the ``skip``-th on, drawn by seed and epoch."""
+        """Give the batches of an epoch from the `skip`-th on, drawn by seed and epoch."""
         order = np.random.default_rng((self._seed, epoch)).permutation(len(self._rows)).tolist()
         for start in range(skip * self._batch_size, len(order), self._batch_size):
-            places = order[start : start + self._batch_size]
-            yield ConceptBatch(*self._rows.read(places), self._targets[places])
+            indices = order[start : start + self._batch_size]
+            yield ConceptBatch(*self._rows.read(indices), self._targets[indices])
 
     def loss(self, module: nn.Module, batch: ConceptBatch) -> tuple[Tensor, int]:
         """Give the summed loss and the number of pictures."""
@@ -139,10 +139,10 @@ class ExtractorTask:
         if self._dev is None:
             return {}
         rows, targets = self._dev
-        found = probabilities(self.module, rows)
+        scores = probabilities(self.module, rows)
         return {
-            **measure(found, targets, k=(10,)),
-            "log-likelihood": log_likelihood(found, targets),
+            **measure(scores, targets, k=(10,)),
+            "log-likelihood": log_likelihood(scores, targets),
         }
 
 
@@ -162,15 +162,12 @@ def smoothed(targets: Bool[Tensor, "B A"]) -> Float[Tensor, " A"]:
 
 
 @torch.no_grad()
-def probabilities(
-    module: nn.Module, rows: Rows, places: Sequence[int] | None = None, batch_size: int = 128
-) -> Float[Tensor, "B A"]:
-    """Give P of every word for the pictures at these places (all, unless told), in float32."""
+def probabilities(module: nn.Module, rows: Rows, batch_size: int = 128) -> Float[Tensor, "B A"]:
+    """Give P of every word for all pictures, in float32."""
     module.eval()
     device = next(module.parameters()).device
-    wanted = list(range(len(rows)) if places is None else places)
-    found = []
-    for start in range(0, len(wanted), batch_size):
-        matrix, mask = rows.read(wanted[start : start + batch_size])
-        found.append(module(matrix.to(device), mask.to(device))[0].exp().float().cpu())
-    return torch.cat(found)
+    scores = []
+    for start in range(0, len(rows), batch_size):
+        matrix, mask = rows.read(range(start, min(start + batch_size, len(rows))))
+        scores.append(module(matrix.to(device), mask.to(device))[0].exp().float().cpu())
+    return torch.cat(scores)

@@ -1,8 +1,8 @@
 """Train extractors and give every picture its concepts, each training picture out of fold.
 
-The folder then holds ``scores/`` (a store of kind concepts), ``extractor.safetensors`` and
-``concepts.json`` (the extractor of the whole training split), ``settings.json`` and
-``report.json``, which is written last. While it is made, ``fits/`` holds one training folder per
+The folder then holds `scores/` (a store of kind concepts), `extractor.safetensors` and
+`concepts.json` (the extractor of the whole training split), `settings.json` and
+`report.json`, which is written last. While it is made, `fits/` holds one training folder per
 extractor; whatever is interrupted goes on with the same call.
 """
 
@@ -68,39 +68,39 @@ def train(
         regions: store of regions with (at least) the training pictures.
         dataset: captions and splits; pictures without regions or captions are not learned from.
         folder: where the results go; finished work in it is used again.
-        settings: see ``ConceptSettings``.
+        settings: see `ConceptSettings`.
         quiet: show no progress.
 
     Returns:
         The report: mAP, P@10, R@10, P@k, R@k (k = regions a picture) of every captioned split
-        beside the base rate; ``table`` sets it for reading.
+        beside the base rate; `table` sets it for reading.
 
     Raises:
         DataError: nothing to learn from.
-        RunError: the folder was begun with other settings or data; ``regions`` holds none.
+        RunError: the folder was begun with other settings or data; `regions` holds none.
     """
     settings = settings or ConceptSettings()
     require_regions(regions)
     choose(settings.training.device)  # before a folder is begun with a device that is not there
-    place = Path(folder)
+    path = Path(folder)
     data = _Data.of(regions, dataset, settings)
-    claim(place, "train", to_json(settings), data.fingerprint())
-    if (place / "report.json").is_file():
-        shutil.rmtree(place / "fits", ignore_errors=True)  # killed before this was done
-        found: dict[str, Any] = read_json(place / "report.json")
-        return found
-    whole, epochs = _fit_whole(data, place, settings, quiet)
+    claim(path, "train", to_json(settings), data.fingerprint())
+    if (path / "report.json").is_file():
+        shutil.rmtree(path / "fits", ignore_errors=True)  # killed before this was done
+        finished: dict[str, Any] = read_json(path / "report.json")
+        return finished
+    whole, epochs = _fit_whole(data, path, settings, quiet)
     modules = {folds.WHOLE: whole}
     for fold in sorted(set(data.folds.values())):
-        modules[fold] = _fit_fold(data, place, settings, fold, epochs, quiet)
+        modules[fold] = _fit_fold(data, path, settings, fold, epochs, quiet)
     extractor = Extractor(
         data.words, settings.extractor, regions.manifest.width, settings.hidden,
         settings.dropout, whole,
-    ).save(place)  # fmt: skip
-    store = _score(data, modules, place / SCORES, extractor.checksum, quiet)
+    ).save(path)  # fmt: skip
+    store = _score(data, modules, path / SCORES, extractor.checksum, quiet)
     result = _report(data, store, settings, epochs)
-    write_json(place / "report.json", result)
-    shutil.rmtree(place / "fits", ignore_errors=True)
+    write_json(path / "report.json", result)
+    shutil.rmtree(path / "fits", ignore_errors=True)
     return result
 
 
@@ -173,7 +173,7 @@ def _tokens(dataset: Dataset, names: list[str]) -> dict[str, list[list[str]]]:
 
 
 def _fit_whole(
-    data: _Data, place: Path, settings: ConceptSettings, quiet: bool
+    data: _Data, path: Path, settings: ConceptSettings, quiet: bool
 ) -> tuple[nn.Module, int]:
     names = data.splits["train"]
     dev = data.splits.get("dev")
@@ -181,18 +181,18 @@ def _fit_whole(
     watch = (Rows(data.regions, dev, pooled), data.stacked(dev)) if dev else None
     task = _task(data, names, settings, folds.WHOLE, watch)
     chosen = replace(settings.training, seed=settings.seed)
-    result = fit(task, chosen, place / "fits" / "whole", quiet=quiet, label="concepts")
+    result = fit(task, chosen, path / "fits" / "whole", quiet=quiet, label="concepts")
     return task.module, result.best_epoch
 
 
 def _fit_fold(
-    data: _Data, place: Path, settings: ConceptSettings, fold: int, epochs: int, quiet: bool
+    data: _Data, path: Path, settings: ConceptSettings, fold: int, epochs: int, quiet: bool
 ) -> nn.Module:
     names = tuple(name for name in data.splits["train"] if data.folds[name] != fold)
     task = _task(data, names, settings, fold, None)
     chosen = _without_choice(settings, epochs)
     label = f"concepts, fold {fold + 1} of {settings.folds}"
-    fit(task, chosen, place / "fits" / f"fold-{fold}", quiet=quiet, label=label)
+    fit(task, chosen, path / "fits" / f"fold-{fold}", quiet=quiet, label=label)
     return task.module
 
 
@@ -262,12 +262,12 @@ def _score(
 
 
 def _scores(data: _Data, modules: Mapping[int, nn.Module], names: list[str]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    scores: dict[str, Tensor] = {}
     for fold, module in modules.items():
         mine = [name for name in names if data.folds.get(name, folds.WHOLE) == fold]
         if mine:
-            found |= dict(zip(mine, probabilities(module, Rows(data.regions, mine)), strict=True))
-    return found
+            scores |= dict(zip(mine, probabilities(module, Rows(data.regions, mine)), strict=True))
+    return scores
 
 
 def _report(

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from miacap.concepts.stopwords import STOP_WORDS
@@ -30,7 +30,7 @@ class ConceptVocabulary:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
-        self._index = {word: place for place, word in enumerate(self.words)}
+        self._index = {word: index for index, word in enumerate(self.words)}
         if not self.words:
             raise DataError("A concept vocabulary needs at least one word.")
         if len(self._index) != len(self.words):
@@ -67,13 +67,13 @@ class ConceptVocabulary:
             DataError: no content word is left.
         """
         counts = Counter(token for tokens in token_lists for token in tokens if is_content(token))
-        found = [word for word in counts if word in vocabulary]
-        if not found:
+        known = [word for word in counts if word in vocabulary]
+        if not known:
             raise DataError(
                 "No content word of the training captions is in the caption vocabulary, so there "
                 "is no concept to learn; lower minimum_count."
             )
-        return cls(sorted(found, key=lambda word: (-counts[word], word))[:maximum])
+        return cls(sorted(known, key=lambda word: (-counts[word], word))[:maximum])
 
     @classmethod
     def from_file(
@@ -108,7 +108,7 @@ class ConceptVocabulary:
             raise DataError(f"{path}: there is no word in this file; write one a line.")
         return cls(list(words))
 
-    def place(self, word: str) -> int | None:
+    def index(self, word: str) -> int | None:
         """Give the index of a word's score, None for a word that is no concept."""
         return self._index.get(word)
 
@@ -118,29 +118,23 @@ class ConceptVocabulary:
         Args:
             captions: a picture's tokenised captions, for B pictures.
         """
-        found = torch.zeros(len(captions), len(self), dtype=torch.bool)
+        targets = torch.zeros(len(captions), len(self), dtype=torch.bool)
         for row, token_lists in enumerate(captions):
-            places = {
+            indices = {
                 self._index[token]
                 for tokens in token_lists
                 for token in tokens
                 if token in self._index
             }
-            found[row, list(places)] = True
-        return found
-
-    def caption_words(self, vocabulary: Vocabulary) -> Int[Tensor, " A"]:
-        """Give the caption-word id of each concept, -1 where it is no caption word."""
-        return torch.tensor(
-            [vocabulary.id(word) if word in vocabulary else -1 for word in self.words]
-        )
+            targets[row, list(indices)] = True
+        return targets
 
     def ranked(self, scores: Float[Tensor, " A"], best: int = 10) -> list[tuple[str, float]]:
         """Give the best words of one picture with their probabilities, ties by concept index."""
-        values, places = scores.float().sort(descending=True, stable=True)
+        values, indices = scores.float().sort(descending=True, stable=True)
         return [
-            (self.words[place], value)
-            for place, value in zip(places[:best].tolist(), values[:best].tolist(), strict=True)
+            (self.words[index], value)
+            for index, value in zip(indices[:best].tolist(), values[:best].tolist(), strict=True)
         ]
 
 

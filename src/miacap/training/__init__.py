@@ -1,7 +1,7 @@
 """Room: training. One loop that fits any task, stops well, and resumes to the bit.
 
 It knows no captioner and no concept: a task brings its module, batches, loss and evaluation.
-May import the ground floor, ``pictures`` and ``data``; never a room above.
+May import the ground floor, `pictures` and `data`; never a room above.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
 """Checkpoints: safetensors and JSON, whole or not there, never a pickle.
 
-``step-N.safetensors`` holds all tensors, ``step-N.json`` the rest and the checksum of both; the
-JSON is written last, so a checkpoint without it does not count. Beside them lie ``best-N``, the
-best weights that a checkpoint speaks of: ``weights.safetensors`` is a copy of these, made after
+`step-N.safetensors` holds all tensors, `step-N.json` the rest and the checksum of both; the
+JSON is written last, so a checkpoint without it does not count. Beside them lie `best-N`, the
+best weights that a checkpoint speaks of: `weights.safetensors` is a copy of these, made after
 the checkpoint is there, and so can be made again.
 """
 
@@ -26,7 +26,7 @@ KEPT = 2  # the newest, and the one before it should the newest turn out damaged
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint as read: ``tensors`` by group and name, ``state`` as JSON gave it."""
+    """One checkpoint as read: `tensors` by group and name, `state` as JSON gave it."""
 
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
@@ -43,7 +43,7 @@ def write(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state:
 def newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
     """Read the newest whole checkpoint, or give None where there is none at all.
 
-    A damaged one is named through ``note`` and the one before it is read. Raises RunError where
+    A damaged one is named through `note` and the one before it is read. Raises RunError where
     all are damaged, or where a newer miacap wrote them.
     """
     files = sorted(folder.glob("step-*.json"), reverse=True)
@@ -95,7 +95,7 @@ def sweep(folder: Path) -> None:
 
 
 def publish(source: Path, target: Path, digest: str) -> None:
-    """Make ``target`` a copy of ``source``, unless it is one already.
+    """Make `target` a copy of `source`, unless it is one already.
 
     Raises RunError where the source is gone or damaged while the target is not its copy.
     """

@@ -25,7 +25,7 @@ def line(record: Mapping[str, Any]) -> str:
 
 
 def settle(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Make ``metrics.jsonl`` hold exactly these evaluations.
+    """Make `metrics.jsonl` hold exactly these evaluations.
 
     A run that was killed may have written lines that its checkpoint does not know of.
     """
@@ -41,7 +41,7 @@ def settle(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one evaluation to ``metrics.jsonl``."""
+    """Add one evaluation to `metrics.jsonl`."""
     with open(path, "a", encoding="utf-8", newline="\n") as file:
         file.write(line(record))
         file.flush()

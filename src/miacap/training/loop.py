@@ -39,14 +39,14 @@ def fit(
 ) -> FitResult:
     """Train a task, or go on where an earlier call with the same arguments was stopped.
 
-    Owns ``checkpoints/``, ``metrics.jsonl`` and ``weights.safetensors`` (the best) in ``folder``.
+    Owns `checkpoints/`, `metrics.jsonl` and `weights.safetensors` (the best) in `folder`.
     On the same machine and threads, a run that was stopped anywhere, killed even, ends with the
     same weights to the bit as an undisturbed one. A finished run is not trained again. The
     caller's random generators and threads are left as they were.
 
     Args:
-        task: what to train; see ``Task``. Its module must be built alike on every call.
-        settings: see ``TrainingSettings``.
+        task: what to train; see `Task`. Its module must be built alike on every call.
+        settings: see `TrainingSettings`.
         folder: made if absent.
         quiet: say nothing.
         label: put before the progress lines, where several runs follow each other.
@@ -79,7 +79,7 @@ def fit(
 
 
 def _train(session: Session, interrupts: Interrupts, stop_after: int | None) -> bool:
-    """Train to the end, or to ``stop_after`` steps from here; say which by True or False."""
+    """Train to the end, or to `stop_after` steps from here; say which by True or False."""
     last = None if stop_after is None else session.state.step + stop_after
     while not session.state.reason:
         if session.evaluation_is_due():
@@ -132,7 +132,7 @@ def _next_group(session: Session, batches: Iterator[Any]) -> list[Any]:
 
 
 def step(session: Session, group: list[Any]) -> None:
-    """Take one optimiser step on the batches of ``group`` together.
+    """Take one optimiser step on the batches of `group` together.
 
     [loop:step]  g = (sum over batches of d loss / d parameters) / (sum of weights)
 

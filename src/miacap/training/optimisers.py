@@ -38,7 +38,7 @@ def set_rate(optimiser: Optimizer, rate: float) -> None:
 
 
 def tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """Give the state as ``{index of the parameter}.{name}`` -> tensor, step counts included."""
+    """Give the state as `{index of the parameter}.{name}` -> tensor, step counts included."""
     state = {}
     for index, values in optimiser.state_dict()["state"].items():
         for name, value in values.items():
@@ -48,7 +48,7 @@ def tensors(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def restore(optimiser: Optimizer, state: dict[str, Tensor]) -> None:
-    """Put back what ``tensors`` gave."""
+    """Put back what `tensors` gave."""
     values: dict[int, dict[str, Tensor]] = {}
     for key, tensor in state.items():
         index, name = key.split(".", 1)

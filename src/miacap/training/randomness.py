@@ -26,7 +26,7 @@ def capture() -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def restore(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    """Put back what ``capture`` gave; generators of GPUs that are not here are left out."""
+    """Put back what `capture` gave; generators of GPUs that are not here are left out."""
     torch.set_rng_state(tensors["cpu"].clone())
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):

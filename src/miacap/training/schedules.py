@@ -17,7 +17,7 @@ from miacap.training.settings import TrainingSettings
 
 
 def learning_rate(settings: TrainingSettings, step: int, steps_per_epoch: int) -> float:
-    """Give the rate of optimiser step ``step`` (from 0)."""
+    """Give the rate of optimiser step `step` (from 0)."""
     return settings.learning_rate * _factor(settings, step, steps_per_epoch)
 
 

@@ -25,9 +25,9 @@ class Session:
     """What changes while a task is trained, and where it is kept.
 
     Args:
-        task, settings: as in ``fit``.
-        root: the folder; ``checkpoints/``, ``metrics.jsonl``, ``weights.safetensors`` are ours.
-        quiet, label: as in ``fit``.
+        task, settings: as in `fit`.
+        root: the folder; `checkpoints/`, `metrics.jsonl`, `weights.safetensors` are ours.
+        quiet, label: as in `fit`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Session:
     def resume(self) -> None:
         """Go to the newest whole checkpoint, if there is one, and make the files agree with it.
 
-        Raises RunError: see ``fit``.
+        Raises RunError: see `fit`.
         """
         checkpoint = checkpoints.newest(self.folder, self.note)
         if checkpoint is None:

@@ -16,7 +16,7 @@ _MOST_THREADS = 1024
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """Settings of one call of ``fit``. Raises SettingsError where a value makes no sense."""
+    """Settings of one call of `fit`. Raises SettingsError where a value makes no sense."""
 
     epochs: int = 10
     """Passes over the training pictures, at most."""
@@ -34,9 +34,9 @@ class TrainingSettings:
     schedule: Schedule = "cosine"
     """How the rate falls after the warm-up."""
     schedule_epochs: int | None = None
-    """Epochs over which cosine and linear fall; None: ``epochs``."""
+    """Epochs over which cosine and linear fall; None: `epochs`."""
     final_factor: float = 0.0
-    """Where cosine and linear end, as a part of ``learning_rate``."""
+    """Where cosine and linear end, as a part of `learning_rate`."""
     step_epochs: int = 3
     """Schedule step: epochs between two falls."""
     step_factor: float = 0.8

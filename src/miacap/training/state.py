@@ -59,7 +59,7 @@ class State:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "State":
-        """Read what ``to_json`` gave."""
+        """Read what `to_json` gave."""
         best = Best(**values["best"]) if values["best"] else None
         return cls(**{**values, "best": best})
 
@@ -67,7 +67,7 @@ class State:
 def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: object) -> None:
     """Refuse settings that differ from those a run was begun with.
 
-    Raises RunError that names the setting; ``epochs`` and ``patience`` may grow.
+    Raises RunError that names the setting; `epochs` and `patience` may grow.
     """
     now, defaults = to_json(settings), to_json(TrainingSettings())
     for name in dict.fromkeys([*now, *saved]):

@@ -1,4 +1,4 @@
-"""What ``fit`` asks of a task, and what it gives back."""
+"""What `fit` asks of a task, and what it gives back."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 class Task(Protocol):
     """Anything that can be trained.
 
-    A batch is whatever ``batches`` yields and ``loss`` understands: a tensor, something with
-    ``.to(device)``, or a tuple, list, mapping or dataclass of these.
+    A batch is whatever `batches` yields and `loss` understands: a tensor, something with
+    `.to(device)`, or a tuple, list, mapping or dataclass of these.
     """
 
     @property
     def module(self) -> nn.Module:
-        """The parameters; ``fit`` moves them to the device and restores them on resume."""
+        """The parameters; `fit` moves them to the device and restores them on resume."""
         ...
 
     @property
@@ -28,14 +28,14 @@ class Task(Protocol):
 
     @property
     def watched(self) -> str | None:
-        """Which number of ``evaluate`` picks the best weights; higher is better.
+        """Which number of `evaluate` picks the best weights; higher is better.
 
         None: there is nothing to watch, and the last weights are the best.
         """
         ...
 
     def batches(self, epoch: int, skip: int) -> Iterable[Any]:
-        """Give the batches of an epoch (from 0) without its first ``skip``.
+        """Give the batches of an epoch (from 0) without its first `skip`.
 
         They depend on the epoch alone, never on the global generators: exact resume rests on it.
         """
@@ -44,7 +44,7 @@ class Task(Protocol):
     def loss(self, module: nn.Module, batch: Any) -> tuple[Tensor, Tensor | float]:
         """Give the summed loss of a batch (a scalar) and what to divide it by.
 
-        Gradients flow only through ``module(...)``, so that wrappers around it see them.
+        Gradients flow only through `module(...)`, so that wrappers around it see them.
         """
         ...
 
@@ -58,7 +58,7 @@ class FitResult:
     """How a training run stands.
 
     Attributes:
-        finished: False only where ``stop_after`` ended it before its time.
+        finished: False only where `stop_after` ended it before its time.
         reason: "epochs", "patience" or "stop_after".
         best: the watched number of the kept weights; None where nothing is watched or was
             evaluated yet.
