@@ -117,7 +117,7 @@ def test_threads_soon_sleep_while_they_wait_unless_the_user_says_else(
         monkeypatch.setenv(name, value)
     code = (
         "import os, sys; from miacap.cli import application as a; "
-        "a._invoke = lambda _: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules) or 0; "
+        "a._invoke = lambda _: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules); "
         "a.run()"
     )
     assert run("-c", code).stdout.split() == [after, "False"]
