@@ -4,16 +4,17 @@ import contextlib
 import errno
 import glob
 import hashlib
-import json
 import os
 import platform
 import re
+import stat
 import sys
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from miacap import terminal
 from miacap.errors import DataError, RunError
 from miacap.reading import parse_json, read_bytes
 
@@ -22,48 +23,142 @@ _PART = re.compile(r"\..*\.(?P<node>\w*)-(?P<process>\d+)-\d+\.part", re.DOTALL)
 _STREAMS = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
 
 
-@contextlib.contextmanager
-def atomic(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a file that appears under ``path`` only when it was written to its end.
+def atomic(
+    path: str | os.PathLike[str], mode: str = "wb"
+) -> contextlib.AbstractContextManager[IO[Any]]:
+    """Open a file of a folder of ours; it appears under `path` only when it is whole.
 
-    A link stays a link: what it leads to is replaced. A device or a pipe is written as it
-    stands. What killed processes left half-written of this file is removed.
+    What killed processes of ours left half-written of this file is removed; a file that is
+    replaced hands on its permissions.
 
     Raises whatever the body raises; then the old file, if any, is untouched. An OSError (no
-    space, no permission) names ``path``. RunError: a part of its folder's name is a file.
+    space, no permission) names `path`. RunError: the folder is gone, or a link, a pipe or a
+    device has the file's name: nothing is written through it.
     """
-    # Text may hold lone surrogates, which UTF-8 cannot; \ud800 is also what JSON writes for them.
-    how = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
-    text: dict[str, Any] = {} if "b" in mode else how
-    target, temporary = _places(Path(path))
+    target = Path(path)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        kind = target.lstat().st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise RunError(
+                f"{path}: a link, a pipe or a device, and nothing is written through one here; "
+                "remove it, or choose another folder."
+            )
+    return _whole(target, target, mode)
+
+
+def output(
+    path: str | os.PathLike[str], mode: str = "w"
+) -> contextlib.AbstractContextManager[IO[Any]]:
+    """Open a file that a user named (`-o`, `--json`), as `atomic` does, wherever it leads.
+
+    A link stays a link: what it leads to is replaced. A device or a pipe is written as it stands.
+    """
+    target = Path(path)
+    stands = target.exists() and not (target.is_file() or target.is_dir())
+    if str(path).startswith(_STREAMS) or stands:
+        return _as_it_stands(target, mode)
+    return _whole(Path(os.path.realpath(target)), target, mode)
+
+
+# Text may hold lone surrogates, which UTF-8 cannot; \ud800 is also what JSON writes for them.
+_TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+
+
+@contextlib.contextmanager
+def _as_it_stands(target: Path, mode: str) -> Iterator[IO[Any]]:
+    with open(target, mode, **({} if "b" in mode else _TEXT)) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _whole(target: Path, named: Path, mode: str) -> Iterator[IO[Any]]:
+    """Write `target` under a temporary name, then rename it; errors speak of `named`."""
+    _require_folder(named)
+    _sweep(target)
+    unique = f"{_node()}-{os.getpid()}-{time.monotonic_ns()}"
+    temporary = target.with_name(f".{target.name[:40]}.{unique}.part")
     try:
-        with open(temporary or target, mode, **text) as file:
+        # "x": what has this name already, a link say, is not ours.
+        with open(temporary, mode.replace("w", "x"), **({} if "b" in mode else _TEXT)) as file:
             yield file
             file.flush()
-            if temporary is not None:
-                os.fsync(file.fileno())
-        if temporary is not None:
-            os.replace(temporary, target)
+            _hand_on_permissions(target, file.fileno())
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
     except BaseException as error:
-        if temporary is not None:
+        # Where nothing can be removed (read-only by now), the first error is the one to tell.
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        if isinstance(error, FileNotFoundError):
+            _require_folder(named)  # removed meanwhile
         # A full disk is reported without a name, a folder in the way with the temporary one.
-        if isinstance(error, OSError) and str(error.filename) in ("None", str(temporary)):
-            raise OSError(error.errno, error.strerror, str(path)) from None
+        if str(error.filename) in ("None", str(temporary)):
+            raise OSError(error.errno, error.strerror, str(named)) from None
         raise
 
 
-def _places(path: Path) -> tuple[Path, Path | None]:
-    """Where the content ends up and under which name it is written before, if another."""
-    if str(path).startswith(_STREAMS) or (path.exists() and not (path.is_file() or path.is_dir())):
-        return path, None
-    target = Path(os.path.realpath(path))
-    folder(target.parent)
+def _require_folder(file: Path) -> None:
+    parent = file.parent
+    if parent.is_dir():
+        return
+    in_the_way = next((p for p in (parent, *parent.parents) if p.exists()), parent)
+    if in_the_way.exists() and not in_the_way.is_dir():
+        raise RunError(f"{in_the_way}: is a file, not a folder; choose another place.")
+    raise RunError(
+        f"{parent}: there is no such folder; make it first, or give the command again if it was "
+        "removed meanwhile."
+    )
+
+
+def _hand_on_permissions(target: Path, handle: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):  # no file yet; no permissions on Windows
+        os.fchmod(handle, stat.S_IMODE(target.stat().st_mode))
+
+
+def append(path: str | os.PathLike[str], text: str) -> None:
+    """Add text to a file of a folder of ours, never through a link, and bring it to the disk.
+
+    Raises OSError, which names the file; RunError where no regular file has its name.
+    """
+    handle = _open_regular(Path(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    with open(handle, "a", **_TEXT) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _open_regular(path: Path, flags: int) -> int:
+    """Open a regular file and nothing else: no link, pipe or device."""
+    try:
+        flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
+            raise
+        handle = -1
+    if handle >= 0 and stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    if handle >= 0:
+        os.close(handle)
+    raise RunError(
+        f"{path}: a link, a pipe or a device where a file of miacap belongs; remove it, or choose "
+        "another folder."
+    )
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed processes left half-written of a file; strangers' files stay."""
     for left_over in target.parent.glob(f".{glob.escape(target.name[:40])}.*.part"):
-        if _is_abandoned(left_over):
-            left_over.unlink(missing_ok=True)
-    unique = f"{_node()}-{os.getpid()}-{time.monotonic_ns()}"
-    return target, target.with_name(f".{target.name[:40]}.{unique}.part")
+        remove_abandoned(left_over)
+
+
+def remove_abandoned(part: Path) -> None:
+    """Remove a half-written file of ours that nobody writes any more; leave any other."""
+    if _is_abandoned(part):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _node() -> str:
@@ -74,7 +169,9 @@ def _node() -> str:
 def _is_abandoned(part: Path) -> bool:
     """Whether nobody writes this half-written file any more."""
     name = _PART.fullmatch(part.name)
-    if name and name["node"] == _node() and os.name == "posix":
+    if name is None or part.is_symlink() or not part.is_file():
+        return False  # not by us
+    if name["node"] == _node() and os.name == "posix":
         try:
             os.kill(int(name["process"]), 0)
         except (ProcessLookupError, OverflowError):
@@ -101,6 +198,17 @@ def folder(path: str | os.PathLike[str]) -> Path:
     return place
 
 
+def subfolder(path: str | os.PathLike[str], name: str) -> Path:
+    """Make a folder inside one of ours, and those above it; raises RunError where it is a link."""
+    place = Path(path) / name
+    if place.is_symlink():
+        raise RunError(
+            f"{place}: a link, and nothing is written through one here; remove it, or choose "
+            "another folder."
+        )
+    return folder(place)
+
+
 def strangers(path: str | os.PathLike[str], ours: Container[str] = ()) -> list[str]:
     """Name what a folder holds besides ``ours`` and half-written files; nothing if it is absent."""
     place = Path(path)
@@ -108,11 +216,66 @@ def strangers(path: str | os.PathLike[str], ours: Container[str] = ()) -> list[s
     return [name for name in names if name not in ours and not _PART.fullmatch(name)]
 
 
+CLAIM = ".miacap"
+
+
+def claim(path: str | os.PathLike[str], what: str, ours: Sequence[str] = ()) -> None:
+    """Take a folder before anything is written into it or swept out of it.
+
+    A small file, `.miacap`, says what the folder is; only a new or empty folder gets one. A folder
+    that is refused is left byte for byte as it was.
+
+    Args:
+        path: the folder; made if absent.
+        what: what it becomes: "run", "demo", ...
+        ours: further names that do not make it somebody else's.
+
+    Raises:
+        RunError: it holds something else.
+    """
+    place = Path(path)
+    mark = place / CLAIM
+    others = strangers(place, (CLAIM, *ours))
+    if _claimed(mark) == what:
+        return
+    if others or not _is_free(mark):
+        raise RunError(
+            f"{place}: holds {(others or [CLAIM])[0]!r} and is no {what} of miacap; choose an "
+            "empty or new folder."
+        )
+    folder(place)
+    with atomic(mark, "w") as file:
+        file.write(f"{what}\n")
+
+
+def is_claimed(path: str | os.PathLike[str], what: str) -> bool:
+    """Whether a folder was taken for `what` by `claim`."""
+    return _claimed(Path(path) / CLAIM) == what
+
+
+def _is_free(mark: Path) -> bool:
+    """Whether there is no mark, or one whose writer was killed before its first letter."""
+    if not os.path.lexists(mark):
+        return True
+    return not mark.is_symlink() and mark.is_file() and mark.stat().st_size == 0
+
+
+def _claimed(mark: Path) -> str | None:
+    if mark.is_symlink() or not mark.is_file():
+        return None
+    return mark.read_bytes()[:100].decode("utf-8", "replace").strip()
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write JSON (UTF-8, two blanks of indent, keys in the order given), whole or not at all."""
+    """Write JSON into a folder of ours (UTF-8, two blanks of indent, keys in the order given)."""
     with atomic(path, "w") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
+        file.write(terminal.json_text(value, indent=2) + "\n")
+
+
+def output_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write JSON as `write_json` does, into a file that a user named; see `output`."""
+    with output(path) as file:
+        file.write(terminal.json_text(value, indent=2) + "\n")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -155,7 +318,9 @@ def lock(path: str | os.PathLike[str], timeout: float = 600.0) -> Iterator[None]
 
     The file names the process that holds it and goes when the lock is given back; one that a
     killed process left does no harm. On a file system without locks nobody is kept apart.
-    Raises RunError after ``timeout`` seconds.
+
+    Raises RunError after `timeout` seconds, and where the file is not one of ours: a link, a
+    pipe, or a file that holds more than a number.
     """
     target = Path(path)
     folder(target.parent)
@@ -165,22 +330,23 @@ def lock(path: str | os.PathLike[str], timeout: float = 600.0) -> Iterator[None]
         os.write(handle, str(os.getpid()).encode())
         yield
     finally:
-        # Removed while it is still held, so that nobody's new lock is taken away.
+        # Removed while it is still held, so that nobody's new lock is taken away. Where it cannot
+        # be removed (read-only by now), it does no harm, and what went wrong first is told.
         if sys.platform == "win32":
             os.close(handle)
-            with contextlib.suppress(OSError):
-                target.unlink(missing_ok=True)
-        else:
+        with contextlib.suppress(OSError):
             target.unlink(missing_ok=True)
+        if sys.platform != "win32":
             os.close(handle)
 
 
 def _locked(target: Path, deadline: float) -> int:
     """Open the file of a lock and hold it."""
     while True:
-        handle = os.open(target, os.O_CREAT | os.O_RDWR)
+        handle = _open_regular(target, os.O_CREAT | os.O_RDWR)
         try:
             if _hold(handle) and _is_still(handle, target):
+                _require_ours(handle, target)
                 return handle
             if time.monotonic() > deadline:
                 raise RunError(_occupied(target))
@@ -217,10 +383,20 @@ else:
         return True
 
 
+def _require_ours(handle: int, target: Path) -> None:
+    content = os.read(handle, 100)
+    os.lseek(handle, 0, os.SEEK_SET)
+    if content.strip() and not content.isdigit():
+        raise RunError(
+            f"{target}: a file that miacap did not write, where its lock belongs; move it away, or "
+            "choose another folder."
+        )
+
+
 def _is_still(handle: int, target: Path) -> bool:
     """Whether the file that was opened still has its name; its holder may have removed it."""
     try:
-        return os.path.samestat(os.fstat(handle), target.stat())
+        return os.path.samestat(os.fstat(handle), target.lstat())
     except FileNotFoundError:
         return False
 

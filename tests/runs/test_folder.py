@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def test_a_run_that_was_hardly_begun_is_begun_again(
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
-    with pytest.raises(RunError, match=r"holds 'diary\.txt' and no run; choose an empty"):
+    with pytest.raises(
+        RunError, match=r"holds 'diary\.txt' and is no run of miacap; choose an empty"
+    ):
         lay(tmp_path)
     with pytest.raises(RunError, match=r"diary\.txt: is a file, not a folder"):
         lay(tmp_path / "diary.txt")
@@ -215,3 +218,15 @@ def test_one_run_and_several_joined_are_trained(run: Path) -> None:
     assert isinstance(alone, Trained) and isinstance(joined, Trained)
     assert alone.members == (alone,) and joined.members == (alone, alone)
     assert joined.reads == alone.reads == {"regions"}
+
+
+@pytest.mark.parametrize(
+    "name", ["data.json", "vocabulary.json", "environment.json", ".data.json.mine.part", ".lock"]
+)
+def test_somebodys_files_are_neither_replaced_nor_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("theirs")
+    os.utime(tmp_path / name, (0, 0))
+    with pytest.raises(RunError, match="is no run of miacap; choose an empty or new folder"):
+        lay(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "theirs"

@@ -1,11 +1,11 @@
 """Evaluate a run on a split: its captions, their scores, and whether it beats seeing nothing."""
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from miacap import terminal
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows
 from miacap.concepts import ConceptFolder, check_fits, no_extractor
@@ -16,7 +16,7 @@ from miacap.data.store import FeatureStore
 from miacap.decoding import SearchSettings
 from miacap.devices import Device, choose
 from miacap.errors import DataError
-from miacap.files import atomic
+from miacap.files import output
 from miacap.metrics import Scores, score
 from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
@@ -211,6 +211,6 @@ def _longer(references: Mapping[str, Sequence[str]], maximum: int) -> int:
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:
     """Write rows as JSON Lines, whole or not at all."""
-    with atomic(path, "w") as file:
+    with output(path) as file:
         for row in rows:
-            file.write(json.dumps(row.to_json(), ensure_ascii=False) + "\n")
+            file.write(terminal.json_text(row.to_json()) + "\n")

@@ -127,14 +127,14 @@ def _print(result: "Evaluation", split: str) -> None:
 
 
 def _write_json(path: Path, result: "Evaluation") -> None:
-    from miacap.files import write_json
+    from miacap.files import output_json
 
     controls = {
         name: {"difference": i.difference, "low": i.low, "high": i.high}
         for name, i in result.controls.items()
     }
     scores = result.scores
-    write_json(
+    output_json(
         path,
         {
             **({} if scores is None else {name: float(value) for name, value in scores.items()}),

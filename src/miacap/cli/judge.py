@@ -38,7 +38,7 @@ def judge(
 
     Example: miacap judge ExpertAnnotations.txt --references Flickr8k.token.txt
     """
-    from miacap.files import write_json
+    from miacap.files import output_json
     from miacap.metrics import judgement_files, judgements
 
     read = judgement_files.read_judgements(file, references)
@@ -62,7 +62,7 @@ def judge(
         taus = {
             n: {"tau_b": _plain(t.tau_b), "tau_c": _plain(t.tau_c)} for n, t in found.taus.items()
         }
-        write_json(json_file, taus)
+        output_json(json_file, taus)
 
 
 def _plain(value: float) -> float | None:

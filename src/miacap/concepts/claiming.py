@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from miacap.errors import RunError
+from miacap.files import folder as make_folder
 from miacap.files import read_json, strangers, write_json
 
 Made = Literal["train", "read"]
@@ -30,6 +31,7 @@ def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: st
     if not file.is_file():
         if strangers(folder):
             raise RunError(f"{folder}: holds something else; choose an empty or new folder.")
+        make_folder(folder)
         write_json(file, now)
         return
     before = read_json(file)

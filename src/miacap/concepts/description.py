@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import folder as make_folder
 from miacap.files import read_json, write_json
 from miacap.settings import check_at_least, check_share
 
@@ -100,7 +101,7 @@ class ConceptSource:
             values = {"kind": network.kind, "width": network.width, "hidden": network.hidden,
                       "dropout": network.dropout, "weights_sha256": self.checksum}  # fmt: skip
         values = {"format": FORMAT, **values, "words": list(self.words)}
-        write_json(Path(folder) / DESCRIPTION, {**values, "sha256": _digest(values)})
+        write_json(make_folder(folder) / DESCRIPTION, {**values, "sha256": _digest(values)})
 
     @property
     def is_lists(self) -> bool:

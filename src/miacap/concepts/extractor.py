@@ -15,6 +15,7 @@ from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, sha256
+from miacap.files import folder as make_folder
 from miacap.pictures import collate
 from miacap.weights import not_finite, read_tensors, write_tensors
 
@@ -49,7 +50,7 @@ class Extractor:
 
     def save(self, folder: str | os.PathLike[str]) -> "Extractor":
         """Write both files, the description last. Gives the extractor with its checksum."""
-        path = Path(folder)
+        path = make_folder(folder)
         checksum = write_tensors(path / WEIGHTS, self.module.state_dict())
         network = Network(self.kind, self.width, self.hidden, self.dropout)
         ConceptSource(self.words, "extractor", checksum, network=network).save(path)
@@ -126,6 +127,7 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
     if description is None:
         raise RunError(f"{source}: no concept extractor here ({DESCRIPTION} is absent).")
     check_weights(description, Path(source))
+    make_folder(target)
     for name in (WEIGHTS, DESCRIPTION):
         content = (Path(source) / name).read_bytes()
         file = Path(target) / name

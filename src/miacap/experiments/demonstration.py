@@ -15,12 +15,15 @@ from miacap.data import Dataset, read, scenes
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.experiments.page import write_page
-from miacap.files import atomic
+from miacap.files import atomic, claim, subfolder
 from miacap.metrics import Scores
 from miacap.runs import RunSettings
 
 ARMS = ("plain", "combined")
 """The paper's Baseline and w/ MIA."""
+
+PARTS = ("scenes", "features", "concepts", "runs")
+"""Folders of the demo's steps."""
 
 SHOWN = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
@@ -54,6 +57,9 @@ def demo(
     """
     settings = settings or Demo()
     place = Path(folder)
+    claim(place, "demo", PARTS)  # each part sees for itself that it is of ours
+    for part in PARTS:
+        subfolder(place, part)
     dataset = _scenes(place / "scenes", settings)
     regions = visual.extract(dataset, place / "features", quiet=quiet)
     _concepts(place, regions, dataset, settings, quiet)

@@ -53,7 +53,7 @@ class DocumentFrequencies:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file of frequencies (words must be strings)."""
-        files.write_json(
+        files.output_json(
             path,
             {
                 "format": 1,

@@ -6,7 +6,6 @@ multiplies by 100. SPICE's category Cardinality is called Count in tables, as in
 
 import csv
 import io
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -95,24 +94,24 @@ def write_json(
     path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
 ) -> None:
     """Write ``as_json``, whole or not at all."""
-    files.write_json(path, as_json(scores, ranges))
+    files.output_json(path, as_json(scores, ranges))
 
 
 def write_csv(
     path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
 ) -> None:
     """Write ``as_csv``, whole or not at all."""
-    with files.atomic(path, "w") as file:
+    with files.output(path) as file:
         file.write(as_csv(scores, ranges))
 
 
 def write_per_picture(path: str | os.PathLike[str], scores: Scores) -> None:
     """Write JSON Lines: one object a picture, ``id`` and every metric."""
-    with files.atomic(path, "w") as file:
+    with files.output(path) as file:
         for place, name in enumerate(scores.ids):
             row: dict[str, object] = {"id": name}
             row.update({metric: scores.per_picture[metric][place] for metric in scores})
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(terminal.json_text(row) + "\n")
 
 
 def _number(value: float, digits: int) -> str:

@@ -19,8 +19,7 @@ from miacap.data import Source
 from miacap.data.features import Record, parse, require_same
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import folder as make_folder
-from miacap.files import read_json, strangers, write_json
+from miacap.files import claim, read_json, write_json
 from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
@@ -28,9 +27,6 @@ from miacap.text import Vocabulary
 from miacap.version import __version__
 
 EXTRACTOR_FILES = (WEIGHTS, "concepts.json")
-_BEFORE_SETTINGS = (
-    "vocabulary.json", "preprocessing.json", *EXTRACTOR_FILES, "data.json", "environment.json",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,12 +119,7 @@ def create(
         if concepts is not None:
             copy_extractor(concepts, folder)
         return run
-    others = strangers(folder, _BEFORE_SETTINGS)  # ours: an earlier call was interrupted here
-    if others:
-        raise RunError(
-            f"{folder}: holds {others[0]!r} and no run; choose an empty or new folder for the run."
-        )
-    make_folder(folder)
+    claim(folder, "run")  # a folder that an earlier call began and did not finish is ours, too
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     if concepts is not None:

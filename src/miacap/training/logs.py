@@ -2,13 +2,12 @@
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from miacap import files
 from miacap.errors import MissingExtra
-from miacap.files import atomic
 
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,16 +35,13 @@ def settle(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     except FileNotFoundError:
         if not wanted:
             return
-    with atomic(path, "w") as file:
+    with files.atomic(path, "w") as file:
         file.write(wanted)
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
     """Add one evaluation to `metrics.jsonl`."""
-    with open(path, "a", encoding="utf-8", newline="\n") as file:
-        file.write(line(record))
-        file.flush()
-        os.fsync(file.fileno())
+    files.append(path, line(record))
 
 
 def summary(record: Mapping[str, Any], epochs: int) -> str:

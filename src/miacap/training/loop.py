@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from miacap.errors import RunError
-from miacap.files import lock
+from miacap.files import lock, subfolder
 from miacap.progress import Progress
 from miacap.training import checkpoints, devices, optimisers, randomness
 from miacap.training.interrupts import Interrupts, postponed
@@ -63,7 +63,7 @@ def fit(
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, a checkpoint having been left.
     """
     root = Path(folder)
-    held = root / "checkpoints" / ".lock"
+    held = subfolder(root, "checkpoints") / ".lock"
     with lock(held, timeout=2.0), randomness.apart(settings.seed, settings.threads):
         checkpoints.sweep(root)
         session = Session(task, settings, root, quiet, label)

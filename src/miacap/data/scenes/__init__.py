@@ -88,6 +88,7 @@ def draw(
     if pictures < 1 or not 32 <= size <= 2048:
         raise DataError(f"{pictures} scenes of {size} pixels: draw at least 1, of 32 to 2048.")
     place = Path(folder)
+    _there(place, seed, size)  # refuses before anything is written
     with lock(place / _LOCK):  # two at once would read what the other has half drawn
         _draw(place, pictures, seed, size, quiet)
     return read(place)
@@ -115,7 +116,11 @@ def _draw_one(
     row = describe(scene, seed, index)
     if wanted:
         # Fast compression: these pictures are drawn, read once and thrown away.
-        paint(scene, size).save(folder / row["file_name"], format="PNG", compress_level=1)
+        file = folder / row["file_name"]
+        try:
+            paint(scene, size).save(file, format="PNG", compress_level=1)
+        except OSError as error:  # a full disk is reported without a name
+            raise OSError(error.errno, error.strerror or str(error), str(file)) from None
         progress.advance()
     return json.dumps(row) + "\n"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from miacap.errors import DataError
-from miacap.files import read_json, write_json
+from miacap.files import output_json, read_json
 from miacap.metrics.spice.graph import Tuple
 from miacap.metrics.spice.scorer import score_tuples
 from miacap.metrics.spice.scores import SpiceScores
@@ -73,7 +73,7 @@ def write_tuples(path: str | os.PathLike[str], file: TupleFile) -> None:
     """Write a file that `read_tuples` reads."""
     rows = zip(file.ids, file.candidates, file.references, strict=True)
     images = [{"image_id": i, "test": test, "refs": refs} for i, test, refs in rows]
-    write_json(path, {"parser": file.parser, "images": images})
+    output_json(path, {"parser": file.parser, "images": images})
 
 
 def _tuples(value: Any, where: str) -> list[Tuple]:
