@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from decoding_toys import Known, logs, pictures, said
+from torch import Tensor
 
 from miacap.decoding import (
     BANNED,
@@ -96,7 +97,7 @@ def test_forbidding_does_not_renormalise_a_search() -> None:
 
 
 def test_searches_ask_rules_only_what_is_forbidden() -> None:
-    def prefers_b(logits: torch.Tensor, words: torch.Tensor, remaining: int) -> torch.Tensor:
+    def prefers_b(logits: Tensor, words: Tensor, remaining: int) -> Tensor:
         change = torch.zeros(logits.shape[-1], dtype=logits.dtype)
         change[B], change[C] = 9.0, -math.inf
         return logits + change
@@ -241,6 +242,10 @@ def test_captions_that_ended_do_not_trip_over_rules() -> None:
     def one_early(picture: int, words: tuple[int, ...]) -> list[float]:
         return logs(a=0.5, b=0.5) if len(words) < 1 else logs(a=0.25, b=0.25, end=0.5)
 
-    drawn = sample(Known(one_early), pictures(3), 50, 4, rules=(BlockRepeats(1),))
+    def nothing_after_the_end(logits: Tensor, words: Tensor, remaining: int) -> Tensor:
+        return logits.masked_fill((words == EOS).any(dim=2)[:, :, None], -math.inf)
+
+    rules = (BlockRepeats(1), nothing_after_the_end)
+    drawn = sample(Known(one_early), pictures(3), 50, 4, rules=rules)
     captions = {said(h) for row in drawn.hypotheses() for h in row}
     assert captions == {"a.", "b.", "ab.", "ba."}

@@ -228,5 +228,5 @@ def _ruled(
 
 def _hypothesis(row: list[int], total: float) -> Hypothesis:
     ended = EOS in row
-    words = row[: row.index(EOS)] if ended else [word for word in row if word != PAD]
+    words = row[: row.index(EOS)] if ended else row
     return Hypothesis(tuple(words), total, ended)
