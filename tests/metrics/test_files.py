@@ -217,7 +217,8 @@ def test_captions_cut_into_words_are_refused_by_name(value: object, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "value", [["One.", "Two."], ["Skiing", "Snow"], ["一只狗", "两只猫"], ["dog"]]
+    "value",
+    [["One.", "Two."], ["Skiing", "Snow"], ["skiing.", "Snow"], ["一只狗", "两只猫"], ["dog"]],
 )
 def test_captions_of_one_word_are_captions(value: list[str], tmp_path: Path) -> None:
     assert references_of(tmp_path, json.dumps({"1": value})) == {"1": value}
@@ -245,6 +246,7 @@ def test_empty_cells_of_pandas_are_empty_captions(tmp_path: Path) -> None:
         ("17\ta dog\n18\ta cat\n", {"17": ["a dog"], "18": ["a cat"]}, 0),
         ('id\tcaption\n1\t"a dog\n2\ta cat"\n', {"1": ['"a dog'], "2": ['a cat"']}, 0),
         ('id|caption\n1|"a dog\n2|a 3" cat\n', {"1": ['"a dog'], "2": ['a 3" cat']}, 0),
+        ('id\tcaption\n1\t"a" or "b"\n', {"1": ['"a" or "b"']}, 0),
         ('id\tcaption\n1\t"a ""big"" dog"\n', {"1": ['a "big" dog']}, 0),
         ("a.jpg#0\tx y\nb.jpg z\nc.jpg#0\tw\n", {"a.jpg": ["x y"], "c.jpg": ["w"]}, 1),
         ("a.jpg#0 x y\na.jpg#0\tagain\n", {"a.jpg": ["x y"]}, 1),

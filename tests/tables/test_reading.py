@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from miacap.cli import application
+from miacap.concepts.from_lists import _known
 from miacap.concepts.lists import read_lists
+from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import NoPhotos, read
 from miacap.errors import DataError
 from miacap.files import read_json, read_json_lines
@@ -25,9 +28,10 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
 def read_as_judgements(path: Path) -> Any:
-    references = path.with_name("references.json")
-    references.write_text('{"a.jpg": ["A dog."]}')
-    return read_judgements(path, references)
+    with tempfile.TemporaryDirectory() as folder:
+        references = Path(folder) / "references.json"
+        references.write_text('{"a.jpg": ["A dog."]}')
+        return read_judgements(path, references)
 
 
 READERS = {
@@ -60,9 +64,7 @@ def test_every_reader_reads_every_encoding(tmp_path: Path, encoding: str, packed
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty"])
-def test_devices_are_refused_by_name(reader: str, device: str, tmp_path: Path) -> None:
-    if reader == "judgements":
-        pytest.skip("writes beside the file")
+def test_devices_are_refused_by_name(reader: str, device: str) -> None:
     with pytest.raises(DataError, match=rf"{device}: (is a device|cannot be read)"):
         READERS[reader](Path(device))
 
@@ -265,3 +267,28 @@ def test_json_lines_of_our_own_name_the_line(tmp_path: Path) -> None:
         read_json_lines(path)
     path.write_text('{"a": 1}\n\n{"a": 2}\n')
     assert read_json_lines(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_ids_in_either_unicode_form_meet_in_lists_and_judgements(tmp_path: Path) -> None:
+    composed, apart = "é.jpg", "e\u0301.jpg"
+    path = tmp_path / "file"
+    path.write_text(json.dumps({apart: ["dog"]}))
+    (tmp_path / "x.csv").write_text(f"file,caption\n{composed},a dog\n")
+    dataset = read(tmp_path / "x.csv", photos=NoPhotos())
+    assert list(_known(read_lists(path), dataset)) == [composed]
+    for known, given in ((composed, apart), (apart, composed)):
+        (tmp_path / "tokens").write_text(f"{known}#0\ta dog runs\n{known}#1\ta cat\n")
+        path.write_text(f"{given}\t{given}#1\t1\t2\t3\n")
+        judged = read_judgements(path, tmp_path / "tokens")
+        assert judged.judgements[0].caption == "a cat" and not judged.set_aside
+        path.write_text(f"picture,caption,rating\n{given},a dog runs,3\n")
+        assert read_judgements(path, tmp_path / "tokens").judgements[0].own
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_words_of_concepts_are_read_in_every_encoding(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes("tür\nhund\n".encode(encoding))
+    assert ConceptVocabulary.from_file(path).words == ("tür", "hund")
+    with pytest.raises(DataError, match="/dev/zero: is a device"):
+        ConceptVocabulary.from_file("/dev/zero")

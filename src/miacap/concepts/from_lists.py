@@ -39,6 +39,7 @@ from miacap.errors import DataError
 from miacap.files import write_json
 from miacap.progress import Progress
 from miacap.settings import to_json
+from miacap.tables.names import same_form
 from miacap.text import Vocabulary, tokenize_all
 from miacap.version import __version__
 
@@ -124,7 +125,11 @@ def scores_of(one: PictureList, words: ConceptVocabulary) -> Float[Tensor, " A"]
 def _known(found: ListFile, dataset: Dataset) -> dict[str, PictureList]:
     """Give the lists of the dataset's pictures. Raises DataError where there is none."""
     ids = set(dataset.ids)
-    known = {id: one for id, one in found.pictures.items() if id in ids}
+    known: dict[str, PictureList] = {}
+    for id, one in found.pictures.items():
+        name = id if id in ids else same_form(id)
+        if name in ids:
+            known.setdefault(name, one)
     if not known:
         listed = next(iter(found.pictures))
         raise DataError(
@@ -204,7 +209,7 @@ def _left_out(
     unknown = [
         SetAside(id, one.where, f"{id!r} is no picture of {dataset.name}")
         for id, one in found.pictures.items()
-        if id not in ids
+        if not {id, same_form(id)} & ids
     ]
     return {
         "pictures without concepts": tuple(without),

@@ -7,7 +7,6 @@ stand (zebra and zebras are two), at most so many, all of them caption words.
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from miacap.concepts.stopwords import STOP_WORDS
 from miacap.errors import DataError
+from miacap.tables import read_text
 from miacap.text import Vocabulary, tokenize
 
 
@@ -89,7 +89,7 @@ class ConceptVocabulary:
             DataError: with the line, for a word twice, several words, or no caption word.
         """
         words: dict[str, int] = {}
-        for number, line in enumerate(_lines(Path(path)), start=1):
+        for number, line in enumerate(read_text(path).split("\n"), start=1):
             word = line.partition("#")[0].strip().lower()
             if not word:
                 continue
@@ -147,12 +147,3 @@ def coverage(token_lists: Iterable[Sequence[str]], words: ConceptVocabulary) -> 
     """Give the share of the captions' content words that are concepts."""
     tokens = [token for one in token_lists for token in one if is_content(token)]
     return sum(token in words for token in tokens) / len(tokens) if tokens else 0.0
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error}).") from None

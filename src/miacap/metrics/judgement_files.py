@@ -20,7 +20,7 @@ from miacap.metrics.files import read_rows
 from miacap.metrics.judgements import Judgement
 from miacap.reading import parse_json, short
 from miacap.tables import delimited
-from miacap.tables.names import CANDIDATE_NAMES, CAPTION_NAMES, ID_NAMES, text_id
+from miacap.tables.names import CANDIDATE_NAMES, CAPTION_NAMES, ID_NAMES, same_form, text_id
 from miacap.tables.text import first_line, name_of, numbered_lines, read_text
 
 _PICTURE_NAMES = ("picture", "image", "image_id", *ID_NAMES)
@@ -53,12 +53,13 @@ def read_judgements(path: str | os.PathLike[str], references: str | os.PathLike[
     captions: dict[str, list[str]] = {}
     by_id: dict[str, str] = {}
     for row in read_rows(references):
-        own = captions.setdefault(row.id, [])
+        picture = same_form(row.id)
+        own = captions.setdefault(picture, [])
         for caption in row.captions:
-            by_id[f"{row.id}#{len(own)}"] = caption
+            by_id[f"{picture}#{len(own)}"] = caption
             own.append(caption)
         if row.key:
-            by_id[row.key] = row.captions[0]
+            by_id[same_form(row.key)] = row.captions[0]
     text, name = read_text(path), name_of(path)
     first = first_line(text).split("\t")
     if len(first) == 5 and re.search(r"#\d+$", first[1]):
@@ -112,7 +113,7 @@ def _flickr_row(
 ) -> Judgement:
     if len(cells) != 5:
         raise ValueError(f"{len(cells)} columns instead of 5")
-    picture, key = cells[:2]
+    picture, key = map(same_form, cells[:2])
     if picture not in captions:
         raise ValueError(f"no references for {picture!r}")
     if key not in by_id:
@@ -138,7 +139,7 @@ def _table(text: str, path: str) -> Iterator[tuple[str, str, tuple[float, ...]]]
         ratings = tuple(number for value in values for number in _numbers(value, where))
         if not ratings:
             raise DataError(f"{where}: no ratings; name them ratings, or rating_1, rating_2 ...")
-        yield text_id(picture, where), caption, ratings
+        yield same_form(text_id(picture, where)), caption, ratings
 
 
 def _objects(text: str, path: str) -> Iterator[tuple[str, Mapping[str, object]]]:
