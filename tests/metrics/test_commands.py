@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 
 from miacap.cli.judge import judge
 from miacap.cli.score import score
-from miacap.errors import DataError
+from miacap.errors import DataError, UnknownName
+from miacap.metrics.comparisons import Comparison, Interval, Permuted
+from miacap.metrics.reports import comparison
 
 app = typer.Typer()
 app.command()(score)
@@ -118,18 +120,108 @@ def test_two_systems(paths: dict[str, Path]) -> None:
     assert float(row.split()[1]) > 0
 
 
-def test_a_second_system_that_does_not_fit_is_named(paths: dict[str, Path], tmp_path: Path) -> None:
-    scores = tmp_path / "s.json"
+@pytest.fixture
+def third(tmp_path: Path) -> Path:
+    path = tmp_path / "third.json"
+    path.write_text(json.dumps({**BETTER, "c": "", "b": BETTER["b"]}))
+    return path
+
+
+def test_three_systems_in_table_and_files(
+    paths: dict[str, Path], third: Path, tmp_path: Path
+) -> None:
+    out = {name: tmp_path / name for name in ("s.json", "s.csv", "p.jsonl")}
+    result = lexical(
+        *(paths["references"], paths["better"], "--against", paths["worse"], "--against", third),
+        *("--json", out["s.json"], "--csv", out["s.csv"], "--per-picture", out["p.jsonl"]),
+    )
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:3] == ["metric", "system", "score"]
+    assert [line.split()[-4] for line in lines[4:7]] == ["better.json", "worse.json", "third.json"]
+    assert lines[4].startswith("ROUGE-L") and lines[5].startswith(" ")
+    assert "better.json - worse.json" in lines and "better.json - third.json" in lines
+    # A warning that all share is said once and bare, one of a system with its file.
+    assert result.stderr.count("2 references a picture") == 1
+    assert f"warning: {third}: 1 of 3 candidates is empty; it scores 0." in result.stderr
+
+    content = json.loads(out["s.json"].read_text())
+    assert set(content["systems"]) == {"better.json", "worse.json", "third.json"}
+    assert content["ROUGE-L"] == content["systems"]["better.json"]["ROUGE-L"]
+    difference = content["differences"]["better.json - third.json"]["ROUGE-L"]
+    first, other = (content["systems"][f"{name}.json"]["ROUGE-L"] for name in ("better", "third"))
+    assert difference["difference"] == pytest.approx(first - other)
+    assert difference["low"] <= difference["difference"] <= difference["high"]
+    assert 0 < difference["p bootstrap"] <= 1 and 0 < difference["p permutation"] <= 1
+
+    rows = list(csv.DictReader(out["s.csv"].read_text().splitlines()))
+    assert [row["system"] for row in rows[::3]] == ["better.json", "worse.json", "third.json"]
+    assert rows[0]["difference"] == "" and rows[7]["metric"] == "ROUGE-L"
+    assert float(rows[7]["difference"]) == difference["difference"]
+    assert float(rows[7]["p bootstrap"]) == difference["p bootstrap"]
+    assert float(rows[7]["p permutation"]) == difference["p permutation"]
+    pictures = [json.loads(line) for line in out["p.jsonl"].read_text().splitlines()]
+    assert [(row["system"], row["id"]) for row in pictures[2:4]] == [
+        ("better.json", "c"),
+        ("worse.json", "a"),
+    ]
+
+
+def test_nothing_is_computed_where_a_system_does_not_fit(
+    paths: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("computed before everything was read and paired")
+
+    monkeypatch.setattr("miacap.metrics.families.compute", never)
     other = tmp_path / "other.json"
-    other.write_text(json.dumps({"a": "a dog"}))
-    with pytest.raises(DataError, match=r"other\.json: References and candidates do not fit"):
-        lexical(paths["references"], paths["better"], "--against", other, "--json", scores)
-    assert json.loads(scores.read_text())["ROUGE-L"] > 0  # the first system's are kept
-    scores.unlink()
-    other.write_text('[{"id": "a", "caption": "x"}, {"id": "a", "caption": "y"}]')
-    with pytest.raises(DataError, match=r"other\.json: 1 ids have more than one candidate"):
-        lexical(paths["references"], paths["better"], "--against", other, "--json", scores)
-    assert not scores.exists()  # read before anything is scored
+    both = (paths["references"], paths["better"], "--against", paths["worse"], "--against", other)
+    with pytest.raises(DataError, match=r"other\.json"):
+        lexical(*both)
+    for text, message in (
+        ('{"a": "a dog"}', "References and candidates do not fit"),
+        ('[{"id": "a", "caption": "x"}, {"id": "a", "caption": "y"}]', "more than one candidate"),
+    ):
+        other.write_text(text)
+        with pytest.raises(DataError, match=rf"other\.json: .*{message}"):
+            lexical(*both)
+    other.write_text('{"a": "a dog"}')
+    with pytest.raises(DataError, match=r"other\.json: other pictures than in .*better\.json"):
+        lexical(*both, "--allow-missing")
+    missing = tmp_path / "no folder" / "s.json"
+    for option in ("--json", "--csv", "--per-picture", "--write-df"):
+        with pytest.raises(DataError, match="there is no folder"):
+            lexical(paths["references"], paths["better"], option, missing)
+    assert not missing.parent.exists()
+    with pytest.raises(UnknownName, match="BLEU-4"):
+        run("score", paths["references"], paths["better"], "-m", "BLEU-44")
+    twice = lexical(paths["references"], paths["better"], "--against", paths["better"])
+    assert twice.exit_code == 2 and "given twice" in twice.stderr
+    tuples = ("--spice-tuples", paths["worse"])
+    refused = lexical(paths["references"], paths["better"], "--against", paths["worse"], *tuples)
+    assert refused.exit_code == 2 and "of one system" in refused.stderr.replace("\n", " ")
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy" / paths["better"].name
+    copy.parent.mkdir()
+    copy.write_text(json.dumps(WORSE))
+    out = tmp_path / "s.json"
+    lexical(paths["references"], paths["better"], "--against", copy, "--json", out)
+    assert set(json.loads(out.read_text())["systems"]) == {str(paths["better"]), str(copy)}
+
+
+def test_small_numbers_and_differences_print_as_zero(paths: dict[str, Path]) -> None:
+    result = run(
+        *("score", paths["references"], paths["worse"], "--against", paths["better"]),
+        *("-m", "bleu_4"),
+    )
+    table = [line for line in result.stdout.splitlines() if line.startswith(("BLEU", " "))]
+    assert len(table) == 3 and "0.0000" in table[0] and "e-" not in "".join(table)
+    nothing = Interval(-1e-9, -1e-8, 1e-9, 1.0)
+    text = comparison(Comparison({"SPICE": nothing}, {"SPICE": Permuted(-1e-9, 1.0)}))
+    assert "+0.0000    [+0.0000, +0.0000]" in text and "-0" not in text
 
 
 def test_captions_described(paths: dict[str, Path]) -> None:

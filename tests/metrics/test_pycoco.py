@@ -265,7 +265,7 @@ def test_scorers_add_up() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(DataError, match="1 ids are only in gts or only in res: 2"):
+    with pytest.raises(DataError, match="1 id is only in gts or only in res: 2"):
         Rouge().compute_score({1: ["a"], 2: ["b"]}, {1: ["a"]})
     with pytest.raises(DataError, match=r"res\[1\] must be a list of one sentence"):
         Cider().compute_score({1: ["a"]}, {1: ["a", "b"]})
@@ -324,7 +324,7 @@ def test_coco_by_hand(files: tuple[Path, Path, list[int]], tmp_path: Path) -> No
     numbers = coco.getAnnIds(imgIds=first)
     assert [a["image_id"] for a in coco.loadAnns(numbers)] == [first] * len(numbers)
     assert len(coco.getAnnIds()) == len(coco.anns)
-    with pytest.raises(DataError, match="1 results are for unknown pictures: -1"):
+    with pytest.raises(DataError, match="1 result is for unknown pictures: -1"):
         coco.loadRes([{"image_id": -1, "caption": "x"}])
     assert coco.loadImgs(first) == [{"id": first}]
     assert coco.getImgIds(imgIds=[files[2][2], first, -1]) == [first, files[2][2]]
@@ -360,7 +360,7 @@ def test_update_and_compute(edge: Any) -> None:
     metric.reset()
     metric.update("a dog", "a dog")
     assert metric.compute()["ROUGE-L"] == 1
-    with pytest.raises(DataError, match="2 captions but references for 1 pictures"):
+    with pytest.raises(DataError, match="2 captions but references for 1 picture"):
         metric.update(["a", "b"], [["a"]])
     assert metric.target == [["a dog"]]
 
@@ -400,7 +400,7 @@ def test_a_wrong_batch_adds_nothing(preds: Any, target: Any, message: str) -> No
 def test_a_misspelt_metric_or_option_is_said_before_the_first_batch() -> None:
     for kind in (CaptionScore, CaptionEvaluation):
         with pytest.raises(UnknownName, match="Did you mean 'CIDEr-D'"):
-            kind(["CIDEr"])
+            kind(["CIDEr-E"])
         with pytest.raises(TypeError, match="tokenised"):
             kind(LEXICAL, tokenised=True)
 

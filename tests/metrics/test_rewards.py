@@ -142,12 +142,12 @@ def test_the_end_rewards_whole_sentences_and_shows_in_the_signature() -> None:
 
 
 def test_wrong_rewards_say_what_is_wrong() -> None:
-    with pytest.raises(DataError, match=r"1 pictures have no references: b\."):
+    with pytest.raises(DataError, match=r"1 picture has no references: b\."):
         CiderReward({"a": [[4]], "b": []})
     with pytest.raises(DataError, match="mapping is empty"):
         CiderReward({})
     reward = CiderReward(REFERENCES)
-    with pytest.raises(DataError, match=r"1 pictures have no references: zebra\."):
+    with pytest.raises(DataError, match=r"1 picture has no references: zebra\."):
         reward(["zebra"], [[[4]]])
     with pytest.raises(DataError, match=r"for 1 pictures; got int64 of shape \(1, 1\)"):
         reward(["a"], [[4]])

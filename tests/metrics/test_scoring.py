@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from miacap.errors import DataError, MissingExtra, UnknownName
-from miacap.metrics import METRICS, DocumentFrequencies, Scores, families, score
+from miacap.metrics import METRICS, DocumentFrequencies, Scores, comparisons, families, score
 
 WORDS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 REFERENCES = {"a": ["A dog runs."] * 5, "b": ["Two men."] * 5, "c": ["A red bus."] * 5}
@@ -90,8 +90,8 @@ def test_missing_pictures_may_be_allowed() -> None:
 
 
 def test_unknown_metrics_get_a_hint() -> None:
-    with pytest.raises(UnknownName, match=r"No metric named 'CIDEr'\. Did you mean 'CIDEr-D'\?"):
-        score(REFERENCES, CANDIDATES, ["CIDEr"])
+    with pytest.raises(UnknownName, match=r"No metric named 'CIDErD'\. Did you mean 'CIDEr-D'\?"):
+        score(REFERENCES, CANDIDATES, ["CIDErD"])
 
 
 def test_a_missing_extra_is_named_and_the_rest_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,3 +278,18 @@ def test_importing_metrics_is_quick_and_needs_no_torch() -> None:
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_metrics_in_any_case_and_in_pycocoevalcaps_names() -> None:
+    asked = ["CIDEr", "Bleu_4", "rouge_l"]
+    found = score(REFERENCES, CANDIDATES, asked)
+    assert list(found) == ["BLEU-4", "ROUGE-L", "CIDEr-D"]
+    assert found["Bleu_4"] == found["BLEU-4"] and "ROUGE_L" in found
+    again = score(REFERENCES, CANDIDATES, "cider-d")
+    assert again["cider"] == found["CIDEr-D"]
+    for name in ("CIDEr", "cider_d", "CIDEr-D"):
+        interval = comparisons.paired_bootstrap(found, again, name, 20)
+        assert interval.difference == 0
+        assert comparisons.permutation_test(found, again, name, 20).p == 1
+    with pytest.raises(UnknownName):
+        score(REFERENCES, CANDIDATES, ["Bleu_5"])

@@ -1,9 +1,9 @@
 """`miacap score`: captions against references, every COCO metric, no Java."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
@@ -13,8 +13,13 @@ from miacap.errors import DataError
 
 if TYPE_CHECKING:
     from miacap.metrics import Scores
+    from miacap.metrics.matching import Pairs
+    from miacap.metrics.reports import System
 
 Optional = Path | None
+_Captions = Mapping[str, list[str]]
+_Result = TypeVar("_Result")
+_RESAMPLES = 1000  # of a comparison where no intervals are wanted
 
 _References = Annotated[
     Path, typer.Argument(help="COCO annotations, JSON Lines, CSV, Flickr tokens, a dictionary.")
@@ -24,7 +29,8 @@ _Metrics = Annotated[
     list[str] | None, typer.Option("--metric", "-m", help="Only this metric; may be repeated.")
 ]
 _Against = Annotated[
-    Optional, typer.Option(help="Another system's candidates: test the differences.")
+    list[Path] | None,
+    typer.Option(help="Another system's candidates: test the differences; may be repeated."),
 ]
 _Json = Annotated[Optional, typer.Option("--json", help="Write scores and signature here.")]
 _Csv = Annotated[Optional, typer.Option("--csv", help="The same as CSV.")]
@@ -80,7 +86,7 @@ def score(
     ids: _Ids = None,
     tokenized: _Tokenized = False,
     percent: _Percent = False,
-    resamples: _Resamples = 1000,
+    resamples: _Resamples = _RESAMPLES,
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -88,73 +94,147 @@ def score(
 
     Prints a table with 95 % intervals (pictures resampled) and the signature that
     another table must share to be compared. Scores run from 0 to 1, CIDEr-D to 10.
+    With --against, the table and the files hold every system, and the differences of
+    CANDIDATES with each of the others.
 
     Example: miacap score captions_val2014.json results.json --json scores.json
     """
-    from miacap.metrics import DocumentFrequencies, comparisons, files, reports, spice
-    from miacap.metrics import score as compute
-    from miacap.metrics.matching import match
+    from miacap.metrics import files, reports
 
-    # Everything is read before anything takes time: METEOR and SPICE may take minutes.
-    known, given = files.read_references(references), files.read_candidates(candidates)
-    others = None if against is None else files.read_candidates(against)
+    paths = [candidates, *(against or [])]
+    _check_systems(paths, spice_tuples)
+    for output in (json_file, csv_file, per_picture, write_df):
+        if output is not None:
+            reports.check_output(output)
+    # Everything is read and paired before anything takes time: METEOR and SPICE may take minutes.
+    known = files.read_references(references)
+    given = [files.read_candidates(path) for path in paths]
     trained = None if training is None else files.read_references(training)
+    rules = _Rules(allow_missing, count_empty, ids)
+    pairs = [_match(known, some, path, rules) for path, some in zip(paths, given, strict=True)]
+    _check_pictures(pairs, paths)
+    compute = _scorer(metrics, df, spice_tuples, rules, tokenized, quiet)
     if write_df is not None:
         _write_frequencies(write_df, known, references.name, tokenized)
-    score_all = partial(
-        compute,
-        known,
+    all_scores = [
+        _named(path, compute, known, some) for path, some in zip(paths, given, strict=True)
+    ]
+    if not quiet:
+        _warn(paths, all_scores)
+    systems = _compared(_names(paths), all_scores, resamples, seed)
+    if len(systems) > 1:
+        terminal.results(reports.systems_table(systems, percent))
+    else:
+        terminal.results(reports.table(systems[0].scores, systems[0].ranges, percent))
+    if json_file is not None:
+        reports.write_json(json_file, systems)
+    if csv_file is not None:
+        reports.write_csv(csv_file, systems)
+    if per_picture is not None:
+        reports.write_per_picture(per_picture, systems)
+    if diversity or trained is not None:
+        _describe(list(pairs[0].candidates), trained, tokenized)
+
+
+class _Rules(NamedTuple):
+    """How pictures are paired; named as the arguments of `miacap.metrics.score`."""
+
+    allow_missing: bool
+    count_empty: bool
+    ids: str | None
+
+
+def _check_systems(paths: Sequence[Path], tuples: Path | None) -> None:
+    twice = [path for path in paths if paths.count(path) > 1]
+    if twice:
+        raise typer.BadParameter(f"{twice[0]} is given twice; a system is not its own rival.")
+    if tuples is not None and len(paths) > 1:
+        raise typer.BadParameter(
+            "--spice-tuples holds the tuples of one system; score the others in calls of their own."
+        )
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Name systems by their files, with folders where two files have one name."""
+    names = [path.name for path in paths]
+    alike = len(set(names)) < len(names)
+    return [str(path) for path in paths] if alike else names
+
+
+def _match(known: _Captions, given: Mapping[str, str], path: Path, rules: _Rules) -> "Pairs":
+    from miacap.metrics.matching import match
+
+    return _named(path, match, known, given, **rules._asdict())
+
+
+def _named(path: Path, call: Callable[..., _Result], *arguments: Any, **options: Any) -> _Result:
+    """Call, and name the file of captions in what is wrong with them."""
+    try:
+        return call(*arguments, **options)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _check_pictures(pairs: "Sequence[Pairs]", paths: Sequence[Path]) -> None:
+    from miacap.metrics.matching import few
+
+    for other, path in zip(pairs[1:], paths[1:], strict=True):
+        missing = set(pairs[0].ids) ^ set(other.ids)
+        if missing:
+            raise DataError(
+                f"{path}: other pictures than in {paths[0]} ({few(sorted(missing))}); "
+                "systems are compared on the same pictures."
+            )
+
+
+def _scorer(
+    metrics: list[str] | None,
+    df: Path | None,
+    tuples: Path | None,
+    rules: _Rules,
+    tokenized: bool,
+    quiet: bool,
+) -> "Callable[..., Scores]":
+    from miacap.metrics import DocumentFrequencies, score, spice
+    from miacap.metrics.names import chosen
+
+    chosen(metrics)  # a misspelt name is said now
+    return partial(
+        score,
         metrics=metrics,
         tokenized=tokenized,
         frequencies=None if df is None else DocumentFrequencies.load(df),
-        tuples=None if spice_tuples is None else spice.read_tuples(spice_tuples),
-        allow_missing=allow_missing,
-        count_empty=count_empty,
-        ids=ids,
+        tuples=None if tuples is None else spice.read_tuples(tuples),
         quiet=quiet,
+        **rules._asdict(),
     )
-    scores = _score(score_all, given, candidates, quiet)
-    ranges = comparisons.intervals(scores, resamples, seed) if resamples else None
-    terminal.results(reports.table(scores, ranges, percent))
-    if json_file is not None:
-        reports.write_json(json_file, scores, ranges)
-    if csv_file is not None:
-        reports.write_csv(csv_file, scores, ranges)
-    if per_picture is not None:
-        reports.write_per_picture(per_picture, scores)
-    if against is not None and others is not None:
-        other = _score(score_all, others, against, quiet)
-        _compare(scores, other, resamples or 1000, seed, percent)
-    if diversity or trained is not None:
-        pairs = match(known, given, allow_missing, count_empty=count_empty, ids=ids)
-        _describe(list(pairs.candidates), trained, tokenized)
 
 
-def _score(
-    compute: "Callable[[Mapping[str, str]], Scores]",
-    given: Mapping[str, str],
-    path: Path,
-    quiet: bool,
-) -> "Scores":
-    try:
-        scores = compute(given)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    if not quiet:
-        for warning in scores.warnings:
-            terminal.tell(f"warning: {warning}")
-    return scores
+def _warn(paths: Sequence[Path], scores: "Sequence[Scores]") -> None:
+    """Print each warning once, with the file's name where not all systems share it."""
+    for path, some in zip(paths, scores, strict=True):
+        for warning in some.warnings:
+            if all(warning in other.warnings for other in scores):
+                if some is scores[0]:
+                    terminal.tell(f"warning: {warning}")
+            else:
+                terminal.tell(f"warning: {path}: {warning}")
 
 
-def _compare(first: "Scores", second: "Scores", resamples: int, seed: int, percent: bool) -> None:
-    from miacap.metrics import comparisons, reports
+def _compared(
+    names: Sequence[str], scores: "Sequence[Scores]", resamples: int, seed: int
+) -> "list[System]":
+    from miacap.metrics import comparisons
+    from miacap.metrics.reports import System
 
-    differences = comparisons.paired_bootstraps(first, second, None, resamples, seed)
-    permuted = {
-        name: comparisons.permutation_test(first, second, name, resamples, seed)
-        for name in differences
-    }
-    terminal.results("\n" + reports.comparison(differences, permuted, percent))
+    systems = []
+    for name, some in zip(names, scores, strict=True):
+        ranges = comparisons.intervals(some, resamples, seed) if resamples else None
+        compared = None
+        if some is not scores[0]:
+            compared = comparisons.compare(scores[0], some, resamples or _RESAMPLES, seed)
+        systems.append(System(name, some, ranges, compared))
+    return systems
 
 
 def _describe(

@@ -12,7 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from miacap.errors import DataError
-from miacap.metrics.scoring import Scores, chosen, score
+from miacap.metrics.matching import counted
+from miacap.metrics.names import chosen
+from miacap.metrics.scoring import Scores, score
 
 Captions = str | Sequence[str]
 
@@ -57,8 +59,8 @@ class CaptionScore:
             preds, target = [preds], [target] if alone else target  # type: ignore[list-item]
         captions = [_caption(caption) for caption in preds]
         if isinstance(target, str) or len(captions) != len(target):
-            given = "one text" if isinstance(target, str) else f"{len(target)} pictures"
-            raise DataError(f"{len(captions)} captions but references for {given}.")
+            given = "one text" if isinstance(target, str) else counted(len(target), "picture")
+            raise DataError(f"{counted(len(captions), 'caption')} but references for {given}.")
         references = [_references(some) for some in target]
         self.preds += captions
         self.target += references

@@ -34,17 +34,24 @@ def warnings(
         found += _frequencies(pictures)
     mean = sum(map(len, references)) / pictures
     if mean < _USUAL_REFERENCES:
+        references_each = "1 reference" if mean == 1 else f"{mean:.3g} references"
         found.append(
-            f"{mean:.3g} references a picture; published scores use {_USUAL_REFERENCES}, "
+            f"{references_each} a picture; published scores use {_USUAL_REFERENCES}, "
             "and fewer references lower every score."
         )
     found += _tokenisation(references, candidates, tokenized)
     empty = sum(not candidate.strip() for candidate in candidates)
     if empty:
-        found.append(f"{empty} of {pictures} candidates are empty; they score 0.")
+        found.append(_of(empty, pictures, "is empty; it scores 0.", "are empty; they score 0."))
     sides = {"candidates": candidates, "references": [c for some in references for c in some]}
     found += [text for side, some in sides.items() for text in odd_words(some, side)]
     return found
+
+
+def _of(number: int, pictures: int, one: str, several: str) -> str:
+    """Say what holds for some of the candidates."""
+    candidates = "candidate" if pictures == 1 else "candidates"
+    return f"{number} of {pictures} {candidates} {one if number == 1 else several}"
 
 
 def _frequencies(pictures: int) -> list[str]:

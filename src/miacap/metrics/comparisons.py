@@ -7,13 +7,14 @@ resampled: the references, and the training of the systems: two seeds of one mod
 often differ "significantly".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from miacap.errors import DataError, UnknownName
 from miacap.metrics.arrays import Floats
+from miacap.metrics.names import canonical
 from miacap.metrics.scoring import Scores
 from miacap.metrics.statistics import Statistics
 
@@ -79,7 +80,7 @@ def paired_bootstrap(
         DataError: the two were not scored on the same pictures and references.
         UnknownName: one of them lacks the metric.
     """
-    return paired_bootstraps(a, b, [metric], resamples, seed, level)[metric]
+    return paired_bootstraps(a, b, [metric], resamples, seed, level)[canonical(metric)]
 
 
 def paired_bootstraps(
@@ -114,7 +115,7 @@ def permutation_test(
     """
     names, left, right = _comparable(a, b, [metric])
     part, other = _family(left, names[0]), _family(right, names[0])
-    place = part.names.index(metric)
+    place = part.names.index(names[0])
     change = part.rows - other.rows
     top, bottom = part.rows.sum(axis=0), other.rows.sum(axis=0)
     random = np.random.default_rng(seed)
@@ -128,11 +129,35 @@ def permutation_test(
     return Permuted(actual, (extreme + 1) / (resamples + 1))
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What tells two systems apart, metric by metric.
+
+    Attributes:
+        intervals: metric -> difference first - other, its interval and p of the bootstrap.
+        permuted: metric -> the same difference and p of the permutation test.
+    """
+
+    intervals: Mapping[str, Interval]
+    permuted: Mapping[str, Permuted]
+
+
+def compare(first: Scores, other: Scores, resamples: int = 1000, seed: int = 0) -> Comparison:
+    """Test the differences first - other in all metrics that both have, in both ways.
+
+    Raises:
+        DataError: the two were not scored on the same pictures and references.
+    """
+    found = paired_bootstraps(first, other, None, resamples, seed)
+    permuted = {name: permutation_test(first, other, name, resamples, seed) for name in found}
+    return Comparison(found, permuted)
+
+
 def _comparable(
     a: Scores, b: Scores, metrics: Sequence[str] | None
 ) -> tuple[list[str], tuple[Statistics, ...], tuple[Statistics, ...]]:
     common = [name for name in a if name in b]
-    names = common if metrics is None else list(metrics)
+    names = common if metrics is None else [canonical(name) for name in metrics]
     for name in names:
         if name not in common:
             raise UnknownName("metric that both systems were scored with", name, common)

@@ -8,13 +8,46 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from miacap import files, terminal
-from miacap.metrics.comparisons import Interval, Permuted, Range
+from miacap.errors import DataError
+from miacap.metrics.comparisons import Comparison, Range
 from miacap.metrics.scoring import Scores
 
 _SHOWN = {"Cardinality": "Count"}
+_SYSTEM_COLUMNS = [
+    "system",
+    "metric",
+    "score",
+    "low",
+    "high",
+    "difference",
+    "difference low",
+    "difference high",
+    "p bootstrap",
+    "p permutation",
+    "signature",
+]
+
+
+@dataclass(frozen=True)
+class System:
+    """A scored system.
+
+    Attributes:
+        name: what tables call it.
+        scores: what `score` gave.
+        ranges: intervals by metric, if they were computed.
+        against_first: the first system's differences with this one; None for the first.
+    """
+
+    name: str
+    scores: Scores
+    ranges: Mapping[str, Range] | None = None
+    against_first: Comparison | None = None
 
 
 def table(scores: Scores, ranges: Mapping[str, Range] | None = None, percent: bool = False) -> str:
@@ -29,35 +62,68 @@ def table(scores: Scores, ranges: Mapping[str, Range] | None = None, percent: bo
     lines = [f"{'metric':<18}{'score':>9}" + (f"{'95 % interval':>22}" if ranges else "")]
     for name, value in scores.items():
         line = f"{name:<18}{value * factor:>9.{digits}f}"
-        if ranges and name in ranges:
-            low, high = ranges[name].low * factor, ranges[name].high * factor
-            line += f"{f'[{low:.{digits}f}, {high:.{digits}f}]':>22}"
-        lines.append(line)
+        lines.append(line + _span(ranges, name, factor, digits))
         if name == "SPICE":
             lines += [
                 f"  {_SHOWN.get(category, category):<16}{_number(part * factor, digits):>9}"
                 for category, part in scores.categories.items()
             ]
-    for name, reason in scores.skipped.items():
-        lines.append(f"{name:<18}{'-':>9}  {terminal.escape(reason)}")
+    return "\n".join([*lines, *_footer(scores, percent)])
+
+
+def _span(ranges: Mapping[str, Range] | None, metric: str, factor: float, digits: int) -> str:
+    if not ranges or metric not in ranges:
+        return ""
+    low, high = ranges[metric].low * factor, ranges[metric].high * factor
+    return f"{f'[{low:.{digits}f}, {high:.{digits}f}]':>22}"
+
+
+def _footer(scores: Scores, percent: bool) -> list[str]:
+    """Say what is missing, on which scale the numbers are, and what another table must share."""
+    skipped = [
+        f"{name:<18}{'-':>9}  {terminal.escape(reason)}" for name, reason in scores.skipped.items()
+    ]
     scale = "times 100" if percent else "0 to 1; CIDEr-D 0 to 10"
     signature = terminal.escape(scores.signature)  # it holds the name of a set from a file
-    return "\n".join([*lines, f"scale: {scale}", f"signature: {signature}"])
+    return [*skipped, f"scale: {scale}", f"signature: {signature}"]
 
 
-def comparison(
-    differences: Mapping[str, Interval], permuted: Mapping[str, Permuted], percent: bool = False
-) -> str:
+def comparison(compared: Comparison, percent: bool = False) -> str:
     """Lay out the differences between two systems."""
     factor, digits = (100.0, 2) if percent else (1.0, 4)
     lines = [f"{'difference':<18}{'':>9}{'95 % interval':>22}{'p boot':>9}{'p perm':>9}"]
-    for name, interval in differences.items():
-        low, high = interval.low * factor, interval.high * factor
-        span = f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    for name, interval in compared.intervals.items():
+        low, high = (_signed(end * factor, digits) for end in (interval.low, interval.high))
         lines.append(
-            f"{name:<18}{interval.difference * factor:>+9.{digits}f}{span:>22}"
-            f"{interval.p:>9.4f}{permuted[name].p:>9.4f}"
+            f"{name:<18}{_signed(interval.difference * factor, digits):>9}"
+            f"{f'[{low}, {high}]':>22}{interval.p:>9.4f}{compared.permuted[name].p:>9.4f}"
         )
+    return "\n".join(lines)
+
+
+def systems_table(systems: Sequence[System], percent: bool = False) -> str:
+    """Lay out several systems: every metric of each, then the first's differences with the others.
+
+    Args:
+        systems: the first one is compared with each of the others.
+        percent: print everything times 100.
+    """
+    factor, digits = (100.0, 1) if percent else (1.0, 4)
+    names = [terminal.escape(system.name) for system in systems]
+    width = max(map(len, (*names, "system"))) + 2
+    first = systems[0]
+    ranged = f"{'95 % interval':>22}" if first.ranges else ""
+    lines = [f"{'metric':<18}{'system':<{width}}{'score':>9}{ranged}"]
+    for metric in first.scores:
+        label = metric
+        for name, system in zip(names, systems, strict=True):
+            line = f"{label:<18}{name:<{width}}{system.scores[metric] * factor:>9.{digits}f}"
+            lines.append(line + _span(system.ranges, metric, factor, digits))
+            label = ""
+    lines += _footer(first.scores, percent)
+    for name, system in zip(names, systems, strict=True):
+        if system.against_first is not None:
+            lines += ["", f"{names[0]} - {name}", comparison(system.against_first, percent)]
     return "\n".join(lines)
 
 
@@ -90,29 +156,98 @@ def as_csv(scores: Scores, ranges: Mapping[str, Range] | None = None) -> str:
     return text.getvalue()
 
 
-def write_json(
-    path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
-) -> None:
-    """Write ``as_json``, whole or not at all."""
-    files.output_json(path, as_json(scores, ranges))
+def systems_json(systems: Sequence[System]) -> dict[str, object]:
+    """The first system as `as_json` has it, then all `systems` and the first's `differences`."""
+    first = systems[0]
+    return {
+        **as_json(first.scores, first.ranges),
+        "systems": {system.name: as_json(system.scores, system.ranges) for system in systems},
+        "differences": {
+            f"{first.name} - {system.name}": {
+                metric: {
+                    "difference": part.difference,
+                    "low": part.low,
+                    "high": part.high,
+                    "p bootstrap": part.p,
+                    "p permutation": system.against_first.permuted[metric].p,
+                }
+                for metric, part in system.against_first.intervals.items()
+            }
+            for system in systems
+            if system.against_first is not None
+        },
+    }
 
 
-def write_csv(
-    path: str | os.PathLike[str], scores: Scores, ranges: Mapping[str, Range] | None = None
-) -> None:
-    """Write ``as_csv``, whole or not at all."""
+def systems_csv(systems: Sequence[System]) -> str:
+    """One line for each system and metric; differences are the first system minus the line's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_SYSTEM_COLUMNS)
+    for system in systems:
+        for metric, value in system.scores.items():
+            part = system.ranges.get(metric) if system.ranges else None
+            row: list[object] = [system.name, metric, repr(value)]
+            row += [part.low, part.high] if part else ["", ""]
+            compared = system.against_first
+            if compared is None:
+                row += [""] * 5
+            else:
+                interval = compared.intervals[metric]
+                row += [interval.difference, interval.low, interval.high]
+                row += [interval.p, compared.permuted[metric].p]
+            writer.writerow([*row, system.scores.signatures[metric]])
+    return text.getvalue()
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Refuse a file whose folder does not exist.
+
+    Raises:
+        DataError: names the folder.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise DataError(f"{path}: there is no folder {folder}; make it, or write elsewhere.")
+
+
+def write_json(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
+    """Write one system as `as_json`, several as `systems_json`; whole or not at all."""
+    check_output(path)
+    first = systems[0]
+    several = len(systems) > 1
+    files.output_json(
+        path, systems_json(systems) if several else as_json(first.scores, first.ranges)
+    )
+
+
+def write_csv(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
+    """Write one system as `as_csv`, several as `systems_csv`; whole or not at all."""
+    check_output(path)
+    first = systems[0]
+    several = len(systems) > 1
     with files.output(path) as file:
-        file.write(as_csv(scores, ranges))
+        file.write(systems_csv(systems) if several else as_csv(first.scores, first.ranges))
 
 
-def write_per_picture(path: str | os.PathLike[str], scores: Scores) -> None:
-    """Write JSON Lines: one object a picture, ``id`` and every metric."""
+def write_per_picture(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
+    """Write JSON Lines: one object a picture, `id`, `system` if there are several, every metric."""
+    check_output(path)
     with files.output(path) as file:
-        for place, name in enumerate(scores.ids):
-            row: dict[str, object] = {"id": name}
-            row.update({metric: scores.per_picture[metric][place] for metric in scores})
-            file.write(terminal.json_text(row) + "\n")
+        for system in systems:
+            for index, name in enumerate(system.scores.ids):
+                row: dict[str, object] = {"id": name}
+                if len(systems) > 1:
+                    row["system"] = system.name
+                values = system.scores.per_picture
+                row.update({metric: values[metric][index] for metric in system.scores})
+                file.write(terminal.json_text(row) + "\n")
 
 
 def _number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """Print a difference with its sign; one that rounds to 0 has none of its own."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"

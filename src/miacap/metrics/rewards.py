@@ -55,7 +55,7 @@ class CiderReward:
             raise DataError("No references to weigh rewards by: the mapping is empty.")
         without = [name for name, captions in references.items() if not captions]
         if without:
-            raise DataError(f"{len(without)} pictures have no references: {few(without)}.")
+            raise DataError(f"{_pictures_have(len(without))} no references: {few(without)}.")
         self.end = end
         self._place = {name: place for place, name in enumerate(references)}
         corpus = _references(references, end)
@@ -89,7 +89,7 @@ class CiderReward:
         words = _samples(samples, len(names))
         unknown = [name for name in names if name not in self._place]
         if unknown:
-            raise DataError(f"{len(unknown)} pictures have no references: {few(unknown)}.")
+            raise DataError(f"{_pictures_have(len(unknown))} no references: {few(unknown)}.")
         if not len(names) or not words.shape[1]:
             return np.zeros(words.shape[:2])
         picture = np.array([self._place[name] for name in names], dtype=np.int64)
@@ -325,3 +325,7 @@ def _corpus(words: Integers, lengths: Integers, picture: Integers, pictures: int
     width = int(words.max(initial=0)) + 1
     nobody = np.zeros(len(lengths), dtype=np.bool_)
     return Corpus(words, lengths, picture, nobody, pictures, width, tuple)
+
+
+def _pictures_have(number: int) -> str:
+    return "1 picture has" if number == 1 else f"{number} pictures have"

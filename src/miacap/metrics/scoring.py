@@ -4,18 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from miacap.errors import DataError, UnknownName
+from miacap.errors import DataError
 from miacap.metrics import checks, families, signatures
 from miacap.metrics.files import Path, opened
 from miacap.metrics.frequencies import DocumentFrequencies
-from miacap.metrics.matching import Candidates, Pairs, References, few, match
+from miacap.metrics.matching import Candidates, Pairs, References, counted, few, match
+from miacap.metrics.names import METRICS, canonical, chosen
 from miacap.metrics.statistics import Statistics
 from miacap.metrics.tokens import tokenised
 
 if TYPE_CHECKING:
     from miacap.metrics.spice import TupleFile
 
-METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
+__all__ = ["METRICS", "Scores", "score"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,6 +46,7 @@ class Scores(Mapping[str, float]):
     categories: Mapping[str, float] = field(default_factory=dict)
 
     def __getitem__(self, metric: str) -> float:
+        metric = canonical(metric)
         if metric in self.values_by_metric:
             return self.values_by_metric[metric]
         if metric in self.skipped:
@@ -82,8 +84,9 @@ def score(
     Args:
         references: captions by picture id, a list of lists of captions, or a file of them.
         candidates: one caption by picture id, a list in the references' order, or a file.
-        metrics: names out of ``METRICS``; None computes all whose extras are installed
-            and says in ``Scores.skipped`` what is missing.
+        metrics: names out of `METRICS`, in any case, also pycocoevalcap's (`Bleu_4`);
+            None computes all whose extras are installed and says in `Scores.skipped` what is
+            missing.
         tokenized: the captions are tokenised already (words joined by blanks); don't do it again.
         frequencies: fixed document frequencies for CIDEr-D; None counts the given references.
         tuples: another parser's tuples for SPICE, with the same ids (`spice.read_tuples`).
@@ -133,7 +136,9 @@ def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
     place = {str(name): row for row, name in enumerate(tuples.ids)}
     missing = [name for name in ids if name not in place]
     if missing:
-        raise DataError(f"{len(missing)} pictures have no tuples for SPICE: {few(missing)}.")
+        have = "has" if len(missing) == 1 else "have"
+        number = counted(len(missing), "picture")
+        raise DataError(f"{number} {have} no tuples for SPICE: {few(missing)}.")
     rows = [place[name] for name in ids]
     return replace(
         tuples,
@@ -141,17 +146,6 @@ def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
         references=[tuples.references[row] for row in rows],
         candidates=[tuples.candidates[row] for row in rows],
     )
-
-
-def chosen(metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """Give the names of the wanted metrics in the order of ``METRICS``. Raises UnknownName."""
-    if metrics is None:
-        return METRICS
-    names = [metrics] if isinstance(metrics, str) else metrics
-    for name in names:
-        if name not in METRICS:
-            raise UnknownName("metric", name, METRICS)
-    return tuple(name for name in METRICS if name in names)
 
 
 def _assemble(

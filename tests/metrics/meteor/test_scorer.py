@@ -121,7 +121,7 @@ def test_no_picture_and_no_reference(meteor: Meteor) -> None:
     empty = meteor.score([], [])
     assert (empty.corpus, empty.per_picture, empty.statistics.shape) == (0.0, [], (0, 23))
     assert meteor.score([[]], ["a dog"]).per_picture == [0.0]
-    with pytest.raises(ValueError, match="2 candidates for 1 pictures"):
+    with pytest.raises(ValueError, match="candidates: 2, pictures: 1"):
         meteor.score([["a"]], ["a", "b"])
 
 

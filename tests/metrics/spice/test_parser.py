@@ -112,7 +112,7 @@ def test_any_strings_score_within_bounds(spice: Spice, pairs: list[tuple[str, st
 
 
 def test_lengths_are_compared(spice: Spice) -> None:
-    with pytest.raises(DataError, match="1 candidates for 2 pictures"):
+    with pytest.raises(DataError, match="Candidates: 1, pictures: 2"):
         spice.score([["a dog"], ["a cat"]], ["a dog"])
 
 

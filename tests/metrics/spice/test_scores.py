@@ -110,7 +110,7 @@ def test_no_pictures() -> None:
 
 
 def test_what_does_not_fit_is_named(few_synonyms: Any) -> None:
-    with pytest.raises(DataError, match="2 candidates for 1 pictures; give one candidate for each"):
+    with pytest.raises(DataError, match="Candidates: 2, pictures: 1; give one candidate for each"):
         score_tuples([[]], [[], []], dictionary=few_synonyms())
     with pytest.raises(DataError, match=r"Picture 1 .*1 to 3 parts, not 4: \['a', 'b', 'c', 'd'\]"):
         score_tuples([[], [[["a", "b", "c", "d"]]]], [[], []], dictionary=few_synonyms())

@@ -98,7 +98,7 @@ class Meteor:
         """
         if len(references) != len(candidates):
             raise ValueError(
-                f"{len(candidates)} candidates for {len(references)} pictures: give one for each"
+                f"candidates: {len(candidates)}, pictures: {len(references)}: give one for each"
             )
         rows: list[list[int]] = []
         values: list[float] = []

@@ -23,12 +23,22 @@ def folder() -> Path:
     Raises:
         MissingExtra: pycocoevalcap is not installed, or lacks the tables.
     """
-    spec = importlib.util.find_spec("pycocoevalcap")
-    for place in (spec.submodule_search_locations or []) if spec is not None else []:
-        found = Path(place) / "meteor"
-        if (found / _ARCHIVE).is_file() and (found / _PARAPHRASES).is_file():
-            return found
+    for parent in locate():
+        tables = parent / "meteor"
+        if (tables / _ARCHIVE).is_file() and (tables / _PARAPHRASES).is_file():
+            return tables
     raise MissingExtra("meteor", "METEOR")
+
+
+@functools.cache
+def locate() -> tuple[Path, ...]:
+    """Give the folders of the installed pycocoevalcap, remembered from the first call on.
+
+    `miacap.metrics.pycoco.install` asks before it hides the package from imports.
+    """
+    spec = importlib.util.find_spec("pycocoevalcap")
+    places = None if spec is None else spec.submodule_search_locations
+    return tuple(map(Path, places or ()))
 
 
 def paraphrases() -> Path:

@@ -74,7 +74,8 @@ class COCO:
         rows = _entries(given, "result", "image_id", "caption")
         unknown = [str(row["image_id"]) for row in rows if row["image_id"] not in self.imgs]
         if unknown:
-            raise DataError(f"{len(unknown)} results are for unknown pictures: {few(unknown)}.")
+            number = "1 result is" if len(unknown) == 1 else f"{len(unknown)} results are"
+            raise DataError(f"{number} for unknown pictures: {few(unknown)}.")
         names = {row["image_id"] for row in rows}
         result = COCO()
         result.dataset = {

@@ -17,7 +17,8 @@ def sides(gts: Sentences, res: Sentences) -> tuple[list[str], list[list[str]]]:
     """
     if gts.keys() != res.keys():
         odd = [str(key) for key in gts.keys() ^ res.keys()]
-        raise DataError(f"{len(odd)} ids are only in gts or only in res: {few(sorted(odd))}.")
+        number = "1 id is" if len(odd) == 1 else f"{len(odd)} ids are"
+        raise DataError(f"{number} only in gts or only in res: {few(sorted(odd))}.")
     if not gts:
         raise DataError("gts and res hold no picture: there is nothing to score.")
     for key, captions in res.items():

@@ -131,7 +131,7 @@ def score_tuples(
 def _check_lengths(references: Sequence[object], candidates: Sequence[object]) -> None:
     if len(references) != len(candidates):
         raise DataError(
-            f"There are {len(candidates)} candidates for {len(references)} pictures; "
+            f"Candidates: {len(candidates)}, pictures: {len(references)}; "
             "give one candidate for each picture."
         )
 

@@ -1,0 +1,33 @@
+"""Names of metrics: ours, in any letter case, and those of pycocoevalcap."""
+
+from collections.abc import Sequence
+
+from miacap.errors import UnknownName
+
+METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
+
+# pycocoevalcap calls CIDEr-D by the name of the metric without its two changes.
+_KNOWN = {**{name.lower(): name for name in METRICS}, "cider": "CIDEr-D", "rouge": "ROUGE-L"}
+
+
+def canonical(name: str) -> str:
+    """Give our name of a metric (`Bleu_4` is BLEU-4, `CIDEr` is CIDEr-D), or the name as it is."""
+    return _KNOWN.get(name.lower().replace("_", "-"), name)
+
+
+def chosen(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """Give our names of the wanted metrics in the order of `METRICS`.
+
+    Args:
+        metrics: names in any case, also pycocoevalcap's; None takes all.
+
+    Raises:
+        UnknownName: a metric that does not exist.
+    """
+    if metrics is None:
+        return METRICS
+    names = [canonical(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
+    for name in names:
+        if name not in METRICS:
+            raise UnknownName("metric", name, METRICS)
+    return tuple(name for name in METRICS if name in names)
