@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miacap import captioning, terminal, visual
+from miacap import captioning, explain, terminal, visual
 from miacap import runs as runs_room
-from miacap.captioning import Row, showing
+from miacap.captioning import Row
 from miacap.cli import main
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="such file names are POSIX's")
@@ -87,15 +87,26 @@ def an_empty_folder(root: Path, text: str) -> Done:
     return miacap("caption", root / f"f{text}", "--run", root)
 
 
+def heic_photos(root: Path, text: str) -> Done:
+    (root / f"a{text}.heic").write_text("")
+    return miacap("caption", root, "--run", root / "r")
+
+
+def photos_without_captions(root: Path, text: str) -> Done:
+    (root / f"d{text}").mkdir()
+    (root / f"d{text}" / f"a{text}.png").write_text("")
+    return miacap("features", root / f"d{text}", "-o", root / "f")
+
+
 def no_such_run(root: Path, text: str) -> Done:
     return miacap("caption", "a.jpg", "--run", root / f"r{text}")
 
 
 def concepts_of_a_photo(root: Path, text: str) -> Done:
-    found = (showing.Concept(text, 0.5, 0.25, root / f"{text}.png"),)
+    found = (explain.Concept(text, 0.5, 0.25, root / f"{text}.png"),)
     (root / "a.jpg").write_bytes(b"")
     with (
-        mock.patch.object(showing, "show", lambda *_, **__: found),
+        mock.patch.object(explain, "show", lambda *_, **__: found),
         mock.patch.object(runs_room, "load", lambda *_: None),
         mock.patch.object(visual, "decode", lambda *_: None),
     ):
@@ -207,7 +218,9 @@ def an_odd_verb(root: Path, text: str) -> Done:
 
 
 PROBES = [
-    a_run_in, no_runs_in, captions(), captions("--format", "jsonl"), an_empty_folder, no_such_run,
+    a_run_in, no_runs_in, captions(), captions("--format", "jsonl"),
+    captions("--format", "csv"), captions("--format", "coco"), captions("-o", os.devnull),
+    heic_photos, photos_without_captions, an_empty_folder, no_such_run,
     concepts_of_a_photo, concepts_of_a_damaged_photo, scores_of_odd_ids, scores_of_an_odd_file,
     scores_with_odd_frequencies, an_odd_metric, ratings, words_of_an_odd_file, words,
     features_of_odd_data, training_on_odd_data, an_odd_setting, concepts_on_odd_data,

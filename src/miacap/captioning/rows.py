@@ -29,7 +29,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Give id, caption, log_probability (and score), or id and error."""
         if self.error is not None:
-            return {"id": self.id, "error": self.error}
+            return {"id": self.id, "error": self.error.removeprefix(f"{self.id}: ")}
         row = {"id": self.id, "caption": self.caption, "log_probability": self.log_probability}
         return row if self.score is None else {**row, "score": self.score}
 

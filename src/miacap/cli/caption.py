@@ -1,15 +1,24 @@
 """`miacap caption`: photos in, sentences out."""
 
+import contextlib
+import csv
+import io
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from miacap import terminal
 from miacap.cli.options import Device, LengthPenalty, Quiet
 
+if TYPE_CHECKING:
+    from miacap.captioning import Row
+
 _SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+_NOT_READ = (".heic", ".heif")
+_LISTED = 3
 
 
 class Form(StrEnum):
@@ -17,17 +26,27 @@ class Form(StrEnum):
 
     text = "text"
     jsonl = "jsonl"
+    csv = "csv"
+    coco = "coco"
 
 
 def caption(
     photo: Annotated[list[str], typer.Argument(help="Photos, or folders of photos.")],
     run: Annotated[
-        list[Path],
-        typer.Option("--run", help="A trained run folder; several are averaged word by word."),
-    ],
-    form: Annotated[Form, typer.Option("--format", help="text for people, jsonl for programs.")] = (
-        Form.text
-    ),
+        list[Path] | None,
+        typer.Option(
+            "--run", help="A trained run folder (needed); several are averaged word by word."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write captions here.")
+    ] = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format", help="text for people, jsonl and csv for programs, coco for scorers."
+        ),
+    ] = Form.text,
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
@@ -38,34 +57,94 @@ def caption(
 ) -> None:
     """Caption photos with a trained run, or with several as an ensemble.
 
-    jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each
-    photo, in the order given. Exit code 1 if nothing was captioned.
+    jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each photo,
+    in the order given; csv has these four columns; coco is a list of {"image_id",
+    "caption"}. Exit code 1 if nothing was captioned, or all captions are empty.
 
     Example: miacap caption photo.jpg --run runs/combined
 
     An ensemble: miacap caption photo.jpg --run runs/a --run runs/b
     """
     from miacap import captioning
+    from miacap.cli.nearby import runs_near
     from miacap.progress import Progress
 
+    if not run:
+        raise typer.BadParameter(
+            f"captions need a trained run, --run RUN: {runs_near()}.", param_hint="'--run'"
+        )
     photos = [path for argument in photo for path in _expand(argument)]
     pipeline = captioning.load(
         run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device
     )
-    captioned = 0
+    counts = {"captioned": 0, "empty": 0}
     # One photo needs no progress; a folder does.
     with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:
-        for row in pipeline.rows(photos):
-            progress.advance()
-            captioned += row.caption is not None
-            if form is Form.jsonl:
-                terminal.result(terminal.json_text(row.to_json()))
-            elif row.error is not None:
-                terminal.tell(f"miacap: {row.error}")
-            else:
-                terminal.result(*([] if len(photos) == 1 else [row.id]), row.caption)
-    if not captioned:
+        rows = _counted(pipeline.rows(photos), progress, counts)
+        _write(rows, form, output, alone=len(photos) == 1)
+    if counts["empty"]:
+        terminal.tell(
+            f"miacap: {counts['empty']} of {counts['captioned']} captions are empty; try a smaller "
+            "--beam, or train longer."
+        )
+    if counts["captioned"] == counts["empty"]:
         raise typer.Exit(1)
+
+
+def _counted(rows: Iterable["Row"], progress: Any, counts: dict[str, int]) -> Iterator["Row"]:
+    for row in rows:
+        progress.advance()
+        counts["captioned"] += row.caption is not None
+        counts["empty"] += row.caption == ""
+        yield row
+
+
+def _write(rows: Iterable["Row"], form: Form, output: Path | None, alone: bool) -> None:
+    """Write rows to a file, exactly, or to standard output, as a terminal may be shown them."""
+    from miacap.files import output as opened
+
+    with contextlib.ExitStack() as stack:
+        file = None if output is None else stack.enter_context(opened(output))
+        for columns in _laid_out(rows, form, alone):
+            if file is None:
+                terminal.result(*columns)
+            else:
+                cells = map(terminal.escape, columns) if form is Form.text else columns
+                file.write("\t".join(cells) + "\n")
+
+
+def _laid_out(rows: Iterable["Row"], form: Form, alone: bool) -> Iterator[list[str]]:
+    """Give the lines of a form, each as its columns; text and coco tell errors apart."""
+    coco = []
+    if form is Form.csv:
+        yield [_csv(["id", "caption", "log_probability", "error"])]
+    for row in rows:
+        told = row.to_json()
+        if form is Form.jsonl:
+            yield [terminal.json_text(told)]
+        elif form is Form.csv:
+            names = ("id", "caption", "log_probability", "error")
+            yield [_csv([told.get(name, "") for name in names])]
+        elif row.error is not None:
+            terminal.tell(f"miacap: {row.error}")
+        elif form is Form.coco:
+            coco.append({"image_id": _image_id(row.id), "caption": row.caption})
+        else:
+            yield [*([] if alone else [row.id]), row.caption or ""]
+    if form is Form.coco:
+        yield [terminal.json_text(coco)]
+
+
+def _csv(cells: list[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _image_id(name: str) -> int | str:
+    """Give COCO's number of a photo ("COCO_val2014_000000391895.jpg"), or else its name."""
+    last = Path(name).stem.rpartition("_")[2]
+    return int(last) if last.isascii() and last.isdigit() and len(last) <= 18 else name
 
 
 def _expand(argument: str) -> list[str]:
@@ -74,8 +153,15 @@ def _expand(argument: str) -> list[str]:
     folder = Path(argument)
     if not argument or not folder.is_dir():  # "" would be the folder one stands in
         return [argument]
-    photos = (p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
-    found = sorted(map(str, photos))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    found = sorted(str(path) for path in files if path.suffix.lower() in _SUFFIXES)
+    left = sorted(str(path) for path in files if path.suffix.lower() in _NOT_READ)
+    if left:
+        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+        terminal.tell(
+            f"not read: {', '.join(left[:_LISTED])}{more}: HEIC photos; save them as JPEG "
+            "(pip install pillow-heif lets Pillow open them)."
+        )
     if not found:
         raise DataError(f"{argument}: no photos in this folder ({', '.join(_SUFFIXES)}).")
     return found

@@ -1,5 +1,7 @@
 """`miacap concepts train`, `read` and `show`: the words that a picture brings to mind."""
 
+import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -114,7 +116,7 @@ def show(
     """Print the words that a photo brings to mind, with probabilities.
 
     A multiple-instance extractor also says how sure its surest grid cell is; with -o
-    it saves for each word where in the photo it sees it.
+    it saves for each word where in the photo it sees it, in a folder for each photo.
 
     Example: miacap concepts show photo.jpg --run runs/combined -o heat
     """
@@ -128,6 +130,7 @@ def show(
         data = photo.read_bytes()
     except OSError as error:
         raise PictureError(f"{photo}: cannot be read ({error.strerror}).") from None
+    folder = None if output is None else output / _folder_of(photo, data)
     rows = [
         {
             "word": concept.word,
@@ -135,6 +138,12 @@ def show(
             **({} if concept.hottest is None else {"surest cell": f"{concept.hottest:.4f}"}),
             **({} if concept.heat_map is None else {"heat map": str(concept.heat_map)}),
         }
-        for concept in found(runs.load(run), decode(data, str(photo)), top, output)
+        for concept in found(runs.load(run), decode(data, str(photo)), top, folder)
     ]
     terminal.results(table(rows))
+
+
+def _folder_of(photo: Path, data: bytes) -> str:
+    """Name the folder of a photo's heat maps: two photos of one name are kept apart."""
+    name = re.sub(r"[^\w-]", "_", photo.stem)[:80]
+    return f"{name}-{hashlib.sha256(data).hexdigest()[:8]}"

@@ -35,11 +35,15 @@ def features(
     Example: miacap features flickr8k -o features
     """
     from miacap import visual
+    from miacap.cli.nearby import photos_alone
     from miacap.cli.reporting import report_set_aside
     from miacap.data import read
     from miacap.errors import DataError
 
-    dataset = read(data, photos=photos)
+    try:
+        dataset = read(data, photos=photos)
+    except DataError as error:
+        raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     store = visual.extract(
         dataset,

@@ -109,12 +109,12 @@ def _published(recipe: "Recipe") -> None:
 
     for row in paper.rows_of(recipe.name):
         cells = [
-            f"{name} {value}" + ("†" if name in row.reimplemented else "")
+            f"{name} {value / 100:.4g}" + ("†" if name in row.reimplemented else "")
             for name, value in row.published.items()
             if value is not None
         ]
         if cells:
-            terminal.result(f"published on COCO, x 100 ({row}): {', '.join(cells)}")
+            terminal.result(f"published on COCO ({row}): {', '.join(cells)}")
 
 
 def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:

@@ -97,10 +97,9 @@ def reproduce(
 
     _claim(place, told)
     if not (place / FILE).exists():
-        # Training lays the run folder. After its first step the folder says what it is.
-        fit(1)
+        # Training lays the run folder; before its first step the folder says what it is.
+        fit(0)
         write_json(place / FILE, told)
-        stop_after = None if stop_after is None else max(0, stop_after - 1)
     result = fit(stop_after)
     readings = {}
     if result.finished:

@@ -10,7 +10,7 @@ from typing import Any
 from miacap.errors import DataError
 from miacap.files import read_json, read_json_lines
 
-__all__ = ["Overview", "listing", "near", "overview"]
+__all__ = ["Overview", "is_run", "listing", "near", "overview"]
 
 _LOOKED_AT = 1000
 """Folders among which a misspelt run is sought, at most."""
@@ -19,7 +19,7 @@ _LOOKED_AT = 1000
 def listing(root: str | os.PathLike[str]) -> list[Path]:
     """Give the run folders at or below `root`, by name."""
     settings = Path(root).rglob("settings.json")
-    return sorted(path.parent for path in settings if _is_run(path.parent))
+    return sorted(path.parent for path in settings if is_run(path.parent))
 
 
 def near(folder: str | os.PathLike[str]) -> str:
@@ -29,12 +29,13 @@ def near(folder: str | os.PathLike[str]) -> str:
         names = sorted(item.name for item in beside.iterdir())[:_LOOKED_AT]
     except OSError:
         return ""
-    runs = [name for name in names if _is_run(beside / name)]
+    runs = [name for name in names if is_run(beside / name)]
     close = difflib.get_close_matches(Path(folder).name, runs, n=1)
     return f" Did you mean {str(beside / close[0])!r}?" if close else ""
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run, by its files."""
     return (folder / "settings.json").is_file() and (folder / "vocabulary.json").exists()
 
 

@@ -76,7 +76,7 @@ class Session:
         self._seconds_before = self.state.seconds
         self.state.reason = "" if self.evaluation_is_due() else self._reason()
         self._settle()
-        if not self.state.reason:
+        if not self.state.reason and self.state.step:
             self.note(
                 f"{self.prefix}going on after step {self.state.step} "
                 f"(epoch {self.state.epoch + 1}, batch {self.state.batch})"

@@ -1,0 +1,33 @@
+"""What to tell somebody who has photos and no trained run: which runs lie near, and what else."""
+
+from pathlib import Path
+
+_PLACES = (".", "runs", "demo/runs")
+_MOST = 5
+TUTORIAL = "docs/tutorial.md (or `miacap demo`) makes one"
+
+
+def runs_near() -> str:
+    """Name the run folders that lie where runs usually lie, a few at most."""
+    from miacap.runs.overview import is_run
+
+    found = []
+    for place in map(Path, _PLACES):
+        names = sorted(place.iterdir()) if place.is_dir() else []
+        found += [str(folder) for folder in names if is_run(folder)]
+    if not found:
+        return f"none lies near; {TUTORIAL}"
+    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    return f"near lie {', '.join(found[:_MOST])}{more}; {TUTORIAL}"
+
+
+def photos_alone(data: Path) -> str:
+    """Say how photos without captions are captioned, where a folder holds some; else nothing."""
+    from miacap.tables.names import PHOTO_SUFFIXES
+
+    if not data.is_dir() or not any(p.suffix.lower() in PHOTO_SUFFIXES for p in data.iterdir()):
+        return ""
+    return (
+        " Photos without captions can be captioned, not learned from: "
+        f"miacap caption {data} --run RUN, with a trained run ({runs_near()})."
+    )

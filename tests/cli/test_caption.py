@@ -1,0 +1,132 @@
+"""`miacap caption`: forms, files, empty captions, photos that are not read, and no run."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from miacap import captioning
+from miacap.captioning import Row
+from miacap.cli.application import _invoke
+from miacap.errors import DataError
+
+ROWS = (
+    Row("b/COCO_val2014_000000391895.jpg", "A dog, running.", -1.5),
+    Row("none.jpg", error="none.jpg: there is no such photo."),
+    Row("x\ty.jpg", "A cat.", -2.25),
+)
+
+
+class Fake:
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self.given = rows
+
+    def rows(self, photos: object) -> Iterator[Row]:
+        yield from self.given
+
+
+def run(*arguments: object, rows: tuple[Row, ...] = ROWS) -> int:
+    with mock.patch.object(captioning, "load", lambda *_, **__: Fake(rows)):
+        return _invoke(["caption", "a", "b", "--run", "r", *map(str, arguments)])
+
+
+def test_json_lines_say_the_id_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--format", "jsonl") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == {"id": ROWS[0].id, "caption": "A dog, running.", "log_probability": -1.5}
+    assert rows[1] == {"id": "none.jpg", "error": "there is no such photo."}
+
+
+@pytest.mark.parametrize("where", ["printed", "file"])
+def test_csv_and_coco(tmp_path: Path, capsys: pytest.CaptureFixture[str], where: str) -> None:
+    for form in ("csv", "coco"):
+        given = [] if where == "printed" else ["-o", tmp_path / form]
+        assert run("--format", form, *given) == 0
+        text = capsys.readouterr().out
+        if where == "file":
+            assert text == ""
+            text = (tmp_path / form).read_text()
+        if form == "csv":
+            last = "x\\ty.jpg" if where == "printed" else "x\ty.jpg"  # exact in a file alone
+            assert list(csv.reader(io.StringIO(text))) == [
+                ["id", "caption", "log_probability", "error"],
+                ["b/COCO_val2014_000000391895.jpg", "A dog, running.", "-1.5", ""],
+                ["none.jpg", "", "", "there is no such photo."],
+                [last, "A cat.", "-2.25", ""],
+            ]
+        else:
+            assert json.loads(text) == [
+                {"image_id": 391895, "caption": "A dog, running."},
+                {"image_id": "x\ty.jpg", "caption": "A cat."},
+            ]
+
+
+def test_text_goes_into_a_file_that_keeps_its_permissions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "captions.txt"
+    file.write_text("older")
+    file.chmod(0o600)
+    assert run("-o", file) == 0
+    assert file.read_text() == (
+        "b/COCO_val2014_000000391895.jpg\tA dog, running.\nx\\ty.jpg\tA cat.\n"
+    )
+    assert os.name != "posix" or file.stat().st_mode & 0o777 == 0o600
+    assert capsys.readouterr().err == "miacap: none.jpg: there is no such photo.\n"
+
+
+@pytest.mark.parametrize(("captions", "code"), [(["", "A dog."], 0), (["", ""], 1)])
+def test_empty_captions_are_said(
+    captions: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tuple(Row(f"{i}.jpg", text, -1.0) for i, text in enumerate(captions))
+    assert run(rows=rows) == code
+    said = f"miacap: {captions.count('')} of 2 captions are empty; try a smaller --beam, or train"
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_run_it_says_what_is_needed_and_what_is_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _invoke(["caption", "photos"]) == 2
+    err = capsys.readouterr().err
+    assert "captions need a trained run, --run RUN: none lies near; docs/tutorial.md" in err
+    mine = tmp_path / "runs" / "mine"
+    mine.mkdir(parents=True)
+    for name in ("settings.json", "vocabulary.json"):
+        (mine / name).write_text("{}")
+    assert _invoke(["caption", "photos"]) == 2
+    assert f"near lie {Path('runs/mine')}; docs/tutorial.md" in capsys.readouterr().err
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.JPG").write_text("")
+    with pytest.raises(DataError) as error:
+        _invoke(["features", "photos", "-o", "f"])
+    said = "Photos without captions can be captioned, not learned from: miacap caption photos --run"
+    assert said in str(error.value) and "runs/mine" in str(error.value).replace(os.sep, "/")
+
+
+def test_heic_is_listed_as_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.HEIC", "b.heif", "c.jpg"):
+        (tmp_path / name).write_text("")
+    assert _invoke_folder(tmp_path) == 0
+    err = capsys.readouterr().err
+    assert f"not read: {tmp_path / 'a.HEIC'}, {tmp_path / 'b.heif'}: HEIC photos" in err
+    assert "pip install pillow-heif" in err
+
+
+def _invoke_folder(folder: Path) -> int:
+    with mock.patch.object(captioning, "load", lambda *_, **__: Fake(ROWS)):
+        return _invoke(["caption", str(folder), "--run", "r"])
+
+
+def test_heat_maps_of_two_photos_are_kept_apart() -> None:
+    from miacap.cli.concepts import _folder_of
+
+    names = {_folder_of(Path(p), d) for p in ("a/dog 1.jpg", "b/dog 1.jpg") for d in (b"1", b"2")}
+    assert len(names) == 2 and all(name.startswith("dog_1-") for name in names)
