@@ -23,6 +23,8 @@ differ (``rows="aligned"``), the steps in which a stream meets a guide of anothe
 take R = (mean_h A_h) X instead; from then on both live on the first guide's rows.
 
 Names: I = regions, T = concepts; d_h is ``width`` here, d_ff is ``inner``, N is ``iterations``.
+Dropout: on A_h once the softmax is taken (its trace is from before), on O, and on what the
+feed-forward layer adds to U.
 Differs from the paper: projections have biases (the released code has, Eq. 1 has none).
 Axis letters: B pictures, N regions, M concepts, D width, Q guide rows, K stream rows, H heads.
 """

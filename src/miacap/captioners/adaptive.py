@@ -11,6 +11,7 @@
 
 Names: alpha_t = softmax(z_t) is Trace.attentions["rows"]; the first k entries of a_t are
 (1 - beta_t) alpha_t. MIA's row "Spatial-Attention" is the model without the sentinel.
+Dropout: as spatial.py; the gate reads the same dropped w_t as the LSTM.
 """
 
 from dataclasses import dataclass

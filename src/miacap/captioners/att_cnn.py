@@ -9,6 +9,7 @@ Names: S_T is the textual slot (feed.py). No visual feature reaches the decoder.
 Differs from the paper: a is the mean of the concepts' word vectors, as in MIA's own baseline,
 so that sources differ by MIA alone; concept_input="probabilities" is the original's a. Under
 ``combined`` S_T is M, as S_V is for NIC: the two are then one and the same model.
+Dropout: on a (``region_dropout``), on w_t and on h_t before W_o (``dropout``).
 """
 
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ alone and beta feeds nothing back: both are taken for all words at once.
 Differs from the paper: v is the mean of S_V, which is M under ``combined`` (``visual`` says
 otherwise); the penalty is an option of training (`objective.regulariser`, its weight), off unless
 asked for, as with 49 concepts it dwarfs the cross-entropy.
+Dropout: on F and v (``region_dropout``), on w_t wherever it is read and on o_t (``dropout``).
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,8 @@
 
 Names: S_T is the textual slot (feed.py), t_i its rows; words and rows are equally wide
 (e = d_h), since they are added. No image at any step.
-Differs from the released code: dropout on input words and the output, none in the scorer.
+Differs from the released code: none of its dropout in the scorer.
+Dropout: on w_t alone and on ctx_t + h_t (``dropout``).
 """
 
 from dataclasses import dataclass

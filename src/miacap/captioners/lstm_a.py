@@ -11,6 +11,7 @@ Names: S_V, S_T are the slots (feed.py). The paper writes T_s w_t with one-hot w
 product is the row of the word table, called w_t here. What comes before BOS predicts nothing.
 Under ``combined`` both slots hold the same M; T_v and T_a still differ. In the released code,
 which has neither on the concepts' side, its two "condition" models then nearly coincide.
+Dropout: on F, v and a (``region_dropout``), on w_t alone and on h_t before W_o (``dropout``).
 """
 
 from dataclasses import dataclass

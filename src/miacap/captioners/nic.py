@@ -8,7 +8,8 @@
 
 Names: S_V is the visual slot (feed.py); w_t is the t-th input word's row of E.
 Differs from the paper: v is the mean of projected rows, so that sources differ by MIA alone;
-the LSTM has biases; dropout on v, w_t and h_t.
+the LSTM has biases.
+Dropout: on F and v (``region_dropout``), on w_t and on h_t before W_o (``dropout``).
 """
 
 from dataclasses import dataclass

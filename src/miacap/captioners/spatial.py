@@ -12,6 +12,7 @@ Names: S_V is the visual slot (feed.py). As attention feeds nothing back, all wo
 caption are attended for at once.
 Differs from the paper: v_i and v^g come from the same projected rows, so that no raw feature
 passes by MIA; the scorer's width is a constant (49) where the paper ties it to k.
+Dropout: on F and mean(S_V) (``region_dropout``), on w_t and on ctx_t + h_t (``dropout``).
 """
 
 from dataclasses import dataclass

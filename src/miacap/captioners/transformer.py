@@ -13,6 +13,8 @@ Names: S is the visual slot, or the textual one under ``concepts``; d is ``width
 positions. Where regions and concepts stand side by side, each kind has a vector of its own
 ([eq:transformer-kind]), added to its rows. ``step`` keeps the keys and values of all words so
 far in its State.
+Dropout: on F (``region_dropout``) and S (``dropout``); on y_t, on what each attention and FFN
+gives, and before W_2 (``layer_dropout``); none on attention weights.
 """
 
 import math

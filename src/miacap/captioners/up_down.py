@@ -13,6 +13,7 @@ words' and the picture's part of x1, the keys W_va v_i, the output; and so are t
 both LSTMs' weights (``late_gradient``).
 Differs from the paper: v_i are projected rows, so that sources differ by MIA alone;
 ``raw_features`` attends to the backbone's own rows, as the paper does.
+Dropout: on F, unless raw, and vbar (``region_dropout``), on w_t and on h2_t (``dropout``).
 """
 
 from dataclasses import dataclass
