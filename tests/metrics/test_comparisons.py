@@ -79,6 +79,45 @@ def test_intervals_hold_the_score_and_narrow_with_pictures() -> None:
     assert 2 < ratio < 8  # a square root of 16, give or take
 
 
+def _few(rows: list[str]) -> Scores:
+    """ROUGE-L of captions whose references are all "a b c d"."""
+    return score([["a b c d"]] * len(rows), rows, ["ROUGE-L"], tokenized=True)
+
+
+def _drawn_means(a: Scores, b: Scores, resamples: int, seed: int) -> list[float]:
+    """Mean differences in ROUGE-L of drawn pictures, each summed in a loop."""
+    change = [x - y for x, y in zip(*(s.per_picture["ROUGE-L"] for s in (a, b)), strict=True)]
+    drawn = np.random.default_rng(seed).integers(0, len(change), (resamples, len(change)))
+    return [sum(change[index] for index in row) / len(row) for row in drawn]
+
+
+def test_p_is_two_sided_and_the_same_from_either_side() -> None:
+    a = _few(["a b c d", "a b c d", "a x", "a b y", "b d"])
+    b = _few(["a b c", "x", "a b c d", "a", "b d"])
+    means = _drawn_means(a, b, 99, 7)
+    below, above = sum(m <= 0 for m in means), sum(m >= 0 for m in means)
+    assert 0 < below < above  # some draws lie on the other side
+    expected = 2 * (below + 1) / 100
+    assert paired_bootstrap(a, b, "ROUGE-L", 99, seed=7).p == pytest.approx(expected)
+    assert paired_bootstrap(b, a, "ROUGE-L", 99, seed=7).p == pytest.approx(expected)
+    swapped = permutation_test(b, a, "ROUGE-L", 200, seed=7)
+    assert swapped.p == permutation_test(a, b, "ROUGE-L", 200, seed=7).p
+    assert swapped.difference < 0 < permutation_test(a, b, "ROUGE-L", 200).difference
+
+
+@pytest.mark.parametrize(("level", "ends"), [(None, (2.5, 97.5)), (0.5, (25, 75)), (0.9, (5, 95))])
+def test_the_level_is_the_share_of_draws_inside(
+    level: float | None, ends: tuple[float, float]
+) -> None:
+    a, nothing = _few(["a b c d", "a b", "x", "a", "b d", "d"]), _few(["x"] * 6)
+    chosen = {} if level is None else {"level": level}
+    expected = np.percentile(_drawn_means(a, nothing, 80, 4), ends)
+    found = intervals(a, resamples=80, seed=4, **chosen)["ROUGE-L"]
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+    paired = paired_bootstrap(a, nothing, "ROUGE-L", 80, 4, **chosen)
+    assert (paired.low, paired.high) == pytest.approx(tuple(expected))
+
+
 def test_a_better_system_is_found_and_an_equal_one_is_not() -> None:
     good, bad, other = scored(1, noise=1), scored(2, noise=5), scored(3, noise=1)
     clear = paired_bootstrap(good, bad, "CIDEr-D")

@@ -138,7 +138,7 @@ def test_wrong_judgements_are_refused(tmp_path: Path, tokens: Path) -> None:
     read = read_judgements(write(tmp_path, EXPERT), tokens)
     with pytest.raises(UnknownName, match=r"No protocol named 'flatt'\. Did you mean 'flat'\?"):
         judge(read.judgements, read.references, protocol="flatt")
-    with pytest.raises(DataError, match=r"1 judged pictures have no references: c\.jpg\."):
+    with pytest.raises(DataError, match=r"1 judged picture has no references: c\.jpg\."):
         judge(read.judgements, {k: v for k, v in read.references.items() if k != "c.jpg"})
     with pytest.raises(DataError, match="1 judged pairs are left under 'flat'"):
         judge(read.judgements[:2], read.references)
@@ -180,3 +180,23 @@ def test_the_command_gives_the_official_scores_taus(golden: Any, tmp_path: Path)
         assert set(found[name]) == {"tau_b", "tau_c"}
         assert found[name]["tau_b"] == pytest.approx(100 * expected.tau_b, abs=1e-9)
         assert found[name]["tau_c"] == pytest.approx(100 * expected.tau_c, abs=1e-9)
+
+
+def test_crowd_removes_a_picture_s_own_caption_and_not_its_twin() -> None:
+    """Neither what another person wrote in the same words, nor an equal caption of elsewhere."""
+    references = {
+        "a": ["a dog runs", "a dog runs", "the dog is running"],
+        "b": ["a red bus", "a bus"],
+        "c": ["a red bus", "two buses"],
+    }
+    pairs = [
+        Judgement("a", "a dog runs", (1.0,), own=True),
+        Judgement("b", "a red bus", (0.5,), own=True),
+        Judgement("c", "a red bus", (0.0,), own=False),
+    ]
+    found = judge(pairs, references, ["ROUGE-L"], "crowd")
+    left = [["a dog runs", "the dog is running"], ["a bus"], references["c"]]
+    expected = score(left, [pair.caption for pair in pairs], ["ROUGE-L"])
+    assert found.scores.per_picture == expected.per_picture
+    assert found.scores.per_picture["ROUGE-L"][0] == found.scores.per_picture["ROUGE-L"][2] == 1
+    assert found.scores.per_picture["ROUGE-L"][1] < 1

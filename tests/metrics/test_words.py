@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miacap.metrics import score
+from miacap.metrics import cider, score
 from miacap.metrics.corpus import intern, intern_at_blanks
 from miacap.metrics.rouge import longest_common
 
@@ -32,7 +32,7 @@ def test_official_scores_from_official_tokens(golden: Callable[[str], Any], name
 @pytest.mark.parametrize("name", ["edge", "fakecap"])
 def test_official_scores_from_raw_strings(golden: Callable[[str], Any], name: str) -> None:
     data = golden(name)
-    data.check(words_only(data.references, data.candidates))
+    data.check(words_only(data.references, data.candidates, count_empty=True))
 
 
 @pytest.mark.slow
@@ -197,3 +197,25 @@ def test_long_captions_are_counted_too() -> None:
     scores = words_only([[long], ["a b c d"]], [long, "a b c d"], tokenized=True)
     assert scores.per_picture["ROUGE-L"] == [1.0, 1.0]
     assert np.allclose(scores.per_picture["CIDEr-D"], 10, atol=1e-12)
+
+
+def test_an_empty_sentence_in_cider() -> None:
+    """It has no word pair, as a one-word sentence; it counts among the references all the same."""
+    corpus = intern(["", "a", "a b c"], [["a", "a b c"], [""], ["", "a"]])
+    pairs = [0, 0, 2, 0, 0, 2, 0, 0]
+    own = [0, 0, 0, 0, 0, 2, 2, 2]
+    expected = [math.exp(-((x - y) ** 2) / 72) for x, y in zip(pairs, own, strict=True)]
+    assert cider.penalties(corpus).tolist() == pytest.approx(expected)
+    one, two = (
+        score(
+            [first, ["two red buses stand"]],
+            ["a dog runs home", "a bus"],
+            ["CIDEr-D"],
+            tokenized=True,
+            count_empty=True,
+        ).per_picture["CIDEr-D"]
+        for first in (["a dog runs home"], ["a dog runs home", ""])
+    )
+    assert one[0] == pytest.approx(10) and two[0] == pytest.approx(5)
+    empty = score([["a dog"], ["a cat"]], ["", "a cat"], ["CIDEr-D"], tokenized=True)
+    assert empty.per_picture["CIDEr-D"][0] == 0

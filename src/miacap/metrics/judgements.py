@@ -107,10 +107,14 @@ def judge(
     rule = PROTOCOLS[protocol]
     unknown = dict.fromkeys(j.picture for j in judgements if not references.get(j.picture))
     if unknown:
-        raise DataError(f"{len(unknown)} judged pictures have no references: {few(unknown)}.")
+        have = (
+            "1 judged picture has" if len(unknown) == 1 else f"{len(unknown)} judged pictures have"
+        )
+        raise DataError(f"{have} no references: {few(unknown)}.")
     kept = [j for j in judgements if rule.own != "drop" or not j.own]
     if len(kept) < 2:
-        raise DataError(f"{len(kept)} judged pairs are left under {protocol!r}; two are needed.")
+        left = "1 judged pair is" if len(kept) == 1 else f"{len(kept)} judged pairs are"
+        raise DataError(f"{left} left under {protocol!r}; two are needed.")
     remove = rule.own == "leave out of the references"
     lists = [_references(j, references[j.picture], remove) for j in kept]
     scores = score(lists, [j.caption for j in kept], metrics, quiet=quiet)
@@ -126,7 +130,10 @@ def judge(
 def _references(judgement: Judgement, captions: Sequence[str], remove: bool) -> list[str]:
     if not remove or not judgement.own:
         return list(captions)
-    others = [caption for caption in captions if caption != judgement.caption]
+    others = list(captions)
+    # Once: what somebody else wrote in the same words is a reference like any other.
+    if judgement.caption in others:
+        others.remove(judgement.caption)
     if not others:
         raise DataError(
             f"picture {judgement.picture}: its only reference is the judged caption itself."
