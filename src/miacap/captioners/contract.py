@@ -84,7 +84,7 @@ class Memory(Protocol):
         """Number of pictures."""
 
     def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
-        """Keep the pictures at these places, in this order; keeps gradients."""
+        """Keep the pictures at these indices, in this order; keeps gradients."""
 
 
 @runtime_checkable
@@ -92,7 +92,7 @@ class State(Protocol):
     """Where K hypotheses of each picture are; every tensor starts with B K."""
 
     def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
-        """Keep the pictures at these places, in this order; keeps gradients."""
+        """Keep the pictures at these indices, in this order; keeps gradients."""
 
     def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
         """Let hypothesis j of a picture continue its hypothesis ``parents[j]``; J may be new."""

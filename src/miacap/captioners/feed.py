@@ -90,10 +90,10 @@ def raw_rows(pictures: Pictures, width: int) -> Float[Tensor, "B N V"]:
     Raises:
         DataError: they are not ``width`` wide.
     """
-    found = pictures.regions.shape[-1]
-    if found != width:
+    given = pictures.regions.shape[-1]
+    if given != width:
         raise DataError(
-            f"Regions are {found} wide, but the captioner was built for region_width={width}; "
+            f"Regions are {given} wide, but the captioner was built for region_width={width}; "
             "use the backbone it was trained with."
         )
     return pictures.regions.masked_fill(~pictures.region_mask.unsqueeze(-1), 0.0)
@@ -209,9 +209,9 @@ class Feed(nn.Module):
             pairs = Slot(refined.combined, refined.mask)
             return pairs, pairs, refined.trace
         wanted = _wanted(self.source)
-        found = self.mutual.refiner(streams, masks, wanted=wanted, trace=trace)
-        slots |= {name: Slot(found.features[name], found.masks[name]) for name in wanted}
-        return slots["regions"], slots["concepts"], found.trace
+        result = self.mutual.refiner(streams, masks, wanted=wanted, trace=trace)
+        slots |= {name: Slot(result.features[name], result.masks[name]) for name in wanted}
+        return slots["regions"], slots["concepts"], result.trace
 
     def _freeze_unused(self) -> None:
         # Data-parallel wrappers wait for a gradient of whatever could have one; what nothing on

@@ -34,8 +34,8 @@ class LateGradient:
 
     def gather(self, drives: Float[Tensor, "B C T G"]) -> Float[Tensor, "B C T G"]:
         """Give the d_t of all words, so that W's gradient follows from theirs."""
-        found: Tensor = _Gather.apply(drives, self.weight, self.inputs)  # type: ignore[no-untyped-call]
-        return found
+        result: Tensor = _Gather.apply(drives, self.weight, self.inputs)  # type: ignore[no-untyped-call]
+        return result
 
     def product(self, x: Float[Tensor, "B C X"]) -> Float[Tensor, "B C G"]:
         """W x_t, with no gradient of its own for W."""

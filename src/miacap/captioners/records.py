@@ -25,7 +25,7 @@ class MemoryRecord:
         return len(_first_tensor(self))
 
     def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
-        """Keep the pictures at these places."""
+        """Keep the pictures at these indices."""
         return _select(self, rows)
 
 
@@ -34,7 +34,7 @@ class StateRecord:
     """Fulfils ``State`` for a dataclass whose tensors start with B K."""
 
     def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
-        """Keep the pictures at these places."""
+        """Keep the pictures at these indices."""
         return _select(self, rows)
 
     def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
@@ -48,28 +48,28 @@ class StateRecord:
 
 
 def _select(record: R, rows: Tensor | Sequence[int]) -> R:
-    places = torch.as_tensor(rows, dtype=torch.long, device=_first_tensor(record).device)
-    return _mapped(record, lambda tensor: tensor.index_select(0, places))
+    indices = torch.as_tensor(rows, dtype=torch.long, device=_first_tensor(record).device)
+    return _mapped(record, lambda tensor: tensor.index_select(0, indices))
 
 
 def _mapped(value: R, change: Callable[[Tensor], Tensor]) -> R:
-    found: Any = value
+    result: Any = value
     if isinstance(value, Tensor):
-        found = change(value)
+        result = change(value)
     elif isinstance(value, tuple):
-        found = tuple(_mapped(item, change) for item in value)
+        result = tuple(_mapped(item, change) for item in value)
     elif is_dataclass(value) and not isinstance(value, type):
         changed = {f.name: _mapped(getattr(value, f.name), change) for f in fields(value)}
-        found = replace(cast(Any, value), **changed)
-    return cast(R, found)
+        result = replace(cast(Any, value), **changed)
+    return cast(R, result)
 
 
 def _first_tensor(value: Any) -> Tensor:
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
-        found.append(tensor)
+        tensors.append(tensor)
         return tensor
 
     _mapped(value, note)
-    return found[0]
+    return tensors[0]

@@ -56,8 +56,8 @@ _registered: "dict[str, Factory]" = {}
 
 def names() -> tuple[str, ...]:
     """List every captioner that ``build`` knows: ours, registered ones, entry points."""
-    found = dict.fromkeys([*_OURS, *_registered, *_entry_points()])
-    return tuple(found)
+    every = dict.fromkeys([*_OURS, *_registered, *_entry_points()])
+    return tuple(every)
 
 
 def sources(name: str) -> tuple[str, ...]:
@@ -162,8 +162,8 @@ def _sizes(factory: "Factory", name: str, source: str, values: dict[str, Any]) -
 
     check_source(name, source, tuple(factory.sources))
     every = {"name": name, "source": source} | values
-    found: Sizes = from_json(factory.sizes_type, every, f"Captioner {name!r}")
-    return found
+    result: Sizes = from_json(factory.sizes_type, every, f"Captioner {name!r}")
+    return result
 
 
 def _factory(name: str) -> "Factory":
@@ -175,8 +175,8 @@ def _factory(name: str) -> "Factory":
         return factory
     points = _entry_points()
     if name in points:
-        found: Factory = points[name].load()
-        return found
+        outside: Factory = points[name].load()
+        return outside
     raise UnknownName("captioner", name, names())
 
 

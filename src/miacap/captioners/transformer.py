@@ -111,8 +111,8 @@ class _Heads(nn.Module):
 
     def joined(self, x: Float[Tensor, "*S d"]) -> Float[Tensor, "*L D"]:
         """... H L d -> ... L D, projected"""
-        found: Tensor = self.output(x.transpose(-3, -2).flatten(-2))
-        return found
+        result: Tensor = self.output(x.transpose(-3, -2).flatten(-2))
+        return result
 
 
 class _Feed(nn.Module):
@@ -125,8 +125,8 @@ class _Feed(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "*L D"]) -> Float[Tensor, "*L D"]:
-        found: Tensor = self.narrow(self.dropout(torch.relu(self.widen(x))))
-        return found
+        result: Tensor = self.narrow(self.dropout(torch.relu(self.widen(x))))
+        return result
 
 
 class _Encoder(nn.Module):
@@ -316,8 +316,8 @@ class Transformer(nn.Module):
         embedded = self.embedding(words)
         hidden = embedded if self.lift is None else self.lift(embedded)
         first = state.layers[0].keys.shape[3]
-        places = _sinusoid(first, words.shape[2], hidden)
-        hidden = self.word_dropout(hidden * math.sqrt(self.sizes.width) + places)
+        positions = _sinusoid(first, words.shape[2], hidden)
+        hidden = self.word_dropout(hidden * math.sqrt(self.sizes.width) + positions)
         after, traced = [], []
         parts = zip(self.decoder, state.layers, memory.keys, memory.values, strict=True)
         for layer, before, keys, values in parts:
@@ -333,10 +333,10 @@ def _slot(sizes: TransformerSizes) -> str:
 
 
 def _sinusoid(first: int, count: int, like: Tensor) -> Float[Tensor, "L D"]:
-    """sin and cos of place / 10000^(2i/d), side by side, for ``count`` places from ``first``."""
+    """sin and cos of position / 10000^(2i/d), side by side: ``count`` positions from ``first``."""
     width = like.shape[-1]
-    places = torch.arange(first, first + count, device=like.device, dtype=torch.float64)
+    positions = torch.arange(first, first + count, device=like.device, dtype=torch.float64)
     pairs = torch.arange((width + 1) // 2, device=like.device, dtype=torch.float64)
-    angles = places[:, None] * 10000.0 ** (-2.0 * pairs / width)
+    angles = positions[:, None] * 10000.0 ** (-2.0 * pairs / width)
     both = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
     return both[:, :width].to(like.dtype)

@@ -128,11 +128,11 @@ def pictures_leave(check: Check) -> None:
 
 
 def _stepped(captioner: Captioner[Any, Any], memory: Any, words: Tensor) -> Tensor:
-    state, found = captioner.start(memory, words.shape[1]), []
+    state, logits_so_far = captioner.start(memory, words.shape[1]), []
     for time in range(words.shape[2]):
         logits, state = captioner.step(memory, state, words[:, :, time])
-        found.append(logits)
-    return torch.stack(found, dim=2)
+        logits_so_far.append(logits)
+    return torch.stack(logits_so_far, dim=2)
 
 
 def _trimmed(pictures: Pictures) -> Pictures:
