@@ -292,3 +292,11 @@ def test_words_of_concepts_are_read_in_every_encoding(encoding: str, tmp_path: P
     assert ConceptVocabulary.from_file(path).words == ("tür", "hund")
     with pytest.raises(DataError, match="/dev/zero: is a device"):
         ConceptVocabulary.from_file("/dev/zero")
+
+
+def test_what_is_read_again_is_no_standard_input() -> None:
+    """A run keeps the checksum of its data and of its lists, which a stream has only once."""
+    with pytest.raises(DataError, match="-: there is no such file or folder"):
+        read("-")
+    with pytest.raises(DataError, match="from a file, not from standard input"):
+        read_lists("-")

@@ -81,6 +81,8 @@ def read_lists(path: str | os.PathLike[str]) -> ListFile:
             for some pictures alone; with file and line.
     """
     place = Path(path)
+    if str(place) == "-":
+        raise DataError("Lists of words are read from a file, not from standard input; name one.")
     text = read_text(place)
     found = ListFile(place, sha256(place))
     for where, id, words, probabilities in _rows(place, text):

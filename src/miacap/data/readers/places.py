@@ -47,7 +47,7 @@ def caption_files(place: Path, format: str | None) -> list[CaptionFile]:
         DataError: there is none, or several and nothing that says which.
     """
     if not place.is_dir():
-        if not place.exists() and str(place) != "-":
+        if not place.exists():
             raise DataError(f"{place}: there is no such file or folder.")
         return [CaptionFile(place)]
     if format in (None, "jsonl", "csv"):
