@@ -102,6 +102,9 @@ def test_p_is_two_sided_and_the_same_from_either_side() -> None:
     assert paired_bootstrap(b, a, "ROUGE-L", 99, seed=7).p == pytest.approx(expected)
     swapped = permutation_test(b, a, "ROUGE-L", 200, seed=7)
     assert swapped.p == permutation_test(a, b, "ROUGE-L", 200, seed=7).p
+    # What was seen counts as one of the swaps: no draw reaches it, and p is not 0.
+    clear, none = _few(["a b c d"] * 20), _few(["x"] * 20)
+    assert permutation_test(clear, none, "ROUGE-L", 49).p == 1 / 50
     assert swapped.difference < 0 < permutation_test(a, b, "ROUGE-L", 200).difference
 
 

@@ -140,7 +140,7 @@ def test_wrong_judgements_are_refused(tmp_path: Path, tokens: Path) -> None:
         judge(read.judgements, read.references, protocol="flatt")
     with pytest.raises(DataError, match=r"1 judged picture has no references: c\.jpg\."):
         judge(read.judgements, {k: v for k, v in read.references.items() if k != "c.jpg"})
-    with pytest.raises(DataError, match="1 judged pairs are left under 'flat'"):
+    with pytest.raises(DataError, match="1 judged pair is left under 'flat'"):
         judge(read.judgements[:2], read.references)
     with pytest.raises(DataError, match=r"line 1: no references for 'x\.jpg'"):
         read_judgements(write(tmp_path, "x.jpg\tb.jpg#0\t1\t1\t1\n"), tokens)
