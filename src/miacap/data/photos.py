@@ -83,6 +83,14 @@ class FolderPhotos:
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._path(id) is not None
 
+    def size(self, id: str) -> int:
+        """Give the size of a photo's file in bytes, 0 where there is none."""
+        path = self._path(id)
+        try:
+            return 0 if path is None else path.stat().st_size
+        except OSError:
+            return 0
+
     def other_case(self, id: str) -> str:
         """Give the name of a file that differs from the photo's by upper and lower case, or ""."""
         name = self._name(id)
@@ -140,6 +148,14 @@ def other_case(photos: Photos, id: str) -> str:
     return f" (but {name!r} is there; write the same upper and lower case)" if name else ""
 
 
+def size_of(photos: Photos, id: str) -> int:
+    """Give the size of a photo's file in bytes, 0 where it is not known before it is read."""
+    if isinstance(photos, SeveralPhotos):
+        part = next((part for part in photos.parts if id in part), None)
+        return 0 if part is None else size_of(part, id)
+    return photos.size(id) if isinstance(photos, FolderPhotos | TarPhotos) else 0
+
+
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no system would take has none."""
     try:
@@ -192,6 +208,11 @@ class TarPhotos:
 
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._place(id) is not None
+
+    def size(self, id: str) -> int:
+        """Give the size of a photo's file in bytes, 0 where there is none."""
+        place = self._place(id)
+        return 0 if place is None else place[2]
 
     def other_case(self, id: str) -> str:
         """Give the name of a photo that differs by upper and lower case, or ""."""

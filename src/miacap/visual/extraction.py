@@ -10,7 +10,7 @@ from itertools import islice
 
 from miacap.data.dataset import Dataset
 from miacap.data.features import Preprocessing
-from miacap.data.photos import Photos
+from miacap.data.photos import Photos, size_of
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
@@ -19,7 +19,7 @@ from miacap.version import __version__
 from miacap.visual import backbones
 from miacap.visual.backbone import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
-from miacap.visual.reading import Ready, prepared
+from miacap.visual.reading import Reader, Ready, prepared
 from miacap.visual.regions import Regions
 
 _LISTED = 20
@@ -79,7 +79,7 @@ def extract(
         ids = [id for id in present if id not in writer.done]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
             sums: dict[str, str] = {}
-            photos = ((id, partial(_read, dataset.photos, id, sums)) for id in ids)
+            photos = ((id, _reader(dataset.photos, id, sums)) for id in ids)
             filling = _Filling(grid, writer, report, sums)
             for batch in _batches(prepared(photos, grid), batch_size):
                 filling.store(batch)
@@ -109,6 +109,10 @@ def _absent(dataset: Dataset, present: Sequence[str]) -> dict[str, str]:
         )
     there = set(present)
     return {id: f"{id}: the photo is not there" for id in dataset.ids if id not in there}
+
+
+def _reader(photos: Photos, id: str, sums: dict[str, str]) -> Reader:
+    return Reader(partial(_read, photos, id, sums), size_of(photos, id))
 
 
 def _read(photos: Photos, id: str, sums: dict[str, str]) -> bytes:

@@ -12,6 +12,7 @@ from miacap.data.features import Preprocessing
 from miacap.errors import RunError
 from miacap.visual import backbones
 from miacap.visual.backbone import Backbone
+from miacap.visual.pixels import Pixels
 from miacap.visual.preprocessing import prepare, window
 
 # Larger batches outgrow what the C library keeps for reuse (32 MB), and are mapped anew each time.
@@ -52,7 +53,7 @@ class Grid:
         """Length of a row, V."""
         return self.backbone.width
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image | Pixels) -> Prepared:
         """Turn an upright RGB photo (from `decode`) into the backbone's input."""
         return Prepared(prepare(image, self.record), image.size)
 

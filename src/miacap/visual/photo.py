@@ -1,37 +1,38 @@
 """Photo files, read right: whatever the format, an upright RGB image of 8 bits a channel.
 
-Read: JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP, JPEG 2000, PPM, ICO; of animations and
-many-page files the first frame. The file's content says what it is, not its name.
-No other format is tried: some of Pillow's readers start programs (EPS).
+Read: JPEG, PNG, GIF, WebP, AVIF, TIFF, BMP, JPEG 2000, PPM, ICO, and HEIC where pillow-heif is
+installed; of animations and many-page files the first frame. The file's content says what it is,
+not its name. No other format is tried: some of Pillow's readers start programs (EPS).
 Colour profiles (ICC) are not applied.
 """
 
 import functools
+import hashlib
+import importlib
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from miacap.data.features import Alpha, Exif
 from miacap.errors import PictureError
+from miacap.visual import jpeg, memory
+from miacap.visual.pixels import Pixels
 
 # Pillow's own bound, a quarter of a gigabyte as RGB; there it is a warning, here a refusal.
 MAXIMUM_PIXELS = 89_478_485
+LONGEST_SIDE = 65_535
+_ROWS_TOGETHER = 64
 _FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "JPEG2000", "PPM", "ICO",
+    "HEIF",
 )  # fmt: skip
-# What undoes each EXIF orientation (CIPA DC-008, "Orientation"); 1 is upright.
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_AVIF = (b"avif", b"avis")
+LACKS_END = "lacks its end marker; all of the photo is there"
 
 
 def decode(
@@ -49,28 +50,13 @@ def decode(
         The whole photo, upright, mode RGB.
 
     Raises:
-        PictureError: empty, no image, damaged, cut off, or larger than `MAXIMUM_PIXELS`.
+        PictureError: empty, no image, damaged, cut off, larger than `MAXIMUM_PIXELS`, or in need
+            of more memory than `memory.LARGEST`.
         MemoryError, OSError: no fault of the photo: too little memory, too many open files.
     """
-    if not data:
-        raise PictureError(f"{where}: the file is empty; copy it again.")
-    with _pillow_warnings:
-        try:
-            with Image.open(io.BytesIO(data), formats=load_formats()) as image:
-                _check_size(image, where)
-                return _upright(image, alpha, exif)
-        except (PictureError, MemoryError):
-            raise
-        except UnidentifiedImageError:
-            raise PictureError(
-                f"{where}: not an image, or of a format that is not read (bytes begin "
-                f"{data[:8]!r}); save it as JPEG or PNG."
-            ) from None
-        except Image.DecompressionBombError:
-            raise _too_large(where, "far more pixels") from None
-        except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
-            _raise_shortage(error)
-            raise PictureError(f"{where}: {_damage(error)}") from None
+    with refusals(where, data):
+        image, _ = load(open_file(data, where), data)
+        return Pixels(image, alpha, exif).whole()
 
 
 def upright(
@@ -84,42 +70,106 @@ def upright(
         alpha: what lies behind transparent pixels.
         exif: whether the EXIF orientation is applied.
 
-    Returns:
-        The whole photo, upright, mode RGB.
-
     Raises:
         PictureError: it cannot be read, has no pixels or more than `MAXIMUM_PIXELS`.
     """
-    _check_size(image, where)
+    with refusals(where):
+        check_size(image, where)
+        image.load()
+        return Pixels(image, alpha, exif).whole()
+
+
+@contextmanager
+def refusals(where: str, data: bytes = b"") -> Iterator[None]:
+    """Say what is wrong with a photo in a sentence; quiet Pillow's own warnings meanwhile."""
     with _pillow_warnings:
         try:
-            return _upright(image, alpha, exif)
-        except MemoryError:
+            yield
+        except (PictureError, MemoryError):
             raise
-        except Exception as error:  # Pillow reads on demand, and raises nearly anything then
+        except UnidentifiedImageError:
+            raise PictureError(f"{where}: {_unknown(data)}") from None
+        except Image.DecompressionBombError:
+            raise _too_large(where, "far more pixels") from None
+        except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
             _raise_shortage(error)
-            raise PictureError(f"{where}: the image cannot be read ({error}).") from None
+            raise PictureError(f"{where}: {_damage(error)}") from None
 
 
-def _upright(image: Image.Image, alpha: Alpha, exif: Exif) -> Image.Image:
-    image.load()
-    turn = _orientation(image) if exif == "apply" else None
-    rgb = _to_rgb(image, alpha)
-    return rgb if turn is None else rgb.transpose(turn)
+def open_file(data: bytes, where: str) -> Image.Image:
+    """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`."""
+    if not data:
+        raise PictureError(f"{where}: the file is empty; copy it again.")
+    image = Image.open(io.BytesIO(data), formats=load_formats())
+    check_size(image, where)
+    need = memory.needed(image)
+    if need > memory.DECODED or need + len(data) > memory.LARGEST:
+        raise PictureError(
+            f"{where}: {image.size[0]} x {image.size[1]} pixels as {image.format} take up to "
+            f"{(need + len(data)) / 1e6:.0f} MB to read, more than is given to one photo. Make it "
+            "smaller, or save it as PNG or baseline JPEG."
+        )
+    return image
 
 
-def _check_size(image: Image.Image, where: str) -> None:
-    """Refuse by the header, before anything is unpacked."""
+def load(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
+    """Unpack an opened photo; give it, and a note where it was odd. To be used in `refusals`."""
+    try:
+        image.load()
+    except OSError as error:
+        if "truncated" not in str(error) or not jpeg.ends_early(data):
+            raise
+        image.close()  # one photo at a time is held
+        whole = _same_whatever_follows(data)
+        if whole is None:
+            raise
+        return whole, LACKS_END
+    return image, ""
+
+
+def _same_whatever_follows(data: bytes) -> Image.Image | None:
+    """Give a JPEG that ends early, if bytes appended to it leave it as it is."""
+    digests = []
+    for tail in jpeg.TAILS:
+        image = Image.open(io.BytesIO(jpeg.completed(data, tail)), formats=("JPEG",))
+        image.load()
+        digest = hashlib.sha256()
+        for top in range(0, image.size[1], _ROWS_TOGETHER):
+            box = (0, top, image.size[0], min(top + _ROWS_TOGETHER, image.size[1]))
+            digest.update(image.crop(box).tobytes())
+        digests.append(digest.digest())
+    return image if len(set(digests)) == 1 else None
+
+
+def check_size(image: Image.Image, where: str) -> None:
+    """Refuse by the header, before anything is unpacked. Raises PictureError."""
     width, height = image.size
     if width < 1 or height < 1:
         raise PictureError(f"{where}: the image has no pixels ({width} x {height}).")
     if width * height > MAXIMUM_PIXELS:
         raise _too_large(where, f"{width} x {height} pixels")
+    if max(width, height) > LONGEST_SIDE:
+        raise PictureError(
+            f"{where}: the image is {width} x {height} pixels; a side has at most "
+            f"{LONGEST_SIDE:,}. Make it smaller."
+        )
 
 
 def _too_large(where: str, size: str) -> PictureError:
     return PictureError(
         f"{where}: the image has {size}; at most {MAXIMUM_PIXELS:,} are read. Make it smaller."
+    )
+
+
+def _unknown(data: bytes) -> str:
+    brand = data[8:12] if data[4:8] == b"ftyp" else b""
+    if brand in _HEIC:
+        return "HEIC photos need one more package: pip install pillow-heif; or save it as JPEG."
+    if brand in _AVIF:
+        return "AVIF photos need a newer Pillow: pip install 'pillow>=11.3'; or save it as JPEG."
+    return (
+        f"not an image, or of a format that is not read (bytes begin {data[:8]!r}); save it as "
+        "JPEG or PNG."
     )
 
 
@@ -141,49 +191,12 @@ def _damage(error: Exception) -> str:
     return f"the image is damaged ({text or type(error).__name__}); copy or save it again."
 
 
-def _orientation(image: Image.Image) -> Image.Transpose | None:
-    try:
-        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except MemoryError:
-        raise
-    except Exception:  # a camera's broken notes are no reason to refuse its photo
-        return None
-
-
-def _to_rgb(image: Image.Image, alpha: Alpha) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = _to_eight_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        behind = Image.new("RGBA", image.size, alpha)
-        return Image.alpha_composite(behind, image).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale deep greyscale to 8 bits; Pillow's own conversion would clip it at 255.
-
-    16 bits (mode I holds them too): 65535 is white. Floating point: 1 is white, or 255
-    where a value exceeds 1.
-    """
-    values = np.asarray(image).astype(np.float64)
-    if image.mode == "F":
-        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-        white = 1.0 if values.max() <= 1 else 255.0
-    else:
-        white = 65535.0
-    grey = Image.fromarray((values.clip(0, white) * (255 / white)).round().astype(np.uint8))
-    key = image.info.get("transparency")
-    if not isinstance(key, int):
-        return grey
-    opaque = Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
-    return Image.merge("LA", (grey, opaque))
-
-
 @functools.cache
 def load_formats() -> tuple[str, ...]:
     """Load Pillow's readers; give the names of the formats that are read."""
     Image.init()
+    with suppress(ImportError):  # HEIC photos are then refused with what to install
+        importlib.import_module("pillow_heif").register_heif_opener()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from miacap.data.features import Preprocessing
+from miacap.visual.pixels import Pixels
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -15,11 +16,13 @@ _FILTERS = {
 }
 
 
-def prepare(image: Image.Image, preprocessing: Preprocessing) -> Float[Tensor, "3 size size"]:
+def prepare(
+    image: Image.Image | Pixels, preprocessing: Preprocessing
+) -> Float[Tensor, "3 size size"]:
     """Turn an upright RGB photo into the backbone's input.
 
     Args:
-        image: what `photo.decode` gave, mode RGB, any size.
+        image: what `decode` gave, mode RGB, any size; or `Pixels`, which take less memory.
         preprocessing: size, resize rule, filter, normalisation, order of channels.
 
     Returns:
@@ -46,7 +49,7 @@ def window(
     return left, top, left + side, top + side
 
 
-def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+def _resize(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Image.Image:
     # The window need not begin at a whole pixel: one resampling cuts and scales.
     sides = (preprocessing.size, preprocessing.size)
     seen = window(image.size, preprocessing)

@@ -4,20 +4,26 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from PIL import Image
 
-from miacap.data.features import Detector
+from miacap.data.features import Detector, Preprocessing
 from miacap.errors import DataError, PictureError
-from miacap.visual.photo import decode, load_formats, upright
+from miacap.reading import open_file as open_regular
+from miacap.visual import memory
+from miacap.visual.photo import check_size, load, load_formats, open_file, refusals
+from miacap.visual.pixels import Pixels
 from miacap.visual.regions import Regions
 
+_AHEAD_BYTES = 64 << 20
+
 Source: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | Callable[[], bytes]
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | Image.Image | Callable[[], bytes]"
+    " | Reader"
 )
 """Where a photo is: a path, the bytes of a file, a Pillow image, or what reads the bytes."""
 
@@ -43,10 +49,25 @@ class Ready:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Reader:
+    """What reads the bytes of a photo, and how many they are.
+
+    Attributes:
+        read: gives the bytes; raises DataError where it cannot.
+        size: how many, 0 where that is not known beforehand.
+    """
+
+    read: Callable[[], bytes]
+    size: int = 0
+
+
 def prepared(
     items: Iterable[tuple[str, Source]], regions: Regions, workers: int | None = None
 ) -> Iterator[Ready]:
     """Read, decode and prepare photos in threads, a little ahead of whoever takes them.
+
+    What photos take of memory meanwhile is bounded, however many and large they are (`memory`).
 
     Args:
         items: id and source of each photo; drawn from as needed, so they may be endless.
@@ -58,12 +79,14 @@ def prepared(
     """
     load_formats()  # here: with too many open files a thread would find fewer
     count = workers or min(4, os.cpu_count() or 1)
+    side = _preprocessing(regions).size
+    ahead = count + max(2, min(32, _AHEAD_BYTES // (12 * side * side)))
     pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
     waiting: deque[Future[Ready]] = deque()
     rest = iter(items)
     try:
         while True:
-            for id, source in islice(rest, 32 + count - len(waiting)):
+            for id, source in islice(rest, ahead - len(waiting)):
                 waiting.append(pool.submit(_ready, id, source, regions))
             if not waiting:
                 return
@@ -74,7 +97,10 @@ def prepared(
 
 def _ready(id: str, source: Source, regions: Regions) -> Ready:
     try:
-        image = _image(id, source, regions)
+        if isinstance(source, Image.Image):
+            return _prepare_image(id, source, regions)
+        with _room_for_file(id, source):
+            return _prepare_file(id, _bytes(id, source), regions)
     except PictureError as error:
         return Ready(id, reason=str(error), broken=True)
     except DataError as error:
@@ -82,25 +108,72 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
     except (OSError, MemoryError) as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Ready(id, reason=f"{id}: cannot be read now ({what or 'too little memory'}).")
-    return Ready(id, regions.prepare(image), image.size)
 
 
-def _image(id: str, source: Source, regions: Regions) -> Image.Image:
-    record = regions.record.pooling if isinstance(regions.record, Detector) else regions.record
-    if isinstance(source, Image.Image):
-        return upright(source, id, record.alpha, record.exif)
-    return decode(_bytes(id, source), id, record.alpha, record.exif)
+def _prepare_file(id: str, data: bytes, regions: Regions) -> Ready:
+    with refusals(id, data):
+        opened = open_file(data, id)
+        with _decoded.hold(memory.needed(opened, _preprocessing(regions).size)):
+            image, note = load(opened, data)
+            pixels = _pixels(image, regions)
+            picture = regions.prepare(pixels)
+    return Ready(id, picture, pixels.size, note=note and f"{id}: {note}")
+
+
+def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
+    with refusals(id):
+        check_size(image, id)
+        with _decoded.hold(memory.needed(image, _preprocessing(regions).size)):
+            image.load()
+            pixels = _pixels(image, regions)
+            return Ready(id, regions.prepare(pixels), pixels.size)
+
+
+def _pixels(image: Image.Image, regions: Regions) -> Pixels:
+    record = _preprocessing(regions)
+    return Pixels(image, record.alpha, record.exif)
+
+
+def _preprocessing(regions: Regions) -> Preprocessing:
+    record = regions.record
+    return record.pooling if isinstance(record, Detector) else record
+
+
+@contextmanager
+def _room_for_file(id: str, source: Any) -> Iterator[None]:
+    """Wait until there is room for a photo's bytes.
+
+    Raises PictureError where there never is, DataError where the file is not there.
+    """
+    size = source.size if isinstance(source, Reader) else 0
+    if isinstance(source, str | os.PathLike):
+        try:
+            size = os.stat(source).st_size
+        except FileNotFoundError:
+            raise DataError(f"{id}: there is no such photo.") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            raise DataError(f"{id}: cannot be read ({error}).") from None
+    if size > memory.LARGEST:
+        raise PictureError(
+            f"{id}: the file has {size / 1e6:.0f} MB; at most {memory.LARGEST / 1e6:.0f} are "
+            "read. Save it as JPEG or PNG."
+        )
+    # What a large file takes beyond its share comes out of the other.
+    with _files.hold(size), _decoded.hold(max(0, size - memory.FILES)):
+        yield
 
 
 def _bytes(id: str, source: Any) -> bytes:
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
+    if isinstance(source, Reader):
+        return source.read()
     if callable(source):
         data: bytes = source()
         return data
-    try:
-        return Path(source).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{id}: there is no such photo.") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise DataError(f"{id}: cannot be read ({error}).") from None
+    with open_regular(source) as file:
+        return file.read()
+
+
+_files = memory.Share(memory.FILES)
+_decoded = memory.Share(memory.DECODED)

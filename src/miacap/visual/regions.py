@@ -12,6 +12,7 @@ from miacap.devices import Device
 from miacap.errors import RunError
 from miacap.visual import backbones
 from miacap.visual.grid import Grid
+from miacap.visual.pixels import Pixels
 
 
 @runtime_checkable
@@ -29,8 +30,8 @@ class Regions(Protocol):
     @property
     def record(self) -> Preprocessing | Detector: ...
 
-    def prepare(self, image: Image.Image) -> Any:
-        """Make an upright RGB photo (from `decode`) ready for `regions`.
+    def prepare(self, image: Image.Image | Pixels) -> Any:
+        """Make an upright RGB photo (from `decode`, or its `Pixels`) ready for `regions`.
 
         Several threads may do this at once. What comes out is small, whatever the photo's size.
         """

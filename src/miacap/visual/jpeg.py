@@ -1,0 +1,65 @@
+"""JPEG files that lack only their end marker: told from those that are cut off inside.
+
+A decoder that runs out of data invents the rest of the photo. So a file that ends early is
+decoded three times, each time with other bytes appended: if its data are whole, none of these is
+looked at, and the photos are equal. Of a progressive JPEG all scans have to be there, too.
+"""
+
+from collections.abc import Iterator
+
+_START, _END = b"\xff\xd8", b"\xff\xd9"
+# Zeros, ones (FF 00 is eight of them), and neither: two alone may mislead a decoder alike.
+TAILS = (b"\x00" * 64, b"\xff\x00" * 64, b"\x55\xaa\x3c" * 64)
+_PROGRESSIVE = 0xC2
+_SCAN = 0xDA
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether these may be the bytes of a JPEG without its end marker."""
+    return data.startswith(_START) and _has_all_scans(data)
+
+
+def completed(data: bytes, tail: bytes) -> bytes:
+    """Give a JPEG that ends early with some bytes and an end marker behind it.
+
+    Equal photos whatever the tail mean that nothing but the end marker is missing.
+    """
+    return (data[:-1] if data.endswith(b"\xff") else data) + tail + _END
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether each coefficient of each channel has come with its last bit, as far as it matters.
+
+    A scan that refines bits says from which bit on it holds them ("Al"); 0 is the last one
+    (ITU-T T.81, B.2.3). A sequential JPEG has them all in whatever scans there are.
+    """
+    missing: dict[int, set[int]] = {}
+    progressive = False
+    for marker, segment in _segments(data):
+        if marker == _PROGRESSIVE and len(segment) >= 6:
+            progressive = True
+            missing = {segment[6 + 3 * i]: set(range(64)) for i in range(segment[5])}
+        elif marker == _SCAN and segment:
+            count = segment[0]
+            first, last, bits = segment[1 + 2 * count : 4 + 2 * count]
+            if bits & 15 == 0:
+                for channel in segment[1 : 1 + 2 * count : 2]:
+                    missing.get(channel, set()).difference_update(range(first, last + 1))
+    return not progressive or not any(missing.values())
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give markers and what belongs to them, up to the end of the data."""
+    at = 2
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 4 > len(data):
+            return
+        marker = data[at + 1]
+        # Stuffed bytes, restarts and fill bytes have nothing behind them.
+        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
+            at += 1 if marker == 0xFF else 2
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        yield marker, data[at + 4 : at + 2 + length]
+        at += 2 + length

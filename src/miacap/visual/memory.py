@@ -1,0 +1,80 @@
+"""How much memory photos may take while they are read, all threads together.
+
+    files    40 MiB   bytes of files that were read and are not yet reduced
+    decoded 456 MiB   what decoders and their images need
+
+A photo that needs more than all of it is refused; one whose file alone is larger than the first
+share takes the rest out of the second. Everything else of `miacap features` took 0.47 GB
+(docs/backbones.md), so that all of it stays below about 1 GB.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image
+
+FILES = 40 << 20
+DECODED = 456 << 20
+LARGEST = FILES + DECODED
+"""Bytes that a photo may need, its file included."""
+
+# Bytes a pixel that a decoder needs beside the image itself, measured with Pillow 13.
+_BESIDE = {"WEBP": 13.0, "JPEG2000": 16.0, "AVIF": 6.0}
+_PROGRESSIVE = 2.1  # a channel: libjpeg holds all coefficients
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_STRIPS = 12 << 20  # what conversions of one strip take
+
+
+class Share:
+    """A number of bytes that threads hold parts of; who asks for more than is left waits."""
+
+    def __init__(self, size: int) -> None:
+        self.size = self._left = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, amount: int) -> Iterator[None]:
+        """Hold bytes, at most all of them."""
+        amount = min(amount, self.size)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= amount)
+            self._left -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += amount
+                self._changed.notify_all()
+
+
+def needed(image: Image.Image, side: int = 224) -> int:
+    """Give how many bytes it takes at most to decode an opened image and to reduce it.
+
+    Args:
+        image: opened, its pixels not yet read.
+        side: pixels of the square that it is reduced to.
+    """
+    width, height = image.size
+    pixels = width * height
+    beside = _BESIDE.get(image.format or "", 0.0)
+    if image.info.get("progressive"):
+        beside = _PROGRESSIVE * len(image.getbands())
+    own = _BYTES.get(image.mode, 4)
+    if image.format in ("GIF", "ICO"):
+        own = 4  # their decoders may change the mode
+    rows = side * max(width, height)  # between the two passes of the scaling
+    # One byte more for the channel that is scaled (`Pixels.resize`).
+    return int(pixels * (own + beside + 1)) + _tiff(image) + rows + _STRIPS
+
+
+def _tiff(image: Image.Image) -> int:
+    """Bytes of a TIFF's strip, which its decoder holds whole beside the image."""
+    if image.format != "TIFF":
+        return 0
+    width, height = image.size
+    try:
+        rows = int(image.getexif().get(278, height))  # RowsPerStrip
+    except (TypeError, ValueError):
+        rows = height
+    return 4 * width * min(max(rows, 1), height)

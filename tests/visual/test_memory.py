@@ -1,0 +1,159 @@
+"""Photos of any size take a bounded amount of memory, however many are read at once."""
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from miacap.errors import PictureError
+from miacap.visual import Backbone, Grid, decode, memory, prepared
+from miacap.visual.memory import Share, needed
+from miacap.visual.reading import Reader
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_what_is_held_never_exceeds_the_share() -> None:
+    share, held, most = Share(100), [0], [0]
+    lock = threading.Lock()
+
+    def work(amount: int) -> None:
+        for _ in range(20):
+            with share.hold(amount):
+                with lock:
+                    held[0] += min(amount, 100)
+                    most[0] = max(most[0], held[0])
+                time.sleep(0.0005)
+                with lock:
+                    held[0] -= min(amount, 100)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (10, 30, 60, 100, 250)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert most[0] == 100 and held[0] == 0
+
+
+def test_a_share_comes_back_after_an_error() -> None:
+    share = Share(10)
+    for _ in range(3):
+        with pytest.raises(ValueError), share.hold(10):
+            raise ValueError
+    with share.hold(10):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_photo_of_the_largest_size_is_taken_or_refused_by_name(kind: str) -> None:
+    image = Image.new("RGB", (9459, 9459))
+    image.format = kind
+    assert (needed(image) <= memory.DECODED) == (kind != "WEBP")
+
+
+def test_what_takes_too_much_memory_says_so() -> None:
+    data = saved(Image.new("RGB", (6000, 6000)), "WEBP", method=0, lossless=True, quality=0)
+    with pytest.raises(PictureError) as e:
+        decode(data, "big.webp")
+    assert str(e.value).startswith("big.webp: 6000 x 6000 pixels as WEBP take up to 6")
+    assert str(e.value).endswith("Make it smaller, or save it as PNG or baseline JPEG.")
+
+
+def test_a_very_long_photo_is_refused() -> None:
+    with pytest.raises(PictureError, match=r"s\.png: the image is 1 x 70000 pixels; a side has at"):
+        decode(saved(Image.new("1", (1, 70_000))), "s.png")
+
+
+def test_a_file_that_is_too_large_is_not_read(shades: Backbone, tmp_path: Path) -> None:
+    path = tmp_path / "big.tif"
+    with open(path, "wb") as file:
+        file.truncate(memory.LARGEST + 1)
+
+    def read() -> bytes:
+        raise AssertionError("read all the same")
+
+    items = [("a", path), ("b", Reader(read, memory.LARGEST + 1))]
+    for ready in prepared(items, Grid(shades)):
+        assert ready.broken
+        assert ready.reason.startswith(f"{ready.id}: the file has 520 MB; at most 520 are read.")
+
+
+def test_fewer_wait_where_they_are_large(shades: Backbone) -> None:
+    from miacap.visual import preprocessing_for
+
+    read: list[int] = []
+
+    def reader(number: int) -> bytes:
+        read.append(number)
+        return saved(Image.new("RGB", (8, 8)))
+
+    def ahead(size: int) -> int:
+        read.clear()
+        grid = Grid(shades, preprocessing_for(shades, size=size))
+        items = ((str(i), Reader(lambda i=i: reader(i))) for i in range(60))
+        stream = prepared(items, grid, workers=2)
+        next(stream)
+        stream.close()
+        return len(read)
+
+    assert ahead(1024) <= 2 + 5 + 1 and ahead(2048) <= 2 + 2 + 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(kind: str, shades: Backbone, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    (ready,) = prepared([("a", path)], Grid(shades))
+    assert not ready.broken and f"a {kind}" in ready.reason.replace("named ", "")
+
+
+PEAK = """
+import resource, sys, tempfile
+from pathlib import Path
+from miacap.data import Dataset, Entry
+from miacap.data.photos import FolderPhotos
+from miacap.visual import extract
+root = Path(sys.argv[1])
+ids = sorted(p.name for p in root.iterdir())
+data = Dataset("d", tuple(Entry(i, (), "none") for i in ids), FolderPhotos(root))
+store = extract(data, tempfile.mkdtemp(), quiet=True, device="cpu")
+print(len(store), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_seventeen_of_the_largest_photos_fit_into_a_gigabyte(tmp_path: Path) -> None:
+    side = 9459
+    deep = Image.new("I;16", (side, side), 30000)
+    kinds = [
+        saved(deep, compress_level=1),
+        saved(Image.new("RGBA", (side, side), (1, 2, 3, 128)), compress_level=1),
+        saved(Image.new("P", (side, side), 7), compress_level=1),
+        saved(Image.new("CMYK", (side, side)), "JPEG"),
+        saved(Image.new("F", (side, side), 0.5), "TIFF", compression="tiff_deflate"),
+    ]
+    notes = Image.Exif()
+    notes[0x0112] = 6
+    kinds.append(saved(Image.new("RGB", (side, side), (9, 9, 9)), "JPEG", exif=notes))
+    for number in range(17):
+        (tmp_path / f"{number:02}").write_bytes(kinds[number % len(kinds)])
+    command = [sys.executable, "-c", PEAK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    count, peak = map(int, done.stdout.split())
+    assert count >= 14 and peak < 1e9
