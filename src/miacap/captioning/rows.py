@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from miacap.decoding import Hypothesis, SearchSettings, search
+from miacap.decoding import SearchSettings, search
 from miacap.pictures import Pictures
 from miacap.text import Vocabulary, detokenize
 
@@ -56,12 +56,6 @@ def caption_rows(
             best = search(captioner, pictures.to(device), settings)
         for name, hypothesis in zip(pictures.names, best, strict=True):
             text = detokenize(vocabulary.decode(list(hypothesis.words)))
-            yield Row(name, text, hypothesis.log_probability, _score(hypothesis, settings))
-
-
-def _score(hypothesis: Hypothesis, settings: SearchSettings) -> float | None:
-    """Give what the search compared captions by, where that is not the log-probability."""
-    if not settings.length_penalty:
-        return None
-    length = len(hypothesis.words) + hypothesis.ended
-    return hypothesis.log_probability / float(max(length, 1) ** settings.length_penalty)
+            penalty = settings.length_penalty
+            score = hypothesis.score(penalty) if penalty else None
+            yield Row(name, text, hypothesis.log_probability, score)
