@@ -150,3 +150,59 @@ def test_log_one_minus_exp_keeps_its_digits(x: float) -> None:
     found.sum().backward()
     assert value.grad is not None
     assert float(value.grad) == pytest.approx(-1 / math.expm1(-x), rel=1e-9)
+
+
+def test_how_an_extractor_begins() -> None:
+    """Nearly silent at the output, torch's own scale in the hidden layer."""
+    torch.manual_seed(0)
+    module = build("multiple-instance", 400, 300, hidden=200, dropout=0.25)
+    head = module.head
+    output, hidden = head.output.weight.detach(), head.hidden.weight.detach()
+    assert float(output.std()) == pytest.approx(0.001, rel=0.05)
+    assert abs(float(output.mean())) < 1e-5
+    bound = 1 / math.sqrt(400)
+    assert float(hidden.abs().max()) == pytest.approx(bound, rel=0.01)
+    assert float(hidden.std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
+    assert (head.mean.tolist(), head.scale.tolist()) == ([0.0] * 400, [1.0] * 400)
+
+
+class Recorded(torch.nn.Module):
+    """In place of dropout: notes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[torch.Tensor] = []
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        self.given.append(rows)
+        return rows
+
+
+@pytest.mark.parametrize("hidden", [0, 7])
+def test_where_dropout_acts(hidden: int) -> None:
+    """On the hidden layer after its ReLU, or on the standardised rows where there is none."""
+    module = awake("multiple-instance", hidden=hidden)
+    assert build("multiple-instance", 5, 3, hidden, 0.25).head.dropout.p == 0.25
+    module.head.standardise(torch.full((5,), 0.5), torch.full((5,), 2.0))
+    module.head.dropout = recorded = Recorded()
+    rows = torch.randn(2, 4, 5)
+    module(rows, torch.ones(2, 4).bool())
+    expected = (rows - 0.5) / 2
+    if hidden:
+        expected = torch.relu(module.head.hidden(expected))
+    (given,) = recorded.given
+    torch.testing.assert_close(given, expected)
+
+
+def test_doubts_are_summed_in_single_precision() -> None:
+    """In bfloat16 a sum of many small doubts stands still."""
+
+    class Half(Head):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return torch.full((*rows.shape[:-1], 2), -4.0, dtype=torch.bfloat16)
+
+    module = MultipleInstance(Half(3, 2))
+    _, log_no = module(torch.zeros(1, 2000, 3), torch.ones(1, 2000).bool())
+    doubt = float(torch.nn.functional.softplus(torch.tensor(-4.0, dtype=torch.bfloat16)))
+    assert log_no.dtype == torch.float32
+    assert log_no[0].tolist() == pytest.approx([-2000 * doubt] * 2, rel=1e-5)

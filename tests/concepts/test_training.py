@@ -290,6 +290,73 @@ def test_words_of_all_and_of_no_pictures_begin_finite() -> None:
         assert bool(torch.isfinite(yes).all()) and bool(torch.isfinite(no).all())
 
 
+def test_first_weights_follow_the_seed_and_the_fold(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(Exception):
+        """All first weights were seen."""
+
+    def first(seed: int, other: int) -> list[torch.Tensor]:
+        seen: list[torch.Tensor] = []
+        inner = training.fit
+
+        def watching(task: ExtractorTask, settings: TrainingSettings, *args: object, **m: object):
+            seen.append(task.module.head.output.weight.detach().clone())
+            assert settings.seed == seed
+            assert torch.equal(task.module.head.mean, task._rows.statistics().mean)
+            assert float(task.module.head.scale.max()) != 1.0
+            if len(seen) == 4:
+                raise Enough
+            return inner(task, settings, *args, **m)
+
+        wanted = replace(SHORT, seed=seed, training=TrainingSettings(epochs=1, seed=other))
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "fit", watching)
+            before = torch.get_rng_state()
+            with pytest.raises(Enough):
+                train(*world, tmp_path / f"{seed}-{other}", wanted, quiet=True)
+        assert torch.equal(torch.get_rng_state(), before)
+        return seen
+
+    one = first(3, 0)
+    assert len({tuple(weight.flatten().tolist()) for weight in one}) == 4  # whole, three folds
+    assert all(map(torch.equal, first(3, 9), one))  # training.seed is not used
+    assert not any(map(torch.equal, first(4, 0), one))
+
+
+def test_concepts_are_words_of_the_training_captions(world: World, tmp_path: Path) -> None:
+    regions, dataset = world
+    entries = tuple(
+        Entry(e.id, ("a zebra", "two zebras"), e.split) if e.split == "dev" else e
+        for e in dataset.pictures
+    )
+    settings = replace(SHORT, training=TrainingSettings(epochs=1))
+    train(regions, replace(dataset, pictures=entries), tmp_path / "c", settings, quiet=True)
+    assert not {"zebra", "zebras"} & set(Extractor.load(tmp_path / "c").words)
+
+
+def test_other_captions_and_other_features_are_other_work(
+    world: World, finished: Path, tmp_path: Path
+) -> None:
+    regions, dataset = world
+    first = next(e for e in dataset.pictures if e.split == "train")
+    said = {word for caption in first.captions for word in caption.split()}
+    other = next(w for w in Extractor.load(finished).words if w not in said)
+    swapped = tuple(
+        replace(e, captions=(*e.captions[:-1], f"{e.captions[-1]} {other}")) if e is first else e
+        for e in dataset.pictures
+    )
+    words = tmp_path / "words.txt"
+    words.write_text("\n".join(Extractor.load(finished).words))
+    settings = replace(SHORT, words_file=str(words))
+    claimed = tmp_path / "c"
+    train(regions, dataset, claimed, settings, quiet=True)
+    with pytest.raises(RunError, match="begun with other captions, splits or features"):
+        train(regions, replace(dataset, pictures=swapped), claimed, settings, quiet=True)
+    with pytest.raises(RunError, match="begun with other captions, splits or features"):
+        train(noise(tmp_path / "f", regions.names), dataset, claimed, settings, quiet=True)
+
+
 def test_debris_of_a_killed_writer_is_swept(world: World, finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished, tmp_path / "c")
     (tmp_path / "c" / "fits" / "fold-0" / "checkpoints").mkdir(parents=True)

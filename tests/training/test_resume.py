@@ -18,6 +18,7 @@ import torch
 from miacap.errors import RunError
 from miacap.settings import to_json
 from miacap.training import TrainingSettings, fit, randomness
+from miacap.training.interrupts import Interrupts
 from miacap.training.state import check_settings
 
 SETTINGS = TrainingSettings(epochs=3, warmup_steps=4, learning_rate=0.02, seed=7, patience=9)
@@ -272,6 +273,54 @@ def test_debris_of_a_killed_process_is_swept_away(toy: ModuleType, tmp_path: Pat
         "best-000000014.safetensors", "step-000000014.json", "step-000000014.safetensors",
         "step-000000021.json", "step-000000021.safetensors",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["checkpoints/.step-000000002.json.x-1-2.part", "checkpoints/.best-000000002.saf.x-1-2.part",
+     ".weights.safetensors.x-1-2.part", ".metrics.jsonl.x-1-2.part"],
+)  # fmt: skip
+def test_every_kind_of_debris_is_swept_and_nothing_else(
+    toy: ModuleType, tmp_path: Path, name: str
+) -> None:
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=1)
+    (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".diary.txt.x-1-2.part").write_bytes(b"dear diary")
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=1)
+    assert not (tmp_path / name).exists()
+    assert (tmp_path / ".diary.txt.x-1-2.part").exists()
+
+
+def test_an_epoch_without_an_evaluation_leaves_a_checkpoint_too(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy()
+    inner = task.loss
+
+    def loss(module: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> object:
+        if task.given == 9:
+            raise Stop
+        return inner(module, batch)
+
+    task.loss = loss
+    with pytest.raises(Stop):
+        fit(task, replace(SETTINGS, evaluate_every=3), tmp_path, quiet=True)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"step-000000007.json", "step-000000007.safetensors"}
+
+
+def test_a_signal_waits_for_the_step_but_not_twice_and_not_in_a_child() -> None:
+    interrupts = Interrupts()
+    interrupts.handle(signal.SIGTERM, None)  # the first one waits
+    with pytest.raises(SystemExit) as caught:
+        interrupts.handle(signal.SIGTERM, None)
+    assert caught.value.code == 143
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.handle(signal.SIGINT, None)
+    forked = Interrupts()
+    forked._process += 1  # as a child of this process sees it
+    with pytest.raises(SystemExit):
+        forked.handle(signal.SIGTERM, None)
 
 
 @pytest.mark.parametrize(
