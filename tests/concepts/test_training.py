@@ -278,6 +278,18 @@ def test_every_epoch_has_another_order(world: World) -> None:
     assert orders(1, 0) != first
 
 
+def test_the_loss_is_summed_over_words_and_weighed_by_pictures(world: World) -> None:
+    regions, dataset = world
+    targets = torch.eye(10).bool()
+    module = training.build("pooled", 12, 10, 0, 0.0)
+    task = ExtractorTask(module, Rows(regions, dataset.ids[:10]), targets, None, batch_size=4)
+    batch = next(iter(task.batches(0, 0)))
+    loss, weight = task.loss(module, batch)
+    yes, no = module(batch.rows, batch.mask)
+    assert weight == 4
+    torch.testing.assert_close(loss, -torch.where(batch.targets, yes, no).sum())
+
+
 def test_words_of_all_and_of_no_pictures_begin_finite() -> None:
     targets = torch.tensor([[True, False, True]] * 4 + [[True, False, False]] * 5)
     assert smoothed(targets).tolist() == pytest.approx([0.95, 0.05, 0.45])

@@ -309,6 +309,19 @@ def test_an_epoch_without_an_evaluation_leaves_a_checkpoint_too(
     assert names == {"step-000000007.json", "step-000000007.safetensors"}
 
 
+def test_how_often_is_evaluated_changes_nothing_of_what_is_trained(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    """The toy's evaluations draw from the generators, and its training has dropout."""
+    kept = []
+    for every in (1, 3):
+        task = toy.Toy()
+        task.watched = None  # the last weights are kept
+        settings = replace(SETTINGS, evaluate_every=every)
+        kept.append(fit(task, settings, tmp_path / str(every), quiet=True).weights.read_bytes())
+    assert kept[0] == kept[1]
+
+
 def test_a_signal_waits_for_the_step_but_not_twice_and_not_in_a_child() -> None:
     interrupts = Interrupts()
     interrupts.handle(signal.SIGTERM, None)  # the first one waits
