@@ -187,3 +187,14 @@ def test_sizes_out_of_range_are_refused(sizes: dict[str, Any], message: str) -> 
         FedSizes(name="x", **{"words": 9} | sizes)
     at_the_edge = {"words": 5, "iterations": 1000, "dropout": 0.0, "width": 1, "inner": 1}
     assert FedSizes(name="x", **at_the_edge).embedding_width == 1  # type: ignore[arg-type]
+
+
+def test_a_transformers_sizes_arrive_in_every_layer() -> None:
+    own = {"layers": 2, "layer_heads": 4, "layer_inner": 10, "layer_dropout": 0.3}
+    module = captioners.build("transformer", "plain", **BASE | own)
+    assert len(module.encoder) == len(module.decoder) == 2
+    for layer in (*module.encoder, *module.decoder):
+        heads = [part.heads for part in layer.modules() if hasattr(part, "heads")]
+        assert {number for number in heads if isinstance(number, int)} == {4}
+        assert layer.feed.widen.out_features == layer.feed.narrow.in_features == 10
+        assert {part.p for part in layer.modules() if isinstance(part, nn.Dropout)} == {0.3}
