@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from miacap.errors import RunError
 from miacap.visual import backbones
-from miacap.visual.backbone import checksum
 from miacap.visual.efficientnet_lite import VARIANTS, EfficientNetLite, SameConv, build, rename
+from miacap.weights import checksum
 
 
 def convolved(x: Tensor, weight: Tensor, stride: int) -> Tensor:
@@ -233,3 +233,9 @@ def test_real_photos_are_recognised(shared: Path) -> None:
     with torch.inference_mode():
         best = network(x).argmax(1)
     assert int(((best >= 151) & (best <= 268)).sum()) >= 18
+
+
+def test_batch_norms_epsilon_is_tensorflows() -> None:
+    network = EfficientNetLite(VARIANTS["efficientnet-lite0"])
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) > 40 and {norm.eps for norm in norms} == {1e-3}

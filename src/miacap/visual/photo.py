@@ -26,6 +26,7 @@ from miacap.visual.pixels import Pixels
 MAXIMUM_PIXELS = 89_478_485
 LONGEST_SIDE = 65_535
 _ROWS_TOGETHER = 64
+_BLOCK = 64 << 20
 _FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "JPEG2000", "PPM", "ICO",
     "HEIF",
@@ -195,6 +196,9 @@ def _damage(error: Exception) -> str:
 def load_formats() -> tuple[str, ...]:
     """Load Pillow's readers; give the names of the formats that are read."""
     Image.init()
+    # Blocks of more than 32 MB go back to the system when an image is freed; smaller ones stay
+    # with the C library, and two large photos one after another then took 1.2 GB.
+    Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]
     with suppress(ImportError):  # HEIC photos are then refused with what to install
         importlib.import_module("pillow_heif").register_heif_opener()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
