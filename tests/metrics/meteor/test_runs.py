@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from miacap.metrics.meteor.matches import option
 from miacap.metrics.meteor.runs import Run
 
-WORDS = 90  # more than one machine word of bits
+WORDS = 70  # more than one machine word of bits
 
 
 @given(
     st.lists(st.tuples(st.integers(0, WORDS), st.integers(1, 4)), min_size=1, max_size=30),
-    st.sets(st.integers(0, WORDS + 4)),
+    st.sets(st.integers(0, WORDS + 4), max_size=40),
     st.integers(0, 2 * WORDS),
     st.data(),
 )
@@ -39,3 +39,10 @@ def test_by_hand() -> None:
     assert run.distance(0, 3, 1 << 4, 5) == 5
     assert run.beginning[9] == [3]
     assert run.mask == 0b1001010010
+
+
+def test_an_option_is_free_if_all_its_words_are() -> None:
+    run = Run([option(start, 3, 1, 3) for start in (2, 5, 9)], 0, 3)
+    # Words 4 and 10 are taken: the options at 2 and 9 are blocked by their last and second word.
+    assert run.distance(0, 3, 1 << 4 | 1 << 10, 0) == 5
+    assert run.distance(0, 3, 1 << 8, 0) == 2 + 5 + 9
