@@ -392,7 +392,7 @@ def test_broken_photos_are_left_out_of_training_too(tmp_path: Path) -> None:
     assert json.loads((run.folder / "metrics.jsonl").read_text())["distinct"] <= 2
     plain = fit(broken, tmp_path / "s", settings("nic", "plain"), None)
     result = captioning.evaluate(plain, DATA, "test", broken.regions, quiet=True)
-    assert result.rows[0].to_json() == {"id": "p9", "error": "p9: truncated"}
+    assert result.rows[0].to_json() == {"id": "p9", "error": "truncated"}
     assert result.captioned == 2
     # What is absent without a word was not extracted: no reason to go on quietly.
     more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "train")))
