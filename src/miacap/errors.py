@@ -57,7 +57,7 @@ class MissingExtra(MiacapError, ImportError):
     """A part of miacap needs packages that are not installed.
 
     Args:
-        extra: name of the extra, as in ``pip install 'miacap[extra]'``.
+        extra: name of the extra, as in `pip install 'miacap[extra]'`.
         what: the part that needs it, as a user would name it.
     """
 

@@ -210,7 +210,7 @@ def subfolder(path: str | os.PathLike[str], name: str) -> Path:
 
 
 def strangers(path: str | os.PathLike[str], ours: Container[str] = ()) -> list[str]:
-    """Name what a folder holds besides ``ours`` and half-written files; nothing if it is absent."""
+    """Name what a folder holds besides `ours` and half-written files; nothing if it is absent."""
     place = Path(path)
     names = sorted(item.name for item in place.iterdir()) if place.is_dir() else []
     return [name for name in names if name not in ours and not _PART.fullmatch(name)]
@@ -314,7 +314,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 @contextlib.contextmanager
 def lock(path: str | os.PathLike[str], timeout: float = 600.0) -> Iterator[None]:
-    """Hold ``path`` as a lock between processes; the system gives it back when one dies.
+    """Hold `path` as a lock between processes; the system gives it back when one dies.
 
     The file names the process that holds it and goes when the lock is given back; one that a
     killed process left does no harm. On a file system without locks nobody is kept apart.

@@ -1,7 +1,7 @@
 """Room: pictures. One batch of photos as numbers, and the only way to make one.
 
-Offers ``Pictures`` (tensors and masks), ``collate`` (ranks concepts, maps them to caption
-words, pads) and ``count_unmapped``. May import the ground floor and torch, no other room.
+Offers `Pictures` (tensors and masks), `collate` (ranks concepts, maps them to caption
+words, pads) and `count_unmapped`. May import the ground floor and torch, no other room.
 
 Axis letters: B pictures, N regions, V raw region width, M concepts, A concept vocabulary.
 """
@@ -28,11 +28,11 @@ _ALIGNED = 49  # the paper's k
 class Pictures:
     """One batch of pictures.
 
-    Valid rows of a matrix come first; what a mask leaves out is zero (PAD in ``concepts``).
+    Valid rows of a matrix come first; what a mask leaves out is zero (PAD in `concepts`).
     """
 
     regions: Float[Tensor, "B N V"]
-    """Image features, one row a region; float32 from ``collate``."""
+    """Image features, one row a region; float32 from `collate`."""
     region_mask: Bool[Tensor, "B N"]
     """True where a region is real."""
     concepts: Int[Tensor, "B M"]
@@ -97,9 +97,9 @@ def collate(
         concept_words: caption-word id of each of the A concepts; -1 where the concept is no
             caption word: such a concept is left out (`count_unmapped` counts them). None ranks
             nothing: the batch has the scores alone.
-        rows: ``match`` gives each picture as many concepts as it has regions; ``aligned``
-            gives every picture ``concepts`` many, or all that can be ranked if fewer.
-        concepts: how many, under ``aligned`` alone; 49 unless told.
+        rows: `match` gives each picture as many concepts as it has regions; `aligned`
+            gives every picture `concepts` many, or all that can be ranked if fewer.
+        concepts: how many, under `aligned` alone; 49 unless told.
         listed: the scores come from a list of words: a score of 0 means "not listed", and such
             a concept is never taken.
         keep_scores: leave the scores in the batch.
@@ -109,8 +109,8 @@ def collate(
 
     Raises:
         DataError: nothing to collate, lengths or shapes that disagree, no rows, numbers that
-            are not finite, or fewer rankable (or listed) concepts than ``match`` wants.
-        SettingsError: ``concepts`` under ``match``, or less than one.
+            are not finite, or fewer rankable (or listed) concepts than `match` wants.
+        SettingsError: `concepts` under `match`, or less than one.
     """
     if not names:
         raise DataError("No picture to collate: a batch needs at least one.")

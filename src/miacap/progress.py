@@ -66,7 +66,7 @@ class Progress:
             self._line(final=True)
 
     def advance(self, n: int = 1) -> None:
-        """Count ``n`` more items."""
+        """Count `n` more items."""
         self.done += n
         if self._bar is not None:
             self._bar.update(self._task, advance=n, rate=f"{self._rate():.1f} {self.unit}/s")

@@ -18,11 +18,11 @@ One step refines a stream X with the help of a guide G (rows of G ask, rows of X
     S_n = ((1 - r) mean_h A_h + r Id) S_{n-1}                [eq:rollout]    our Figure 4
 
 The residual R is the stream's own rows X, so that a stream keeps information of its own kind
-alone. X and O have equally many rows only where both streams do (``rows="match"``). Where they
-differ (``rows="aligned"``), the steps in which a stream meets a guide of another row order
+alone. X and O have equally many rows only where both streams do (`rows="match"`). Where they
+differ (`rows="aligned"`), the steps in which a stream meets a guide of another row order
 take R = (mean_h A_h) X instead; from then on both live on the first guide's rows.
 
-Names: I = regions, T = concepts; d_h is ``width`` here, d_ff is ``inner``, N is ``iterations``.
+Names: I = regions, T = concepts; d_h is `width` here, d_ff is `inner`, N is `iterations`.
 Dropout: on A_h once the softmax is taken (its trace is from before), on O, and on what the
 feed-forward layer adds to U.
 Differs from the paper: projections have biases (the released code has, Eq. 1 has none).
@@ -81,7 +81,7 @@ class StepTrace:
 
 @dataclass(frozen=True)
 class RefinedStreams:
-    """What an ``IterativeRefiner`` gives back, by name of stream."""
+    """What an `IterativeRefiner` gives back, by name of stream."""
 
     features: dict[str, Float[Tensor, "B _ D"]]
     masks: dict[str, Bool[Tensor, "B _"]]
@@ -108,7 +108,7 @@ class Refined:
 
     @property
     def mask(self) -> Bool[Tensor, "B Q"]:
-        """The mask of ``combined``: of both streams, once a guide has lent them its rows."""
+        """The mask of `combined`: of both streams, once a guide has lent them its rows."""
         return self.region_mask
 
 
@@ -200,7 +200,7 @@ class IterativeRefiner(nn.Module):
         streams: their names.
         steps: (stream, guide) pairs of one iteration. A stream has one set of parameters
             however often it is refined, and none if it never is.
-        heads: attention heads H; divides ``width``.
+        heads: attention heads H; divides `width`.
         inner: width of the feed-forward layer.
         iterations: N, unless a call says otherwise.
         dropout: on attention weights and on the output of both sub-layers.
@@ -306,7 +306,7 @@ class IterativeRefiner(nn.Module):
     def unused(self, wanted: Collection[str]) -> list[nn.Parameter]:
         """List the parameters that no step on the way to the wanted streams reads.
 
-        Their gradient stays None at ``iterations``, which data-parallel wrappers must know.
+        Their gradient stays None at `iterations`, which data-parallel wrappers must know.
         """
         live = {stream for _, stream, _ in _live_steps(self.steps, self.iterations, wanted)}
         return [
@@ -319,12 +319,12 @@ class IterativeRefiner(nn.Module):
     def origins(self, wanted: Collection[str]) -> set[str]:
         """Name the streams whose features reach the wanted ones, these included.
 
-        What feeds another stream gets no gradient at ``iterations``, either.
+        What feeds another stream gets no gradient at `iterations`, either.
         """
         return origins(self.steps, self.iterations, wanted)
 
     def order(self, stream: str) -> str:
-        """Name the stream whose rows this one follows after ``iterations``."""
+        """Name the stream whose rows this one follows after `iterations`."""
         if self.rows == "match":
             return stream
         orders = {name: name for name in self.streams}
@@ -383,7 +383,7 @@ class MutualIterativeAttention(nn.Module):
 
     Args:
         width: D of both; the paper's d_h.
-        heads: attention heads; divides ``width``.
+        heads: attention heads; divides `width`.
         inner: width of the feed-forward layers.
         iterations: N; 2 in the paper's main results.
         preset: "paper", or "released": the authors' code, whose visual step alone ends with
@@ -451,9 +451,9 @@ class MutualIterativeAttention(nn.Module):
 
         Args:
             regions: image features, row i beside concept i.
-            concepts: word features, most probable first. N = M unless ``rows`` says otherwise.
+            concepts: word features, most probable first. N = M unless `rows` says otherwise.
             region_mask: True where a region is real; None: all are.
-            concept_mask: likewise; the same as ``region_mask`` under rows="match", which the
+            concept_mask: likewise; the same as `region_mask` under rows="match", which the
                 caller sees to: comparing them would stop an export, and wait for a GPU.
             iterations: N of this call; 0 gives back what came in, and LayerNorm of its sum.
             trace: whether to return each step's attention.

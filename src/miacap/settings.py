@@ -2,8 +2,8 @@
 
 Settings are frozen dataclasses whose fields are bool, int, float, str, None,
 tuples of these, Literal choices, dictionaries of strings, unions, or other settings. Where one
-of several kinds of settings may stand, each has a field ``kind`` of one Literal choice, and a
-mapping's ``kind`` says which of them it is.
+of several kinds of settings may stand, each has a field `kind` of one Literal choice, and a
+mapping's `kind` says which of them it is.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_json(cls: type[S], mapping: Any, where: str) -> S:
-    """Build settings of type ``cls`` from a mapping.
+    """Build settings of type `cls` from a mapping.
 
     Args:
         cls: a frozen dataclass.
@@ -238,7 +238,7 @@ def _convert_union(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _tag(hint: Any) -> str | None:
-    """Give the one choice of a settings type's field ``kind``, or None where it has no such."""
+    """Give the one choice of a settings type's field `kind`, or None where it has no such."""
     if not (isinstance(hint, type) and dataclasses.is_dataclass(hint)):
         return None
     choices = typing.get_args(typing.get_type_hints(hint).get(_TAG))

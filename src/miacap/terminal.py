@@ -42,7 +42,7 @@ _OBEYED = re.compile(
 
 
 def escape(text: object) -> str:
-    r"""Show what a terminal would obey as an escape: ESC as ``\x1b``, a newline as ``\n``."""
+    r"""Show what a terminal would obey as an escape: ESC as `\x1b`, a newline as `\n`."""
     return _OBEYED.sub(lambda match: match[0].encode("unicode_escape").decode(), str(text))
 
 
@@ -61,8 +61,11 @@ def result(*columns: object) -> None:
 
 
 def results(text: str) -> None:
-    """Print lines to standard output. Whoever lays them out escapes the cells that came from data:
-    a newline in a cell would begin a line."""
+    """Print lines to standard output.
+
+    Whoever lays them out escapes the cells that came from data: a newline in a cell would begin
+    a line.
+    """
     for line in text.split("\n"):
         result(line)
 

@@ -1,7 +1,7 @@
 """Room: captioners. Models that say a picture word by word, all behind one contract.
 
-Offers the contract, ``names``, ``build`` and ``register``, what can be asked of a captioner
-(``sources``, ``sizes``, ``reads``, ``regulariser``), and the parts to write one; one file per
+Offers the contract, `names`, `build` and `register`, what can be asked of a captioner
+(`sources`, `sizes`, `reads`, `regulariser`), and the parts to write one; one file per
 family.
 May import text (special ids), pictures, refiner and the ground floor, and loads lazily, so
 that listing names needs no torch.

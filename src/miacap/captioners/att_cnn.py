@@ -8,8 +8,8 @@
 Names: S_T is the textual slot (feed.py). No visual feature reaches the decoder.
 Differs from the paper: a is the mean of the concepts' word vectors, as in MIA's own baseline,
 so that sources differ by MIA alone; concept_input="probabilities" is the original's a. Under
-``combined`` S_T is M, as S_V is for NIC: the two are then one and the same model.
-Dropout: on a (``region_dropout``), on w_t and on h_t before W_o (``dropout``).
+`combined` S_T is M, as S_V is for NIC: the two are then one and the same model.
+Dropout: on a (`region_dropout`), on w_t and on h_t before W_o (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ class AttCnn(nn.Module):
         logits: Tensor = self.output(self.dropout(hidden))
         return (logits, Trace(refiner=steps)) if trace else logits
 
-    def _drive(self, words: Int[Tensor, "B *L"]) -> Float[Tensor, "B *L G"]:
+    def _drive(self, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
         return self.recurrence.drive(self.dropout(self.embedding(words)))
 
     def _encode(

@@ -12,10 +12,10 @@
 Names: t_i are the rows of S_T, the textual slot (feed.py), equal in both attentions; E is
 the word table; e = d_h, since rows of MIA are d_h wide and o_t must add up. alpha needs words
 alone and beta feeds nothing back: both are taken for all words at once.
-Differs from the paper: v is the mean of S_V, which is M under ``combined`` (``visual`` says
+Differs from the paper: v is the mean of S_V, which is M under `combined` (`visual` says
 otherwise); the penalty is an option of training (`objective.regulariser`, its weight), off unless
 asked for, as with 49 concepts it dwarfs the cross-entropy.
-Dropout: on F and v (``region_dropout``), on w_t wherever it is read and on o_t (``dropout``).
+Dropout: on F and v (`region_dropout`), on w_t wherever it is read and on o_t (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -203,9 +203,10 @@ def penalty(
     it: the paper adds it with weight 1 at 10 concepts.
 
     Args:
-        trace: of ``forward(..., trace=True)``; gradients flow through it.
+        trace: of `forward(..., trace=True)`; gradients flow through it.
         words: True where a word counts; padding is left out.
-        p, q: exponents, at least 1 and below 1.
+        p: exponent of the first term, at least 1.
+        q: exponent of the second term, below 1.
         eps: added to a share before the power q, whose slope at 0 is endless.
     """
     spoken = words.any(dim=2)

@@ -3,7 +3,7 @@
     z_i = u^T tanh(W_x x_i + W_q q)          [eq:additive-score]
     alpha = softmax(z), ctx = sum_i alpha_i x_i  [eq:additive-read]
 
-W_x x_i is the same at every word: it is computed once a picture (``keys``). Masked rows are
+W_x x_i is the same at every word: it is computed once a picture (`keys`). Masked rows are
 left out before the softmax, in single precision at least.
 """
 
@@ -23,7 +23,7 @@ class Additive(nn.Module):
         width: of the layer in between; 49 in Lu et al. and MIA's code, 512 in Up-Down.
 
     Raises:
-        ValueError: ``width`` below 1; captioners call it ``scorer``.
+        ValueError: `width` below 1; captioners call it `scorer`.
     """
 
     def __init__(self, rows: int, query: int, width: int) -> None:

@@ -9,7 +9,7 @@
 Names: S_T is the textual slot (feed.py), t_i its rows; words and rows are equally wide
 (e = d_h), since they are added. No image at any step.
 Differs from the released code: none of its dropout in the scorer.
-Dropout: on w_t alone and on ctx_t + h_t (``dropout``).
+Dropout: on w_t alone and on ctx_t + h_t (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class ConceptAttention(nn.Module):
         keys = self.attention.keys(slot.rows)
         return ConceptMemory(slot.rows, slot.mask, keys, mean_rows(slot)), fed.trace
 
-    def _drive(self, memory: ConceptMemory, words: Int[Tensor, "B *L"]) -> Tensor:
+    def _drive(self, memory: ConceptMemory, words: Int[Tensor, " B *L"]) -> Tensor:
         embedded = self.dropout(self.embedding(words))
         return self.recurrence.drive(embedded + over_words(memory.pooled, embedded))
 

@@ -5,7 +5,7 @@
     step(memory, state, words: B K) -> logits, State  one word further
     forward(pictures, words: B C T) -> logits         teacher forcing, equal to repeated steps
 
-Words start with BOS; ``logits[..., t, :]`` predict the word after ``words[..., t]``; W counts
+Words start with BOS; `logits[..., t, :]` predict the word after `words[..., t]`; W counts
 the special ids. Log-probabilities are log-softmax over all W. State tensors start with B K,
 Memory tensors with B: memory is broadcast over hypotheses and captions, never repeated.
 forward and step agree in eval mode; under dropout they are two draws.
@@ -70,7 +70,7 @@ for _result in (Attention, Trace):
     torch.export.register_dataclass(_result)
 
 Forwarded = Float[Tensor, "B C T W"] | tuple[Float[Tensor, "B C T W"], Trace]
-"""Logits; with ``trace=True`` logits and their Trace."""
+"""Logits; with `trace=True` logits and their Trace."""
 
 
 R = TypeVar("R")
@@ -95,7 +95,7 @@ class State(Protocol):
         """Keep the pictures at these indices, in this order; keeps gradients."""
 
     def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
-        """Let hypothesis j of a picture continue its hypothesis ``parents[j]``; J may be new."""
+        """Let hypothesis j of a picture continue its hypothesis `parents[j]`; J may be new."""
 
 
 M = TypeVar("M", bound=Memory)
@@ -120,18 +120,18 @@ class Captioner(Protocol[M, S]):
     def forward(
         self, pictures: Pictures, words: Int[Tensor, "B C T"], trace: bool = False
     ) -> Forwarded:
-        """Read C whole captions a picture at once; logits, with ``trace`` and their Trace."""
+        """Read C whole captions a picture at once; logits, with `trace` and their Trace."""
 
 
 class Factory(Protocol):
     """What the registry holds: usually the captioner's class itself.
 
-    It may also be ``Regularised``.
+    It may also be `Regularised`.
     """
 
     @property
     def sizes_type(self) -> type[Any]:
-        """Frozen dataclass that extends ``captioners.Sizes``: all that building needs."""
+        """Frozen dataclass that extends `captioners.Sizes`: all that building needs."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -145,7 +145,7 @@ class Factory(Protocol):
         """
 
     def __call__(self, sizes: Any) -> Any:
-        """Build an ``nn.Module`` that fulfils ``Captioner`` and offers ``sizes``."""
+        """Build an `nn.Module` that fulfils `Captioner` and offers `sizes`."""
 
 
 Regulariser = Callable[[Trace, Tensor], Tensor]
@@ -160,6 +160,6 @@ class Regularised(Protocol):
         """Cost of each caption's trace.
 
         Args:
-            trace: of ``forward(..., trace=True)``; gradients flow through it.
+            trace: of `forward(..., trace=True)`; gradients flow through it.
             mask: True where a word is predicted; the rest costs nothing.
         """

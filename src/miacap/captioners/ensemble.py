@@ -2,7 +2,7 @@
 
     p(y | picture, words) = 1/E sum_e p_e(y | picture, words)      [eq:ensemble]
 
-at every word, over E captioners. An ``Ensemble`` fulfils the captioners' contract, so that every
+at every word, over E captioners. An `Ensemble` fulfils the captioners' contract, so that every
 search and every evaluation works with it; its logits are log p, in single precision at least.
 """
 
@@ -46,7 +46,7 @@ class EnsembleState:
         return EnsembleState(tuple(member.select(rows) for member in self.members))
 
     def reorder(self, parents: Int[Tensor, "B J"]) -> "EnsembleState":
-        """Let hypothesis j of a picture continue ``parents[j]``, in every member."""
+        """Let hypothesis j of a picture continue `parents[j]`, in every member."""
         return EnsembleState(tuple(member.reorder(parents) for member in self.members))
 
 

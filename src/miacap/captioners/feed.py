@@ -15,7 +15,7 @@
     normed        LN(I_0)       T_0             control: one LayerNorm, nothing else
 
 Where e differs from d_h, one linear map follows E. A captioner sees its own slots alone; what
-does not reach them, directly or as a guide, need not be there (``modalities``).
+does not reach them, directly or as a guide, need not be there (`modalities`).
 """
 
 from collections.abc import Collection
@@ -88,7 +88,7 @@ def raw_rows(pictures: Pictures, width: int) -> Float[Tensor, "B N V"]:
     """Give the backbone's rows, padding cleared: what it holds must not matter.
 
     Raises:
-        DataError: they are not ``width`` wide.
+        DataError: they are not `width` wide.
     """
     given = pictures.regions.shape[-1]
     if given != width:
@@ -108,7 +108,7 @@ class Feed(nn.Module):
         sources: what it can be fed.
 
     Raises:
-        SettingsError: the source is none of ``sources``.
+        SettingsError: the source is none of `sources`.
         ValueError: the refiner's sizes do not fit.
     """
 

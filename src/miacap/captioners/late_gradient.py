@@ -18,7 +18,7 @@ __all__ = ["LateGradient"]
 
 
 class LateGradient:
-    """W of one loop: ``gather`` all d_t first, then take a ``product`` a word, in order.
+    """W of one loop: `gather` all d_t first, then take a `product` a word, in order.
 
     The sum d_t + W x_t must be the only use of each d_t.
     """

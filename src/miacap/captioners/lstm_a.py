@@ -9,9 +9,9 @@
 
 Names: S_V, S_T are the slots (feed.py). The paper writes T_s w_t with one-hot words: that
 product is the row of the word table, called w_t here. What comes before BOS predicts nothing.
-Under ``combined`` both slots hold the same M; T_v and T_a still differ. In the released code,
+Under `combined` both slots hold the same M; T_v and T_a still differ. In the released code,
 which has neither on the concepts' side, its two "condition" models then nearly coincide.
-Dropout: on F, v and a (``region_dropout``), on w_t alone and on h_t before W_o (``dropout``).
+Dropout: on F, v and a (`region_dropout`), on w_t alone and on h_t before W_o (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class LstmAMemory(MemoryRecord):
 
 
 class LstmA(nn.Module):
-    """The captioners; see the file's equations. ``sizes.name`` says which."""
+    """The captioners; see the file's equations. `sizes.name` says which."""
 
     sizes_type = LstmASizes
     sources = ("plain", "regions", "concepts", "combined", "both", "normed")
@@ -135,7 +135,7 @@ class LstmA(nn.Module):
         )
         return memory, fed.trace
 
-    def _drive(self, memory: LstmAMemory, words: Int[Tensor, "B *L"]) -> Float[Tensor, "B *L G"]:
+    def _drive(self, memory: LstmAMemory, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
         embedded = self.dropout(self.embedding(words))
         if self.always is not None:
             embedded = embedded + over_words(_input(memory, self.always), embedded)

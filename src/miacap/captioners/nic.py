@@ -9,7 +9,7 @@
 Names: S_V is the visual slot (feed.py); w_t is the t-th input word's row of E.
 Differs from the paper: v is the mean of projected rows, so that sources differ by MIA alone;
 the LSTM has biases.
-Dropout: on F and v (``region_dropout``), on w_t and on h_t before W_o (``dropout``).
+Dropout: on F and v (`region_dropout`), on w_t and on h_t before W_o (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ class Nic(nn.Module):
         logits: Tensor = self.output(self.dropout(hidden))
         return (logits, Trace(refiner=steps)) if trace else logits
 
-    def _drive(self, words: Int[Tensor, "B *L"]) -> Float[Tensor, "B *L G"]:
+    def _drive(self, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
         return self.recurrence.drive(self.dropout(self.embedding(words)))
 
     def _encode(self, pictures: Pictures, trace: bool) -> tuple[NicMemory, tuple[StepTrace, ...]]:

@@ -25,7 +25,7 @@ class PooledSizes(FedSizes):
     """Sizes of a captioner that reads concepts as one vector."""
 
     concept_input: Literal["rows", "probabilities"] = "rows"
-    """"probabilities": the original papers' input, under ``plain`` alone."""
+    """"probabilities": the original papers' input, under `plain` alone."""
     concepts: int = 0
     """A: size of the concept vocabulary, for "probabilities"."""
 

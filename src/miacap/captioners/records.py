@@ -1,4 +1,4 @@
-"""Memory and State as small frozen dataclasses of tensors: what ``select`` and ``reorder`` do.
+"""Memory and State as small frozen dataclasses of tensors: what `select` and `reorder` do.
 
 A field is a tensor, a tuple of tensors, another record, or None.
 """
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class MemoryRecord:
-    """Fulfils ``Memory`` for a dataclass whose tensors start with B."""
+    """Fulfils `Memory` for a dataclass whose tensors start with B."""
 
     def __len__(self) -> int:
         return len(_first_tensor(self))
@@ -31,14 +31,14 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class StateRecord:
-    """Fulfils ``State`` for a dataclass whose tensors start with B K."""
+    """Fulfils `State` for a dataclass whose tensors start with B K."""
 
     def select(self: R, rows: Int[Tensor, " S"] | Sequence[int]) -> R:
         """Keep the pictures at these indices."""
         return _select(self, rows)
 
     def reorder(self: R, parents: Int[Tensor, "B J"]) -> R:
-        """Let hypothesis j of a picture continue its hypothesis ``parents[j]``."""
+        """Let hypothesis j of a picture continue its hypothesis `parents[j]`."""
         picture = torch.arange(len(parents), device=parents.device).unsqueeze(1)
         return _mapped(self, lambda tensor: tensor[picture, parents])
 

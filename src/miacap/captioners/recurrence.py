@@ -4,7 +4,7 @@
     c' = f * c + i * g                                          [eq:lstm-cell]
     h' = o * tanh(c')                                           [eq:lstm-hidden]
 
-Names: W is ``inputs``, U is ``hidden``, b is ``bias``; their rows come as i, f, o, g.
+Names: W is `inputs`, U is `hidden`, b is `bias`; their rows come as i, f, o, g.
 W x + b of all words is one product ("drive" below), so only U h is left to the loop over time;
 its derivative is written out by hand, so that U's gradient is one product over all words too.
 """
@@ -80,7 +80,7 @@ class Recurrence(nn.Module):
         return LstmState(zeros, zeros)
 
     def step(self, drive: Float[Tensor, "B K G"], state: LstmState) -> LstmState:
-        """Read one input a hypothesis; ``drive`` is the sum over all parts."""
+        """Read one input a hypothesis; `drive` is the sum over all parts."""
         gates = drive + nn.functional.linear(state.hidden, self.hidden)
         return lstm_cell(gates, state)
 
@@ -100,7 +100,7 @@ class Recurrence(nn.Module):
     def _stepped(
         self, drive: Float[Tensor, "B C T G"], state: LstmState
     ) -> tuple[Float[Tensor, "B C T D"], Float[Tensor, "B C T D"]]:
-        """Do what ``run`` does, in steps of plain operations."""
+        """Do what `run` does, in steps of plain operations."""
         states: list[LstmState] = []
         for now in drive.unbind(2):
             state = self.step(now, state)
@@ -207,6 +207,6 @@ def picture_input(inputs: int, width: int) -> nn.Linear:
 def over_words(constant: Float[Tensor, "B D"], words: Tensor) -> Float[Tensor, "B *ones D"]:
     """View a picture's constant so that it can be added to each of its words' vectors.
 
-    ``words`` is B x any axes x D; the constant gets an axis of 1 for each of these.
+    `words` is B x any axes x D; the constant gets an axis of 1 for each of these.
     """
     return constant.view(constant.shape[0], *(1,) * (words.ndim - 2), constant.shape[1])

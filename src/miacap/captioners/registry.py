@@ -1,6 +1,6 @@
 """Which captioners there are, and building one by name.
 
-A captioner from outside registers by code (``register``) or by an entry point in the group
+A captioner from outside registers by code (`register`) or by an entry point in the group
 "miacap.captioners"; both give a factory (contract.py). Listing names imports no torch.
 """
 
@@ -55,7 +55,7 @@ _registered: "dict[str, Factory]" = {}
 
 
 def names() -> tuple[str, ...]:
-    """List every captioner that ``build`` knows: ours, registered ones, entry points."""
+    """List every captioner that `build` knows: ours, registered ones, entry points."""
     every = dict.fromkeys([*_OURS, *_registered, *_entry_points()])
     return tuple(every)
 
@@ -72,8 +72,8 @@ def sizes(name: str, source: str = "combined", **sizes: Any) -> "Sizes":
 
     Args:
         name: a registered name.
-        source: what it is fed; one of ``sources(name)``.
-        sizes: fields of its ``sizes_type``; ``words`` may be left out.
+        source: what it is fed; one of `sources(name)`.
+        sizes: fields of its `sizes_type`; `words` may be left out.
 
     Raises:
         UnknownName: no such captioner.
@@ -87,8 +87,8 @@ def reads(name: str, source: str = "combined", **sizes: Any) -> frozenset[str]:
 
     Args:
         name: a registered name.
-        source: what it is fed; one of ``sources(name)``.
-        sizes: fields of its ``sizes_type``; ``words`` may be left out.
+        source: what it is fed; one of `sources(name)`.
+        sizes: fields of its `sizes_type`; `words` may be left out.
 
     Raises:
         UnknownName: no such captioner.
@@ -114,8 +114,8 @@ def register(name: str, factory: "Factory") -> None:
 
     Args:
         name: a new name.
-        factory: usually its class: called with one ``Sizes``, it gives an ``nn.Module`` that
-            fulfils the contract; ``sizes_type``, ``sources`` and ``reads`` are its attributes.
+        factory: usually its class: called with one `Sizes`, it gives an `nn.Module` that
+            fulfils the contract; `sizes_type`, `sources` and `reads` are its attributes.
 
     Raises:
         SettingsError: the name is taken.
@@ -132,17 +132,17 @@ def build(
 ) -> Any:
     """Build a captioner.
 
-    ``build(**settings.to_json(captioner.sizes))`` builds the same one again.
+    `build(**settings.to_json(captioner.sizes))` builds the same one again.
 
     Args:
         name: a registered name.
-        source: what it is fed; one of ``sources(name)``.
+        source: what it is fed; one of `sources(name)`.
         words: W, size of the vocabulary with its four special ids.
         region_width: V, width of a region's features.
-        sizes: fields of the captioner's ``sizes_type``, e.g. width, dropout, iterations.
+        sizes: fields of the captioner's `sizes_type`, e.g. width, dropout, iterations.
 
     Returns:
-        An ``nn.Module`` that fulfils the contract, with ``.sizes``.
+        An `nn.Module` that fulfils the contract, with `.sizes`.
 
     Raises:
         UnknownName: no such captioner.

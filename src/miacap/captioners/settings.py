@@ -28,12 +28,12 @@ class Sizes:
 
     @property
     def width_multiple(self) -> int:
-        """What every possible ``width`` is a multiple of."""
+        """What every possible `width` is a multiple of."""
         return 1
 
     @property
     def adjustable(self) -> str | None:
-        """A size that adds a few parameters where one more of ``width`` adds too many, or None."""
+        """A size that adds a few parameters where one more of `width` adds too many, or None."""
         return None
 
     def __post_init__(self) -> None:
@@ -55,13 +55,13 @@ class FedSizes(Sizes):
     dropout: float = 0.5
     """On region features, pooled rows, input words and the output; the refiner has its own."""
     region_dropout: float | None = None
-    """On region features and their pooled rows; None: as ``dropout``."""
+    """On region features and their pooled rows; None: as `dropout`."""
     forget_bias: float = 0.0
     """Added to the forget gate's initial bias; 1 helps long memories early in training."""
     iterations: int = 2
-    """N; 0 gives the control LayerNorm(I_0 + T_0) under ``combined``."""
+    """N; 0 gives the control LayerNorm(I_0 + T_0) under `combined`."""
     heads: int = 8
-    """Attention heads of the refiner; divide ``width``."""
+    """Attention heads of the refiner; divide `width`."""
     inner: int = 2048
     """Width of the refiner's feed-forward layers."""
     preset: Literal["paper", "released"] = "paper"
@@ -94,7 +94,7 @@ class FedSizes(Sizes):
 
     @property
     def width_multiple(self) -> int:
-        """What every possible ``width`` is a multiple of: the refiner's heads, if there is one."""
+        """What every possible `width` is a multiple of: the refiner's heads, if there is one."""
         return self.heads if self.source in REFINED else 1
 
     @property

@@ -12,7 +12,7 @@ Names: S_V is the visual slot (feed.py). As attention feeds nothing back, all wo
 caption are attended for at once.
 Differs from the paper: v_i and v^g come from the same projected rows, so that no raw feature
 passes by MIA; the scorer's width is a constant (49) where the paper ties it to k.
-Dropout: on F and mean(S_V) (``region_dropout``), on w_t and on ctx_t + h_t (``dropout``).
+Dropout: on F and mean(S_V) (`region_dropout`), on w_t and on ctx_t + h_t (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ class Spatial(nn.Module):
         )
         return memory, fed.trace
 
-    def _drive(self, memory: SpatialMemory, words: Int[Tensor, "B *L"]) -> Float[Tensor, "B *L G"]:
+    def _drive(self, memory: SpatialMemory, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
         drive = self.recurrence.drive(self.dropout(self.embedding(words)))
         return drive + over_words(memory.drive, drive)
 

@@ -9,12 +9,12 @@
     FFN(x) = W_2 ReLU(W_1 x + b_1) + b_2           [eq:transformer-feed]
     p_t = softmax(W_o Y_t + b_o)                   [eq:transformer-output]  not tied to E
 
-Names: S is the visual slot, or the textual one under ``concepts``; d is ``width``. Rows have no
+Names: S is the visual slot, or the textual one under `concepts`; d is `width`. Rows have no
 positions. Where regions and concepts stand side by side, each kind has a vector of its own
-([eq:transformer-kind]), added to its rows. ``step`` keeps the keys and values of all words so
+([eq:transformer-kind]), added to its rows. `step` keeps the keys and values of all words so
 far in its State.
-Dropout: on F (``region_dropout``) and S (``dropout``); on y_t, on what each attention and FFN
-gives, and before W_2 (``layer_dropout``); none on attention weights.
+Dropout: on F (`region_dropout`) and S (`dropout`); on y_t, on what each attention and FFN
+gives, and before W_2 (`layer_dropout`); none on attention weights.
 """
 
 import math
@@ -44,7 +44,7 @@ class TransformerSizes(FedSizes):
     layers: int = 3
     """Of the encoder, and as many of the decoder."""
     layer_heads: int = 8
-    """Attention heads of every layer; divide ``width``."""
+    """Attention heads of every layer; divide `width`."""
     layer_inner: int = 2048
     """Width of the feed-forward layers."""
     layer_dropout: float = 0.1
@@ -61,7 +61,7 @@ class TransformerSizes(FedSizes):
 
     @property
     def width_multiple(self) -> int:
-        """What every possible ``width`` is a multiple of: the heads of layers and refiner."""
+        """What every possible `width` is a multiple of: the heads of layers and refiner."""
         return math.lcm(super().width_multiple, self.layer_heads)
 
     @property
@@ -333,7 +333,7 @@ def _slot(sizes: TransformerSizes) -> str:
 
 
 def _sinusoid(first: int, count: int, like: Tensor) -> Float[Tensor, "L D"]:
-    """sin and cos of position / 10000^(2i/d), side by side: ``count`` positions from ``first``."""
+    """sin and cos of position / 10000^(2i/d), side by side: `count` positions from `first`."""
     width = like.shape[-1]
     positions = torch.arange(first, first + count, device=like.device, dtype=torch.float64)
     pairs = torch.arange((width + 1) // 2, device=like.device, dtype=torch.float64)

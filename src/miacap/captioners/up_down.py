@@ -10,10 +10,10 @@
 Names: S_V is the visual slot (feed.py). Attention feeds the second LSTM, which feeds the
 first: words are read in turn. What does not depend on h is one product over all words: the
 words' and the picture's part of x1, the keys W_va v_i, the output; and so are the gradients of
-both LSTMs' weights (``late_gradient``).
+both LSTMs' weights (`late_gradient`).
 Differs from the paper: v_i are projected rows, so that sources differ by MIA alone;
-``raw_features`` attends to the backbone's own rows, as the paper does.
-Dropout: on F, unless raw, and vbar (``region_dropout``), on w_t and on h2_t (``dropout``).
+`raw_features` attends to the backbone's own rows, as the paper does.
+Dropout: on F, unless raw, and vbar (`region_dropout`), on w_t and on h2_t (`dropout`).
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class UpDownSizes(FedSizes):
     scorer: int = 512
     """Width of W_va and W_ha."""
     raw_features: bool = False
-    """Attend to the backbone's rows without a projection; under ``plain`` alone."""
+    """Attend to the backbone's rows without a projection; under `plain` alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,7 +165,7 @@ class UpDown(nn.Module):
         )
         return memory, fed.trace
 
-    def _drive(self, memory: UpDownMemory, words: Int[Tensor, "B *L"]) -> Float[Tensor, "B *L G"]:
+    def _drive(self, memory: UpDownMemory, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
         drive = self.attend.drive(self.dropout(self.embedding(words)))
         return drive + over_words(memory.drive, drive)
 

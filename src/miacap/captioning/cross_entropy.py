@@ -27,7 +27,7 @@ class CrossEntropyTask:
     """A captioner, its batches, its loss and its evaluation, for `training.fit`.
 
     Args:
-        module: a captioner; called as ``module(pictures, words)``.
+        module: a captioner; called as `module(pictures, words)`.
         train: shuffled batches of the training split with captions.
         evaluation: gives dev scores of the module as it stands.
         objective: label smoothing, and the weight of the regulariser.
@@ -49,7 +49,7 @@ class CrossEntropyTask:
         return len(self.train)
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
-        """Batches of one epoch in its own order, from the ``skip``-th on."""
+        """Batches of one epoch in its own order, from the `skip`-th on."""
         return self.train.epoch(epoch, skip=skip)
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

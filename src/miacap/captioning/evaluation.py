@@ -165,7 +165,8 @@ def above_blind(
     Args:
         train: captions of the training pictures; the best one of them is the constant caption. A
             test set alone has none.
-        references, candidates: of the pictures.
+        references: of the pictures.
+        candidates: of the same pictures.
     """
     metric = "CIDEr-D"
     own = score(references, candidates, metrics=(metric,))

@@ -120,7 +120,7 @@ def run() -> None:
 def _invoke(arguments: list[str]) -> int:
     """Run a verb and give the exit code; usage errors are said here, all others raise.
 
-    Not through the parser's own ``main``, which prints by itself and hides Ctrl-C.
+    Not through the parser's own `main`, which prints by itself and hides Ctrl-C.
     """
     if os.name == "nt":  # pragma: no cover - other shells have done this
         arguments = [name for word in arguments for name in (sorted(glob.glob(word)) or [word])]

@@ -1,6 +1,6 @@
-"""How `--help` shows a verb: arguments in capitals, no types of Python, options that may be
-repeated say so.
+"""How `--help` shows a verb: names in capitals, no types of Python.
 
+Options that may be repeated say so.
 The parser's own help differs from version to version and shows what a Python programmer calls a
 value (`<list[Path]>`, `0<=x<=9007199254740991`).
 """

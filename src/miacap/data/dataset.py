@@ -45,7 +45,7 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Source:
-    """One file that a dataset was read from; goes into a run's ``data.json``.
+    """One file that a dataset was read from; goes into a run's `data.json`.
 
     Attributes:
         name: the file's name, without its folder.
@@ -61,7 +61,7 @@ class Source:
 
 
 def source(path: Path, terms: str = "") -> Source:
-    """Describe the file ``path``: name, checksum, size, terms."""
+    """Describe the file `path`: name, checksum, size, terms."""
     return Source(path.name, sha256(path), path.stat().st_size, terms)
 
 

@@ -181,7 +181,8 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
     Args:
         expected: the run's record.
         other: the store's.
-        run, store: where the two lie, for the message.
+        run: where the first lies, for the message.
+        store: where the other lies.
 
     Raises:
         RunError: what differs, and what to do.

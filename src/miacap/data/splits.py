@@ -46,7 +46,7 @@ def draw_split(id: str) -> str:
 
 
 def lists_in(folder: Path) -> dict[str, Path]:
-    """Find split lists in a folder by their names, as ``Flickr_8k.trainImages.txt(.gz)``.
+    """Find split lists in a folder by their names, as `Flickr_8k.trainImages.txt(.gz)`.
 
     Raises:
         DataError: two files claim the same split.

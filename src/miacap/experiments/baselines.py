@@ -46,8 +46,11 @@ def _small(baseline: Baseline) -> RunSettings:
 
 
 def _common(**changes: Any) -> TrainingSettings:
-    """Adam 5e-4, x 0.8 every 3 epochs, gradients at most 5 long, 30 epochs: what public code
-    of several captioners shares; for papers whose own training is not known."""
+    """Give what public code of several captioners shares.
+
+    Adam 5e-4, x 0.8 every 3 epochs, gradients at most 5 long, 30 epochs; for papers whose own
+    training is not known.
+    """
     values: dict[str, Any] = {
         "epochs": 30,
         "optimiser": "adam",
@@ -98,7 +101,7 @@ def up_down() -> RunSettings:
 
     SGD 0.01 with momentum 0.9 falling linearly to 0, weight decay 5e-4, gradient length 10,
     batch 100 captions, 60,000 steps (11 epochs of COCO), forget bias 1: read in the authors'
-    code. Differs: regions are projected in every source (``sizes.raw_features`` under plain
+    code. Differs: regions are projected in every source (`sizes.raw_features` under plain
     feeds them as they are); a word may come twice in a caption.
     """
     training = TrainingSettings(
@@ -147,7 +150,7 @@ def lstm_a() -> RunSettings:
 
     SGD 0.01 and 1,024 captions a batch are cited. Chosen: momentum 0.9, 30 epochs, dropout 0.5.
     Differs: a concept is a row of the word table, where the original feeds 1,000 probabilities
-    (``sizes.concept_input=probabilities`` and ``sizes.concepts``, their number, under plain do so).
+    (`sizes.concept_input=probabilities` and `sizes.concepts`, their number, under plain do so).
     """
     training = _common(optimiser="sgd", momentum=0.9, learning_rate=0.01, schedule="constant")
     sizes = {"width": 1024, "word_width": 1024, "dropout": 0.5}

@@ -17,7 +17,7 @@ TOLERANCE = 0.01
 
 
 def parameters(settings: RunSettings, words: int) -> int:
-    """Count the numbers that training can change, for a vocabulary of ``words`` ids."""
+    """Count the numbers that training can change, for a vocabulary of `words` ids."""
     with torch.device("meta"):  # shapes alone; nothing is drawn
         module = build(settings, words)
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -27,7 +27,7 @@ def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettin
     """Widen a captioner until it has as many parameters as another one, within 1 %.
 
     Args:
-        settings: of the captioner to widen; its ``width`` is found by counting.
+        settings: of the captioner to widen; its `width` is found by counting.
         larger: settings of the other one.
         words: W, the special ids included.
 
@@ -58,7 +58,7 @@ def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettin
 
 
 def _largest(count: Callable[[int], int], wanted: int) -> int:
-    """Give the largest n >= 1 whose count is at most ``wanted`` (counts grow with n)."""
+    """Give the largest n >= 1 whose count is at most `wanted` (counts grow with n)."""
     high = 2
     while count(high) <= wanted:
         high *= 2

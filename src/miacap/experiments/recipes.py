@@ -3,7 +3,7 @@
 A recipe's name is a baseline and an arm, "spatial-attention-combined". Five knobs make an arm:
 what the captioner is fed (source), who queries first (order), how often (iterations N), whether
 the streams query each other or themselves (attention), and the loss. A baseline's name alone,
-with knobs, gives the same: ``recipe("nic", source="plain")`` is ``recipe("nic-plain")``.
+with knobs, gives the same: `recipe("nic", source="plain")` is `recipe("nic-plain")`.
 """
 
 from collections.abc import Iterator
@@ -92,10 +92,10 @@ def recipe(
     """Give a recipe.
 
     Args:
-        name: one of ``names()``, or a baseline's name to turn the knobs of (source "combined"
+        name: one of `names()`, or a baseline's name to turn the knobs of (source "combined"
             unless told).
         small: the form for one CPU and some thousand photos.
-        source: what the captioner is fed; one of ``captioners.sources``.
+        source: what the captioner is fed; one of `captioners.sources`.
         order: "concepts-first" (the paper's) or "regions-first" (appendix A.1).
         iterations: N; 2 in the paper.
         attention: "mutual", or "self" (section 3.5).

@@ -1,6 +1,6 @@
 """Train a recipe on a dataset, read it in every way that the recipe names, and say what it is.
 
-Beside the run folder's own files stands ``recipe.json``: the recipe, the rows of the paper that
+Beside the run folder's own files stands `recipe.json`: the recipe, the rows of the paper that
 it stands for, whose concepts it saw, its number of parameters, and the scores of its readings,
 each labelled. A run trained on another picture's concepts is told from an honest one by it.
 """
@@ -59,7 +59,7 @@ def reproduce(
     """Train a recipe, or go on with it.
 
     Args:
-        recipe: from ``recipes.recipe``.
+        recipe: from `recipes.recipe`.
         dataset: with a train and a dev split.
         regions: features of both splits.
         folder: the run folder.
@@ -70,7 +70,7 @@ def reproduce(
         quiet: show no progress.
 
     Raises:
-        DataError: the recipe reads concepts and none were given; see ``captioning.train``.
+        DataError: the recipe reads concepts and none were given; see `captioning.train`.
         SettingsError: a changed setting that the recipe's name fixes.
         RunError: the folder holds something else.
     """

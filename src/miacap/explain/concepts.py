@@ -56,7 +56,7 @@ def show(
 
     Args:
         run: a run folder with a concept extractor.
-        photo: an upright RGB photo, from ``visual.decode``.
+        photo: an upright RGB photo, from `visual.decode`.
         top: how many words, at most.
         folder: where to save a heat map for each word, as PNG.
         device: where the networks run; "auto" takes a GPU where torch sees one.
@@ -64,7 +64,7 @@ def show(
     Raises:
         RunError: the run reads no concepts, or heat maps were wanted of an extractor that
             believes in photos as a whole.
-        SettingsError: ``top`` below 1.
+        SettingsError: `top` below 1.
     """
     if top < 1:
         raise SettingsError(f"At least 1 word is shown, not {top}.")

@@ -100,7 +100,7 @@ class CaptionEvaluation:
         reference: Captions | None = None,
         references: Captions | None = None,
     ) -> None:
-        """Add one caption and its references (evaluate's name for them here is ``reference``)."""
+        """Add one caption and its references (evaluate's name for them here is `reference`)."""
         if (reference is None) == (references is None):
             raise DataError("Give the caption's references once: reference or references.")
         given = references if reference is None else reference
@@ -116,7 +116,7 @@ class CaptionEvaluation:
         predictions: Sequence[str] | None = None,
         references: Sequence[Captions] | None = None,
     ) -> dict[str, float | str]:
-        """Metric -> corpus score, and ``signature``; what was added is forgotten."""
+        """Metric -> corpus score, and `signature`; what was added is forgotten."""
         if (predictions is None) != (references is None):
             raise DataError("Give both predictions and references, or neither.")
         if predictions is not None and references is not None:

@@ -35,7 +35,7 @@ _TINY = 1e-15
 
 
 def names(orders: int = 4) -> tuple[str, ...]:
-    """BLEU-1, ... BLEU-``orders``."""
+    """BLEU-1, ... BLEU-`orders`."""
     return tuple(f"BLEU-{n}" for n in range(1, orders + 1))
 
 

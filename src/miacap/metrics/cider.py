@@ -110,7 +110,7 @@ def penalties(corpus: Corpus, sigma: float = SIGMA) -> Floats:
 
 
 def penalty_table(most: int, sigma: float = SIGMA) -> Floats:
-    """exp(-d^2 / (2 sigma^2)) of d = 0, 1, ... ``most``.
+    """exp(-d^2 / (2 sigma^2)) of d = 0, 1, ... `most`.
 
     Few entries: Python's power gives the official program's bits.
     """

@@ -52,7 +52,7 @@ def number_words(text: Bytes, sentences: int) -> tuple[Integers, Integers, Integ
 
     Returns:
         ids of all words; words of each sentence; where the first occurrence of each
-        numbered word begins and ends in ``text``.
+        numbered word begins and ends in `text`.
     """
     most = len(text) // 2 + 1
     ids = np.empty(most, np.int64)
@@ -178,7 +178,10 @@ def compare(
     """Count each candidate's right n-grams (BLEU) and sum its clipped cosines (CIDEr-D).
 
     Args:
-        numbers, lengths, picture, candidate: as elsewhere; a picture's candidate comes first.
+        numbers: of n-grams, as `number` gives them.
+        lengths: words of each sentence.
+        picture: whose sentence each is.
+        candidate: whether each is a candidate; a picture's candidate comes first.
         pictures: how many there are.
         idf: weight of each n-gram.
         penalties: factor of each sentence for its length.

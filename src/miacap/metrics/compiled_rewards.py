@@ -23,7 +23,7 @@ def hashed(keys: Integers) -> Integers:
 
 @_compile
 def _place(key: int, keys: Integers, slots: Integers) -> int:
-    """Where a key stands among ``keys``; -1 if it does not."""
+    """Where a key stands among `keys`; -1 if it does not."""
     mask = len(slots) - 1
     slot = ((key * 0x9E3779B97F4A7C1) >> 20) & mask
     while slots[slot] >= 0:

@@ -87,7 +87,7 @@ def intern_at_blanks(
 ) -> Corpus:
     """Number the words that ROUGE-L sees: split at the single blank alone.
 
-    An empty sentence is one empty word; a word may hold U+00A0. ``known`` (the
+    An empty sentence is one empty word; a word may hold U+00A0. `known` (the
     same sentences split at any white space) is reused where only the empty ones differ.
     """
     sentences = _in_order(candidates, references)

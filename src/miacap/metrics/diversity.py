@@ -30,7 +30,7 @@ BAD_ENDINGS = frozenset(_BAD_ENDINGS.split())
 
 @dataclass(frozen=True)
 class Diversity:
-    """Shares are between 0 and 1; ``novel`` is None without training captions."""
+    """Shares are between 0 and 1; `novel` is None without training captions."""
 
     captions: int
     distinct: float

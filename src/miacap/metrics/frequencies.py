@@ -1,7 +1,7 @@
 """Document frequencies of n-grams, for CIDEr-D on sets too small for frequencies of their own.
 
-A file of frequencies is JSON: ``{"format": 1, "pictures": N, "orders": 4,
-"name": ..., "counts": {"a dog": 12, ...}}``; an n-gram's words are joined by one blank.
+A file of frequencies is JSON: `{"format": 1, "pictures": N, "orders": 4,
+"name": ..., "counts": {"a dog": 12, ...}}`; an n-gram's words are joined by one blank.
 """
 
 import math
@@ -22,7 +22,7 @@ from miacap.metrics.ngrams import NGrams
 
 @dataclass(frozen=True)
 class DocumentFrequencies:
-    """In how many of ``pictures`` pictures each n-gram is in any reference.
+    """In how many of `pictures` pictures each n-gram is in any reference.
 
     Attributes:
         counts: n-gram as a tuple of words (strings, or word ids for rewards) -> pictures.
@@ -36,7 +36,7 @@ class DocumentFrequencies:
 
     @property
     def label(self) -> str:
-        """What a signature says: ``df:NAME/N``, as two sets may have one name."""
+        """What a signature says: `df:NAME/N`, as two sets may have one name."""
         return f"df:{self.name}/{self.pictures:g}"
 
     @classmethod
@@ -105,7 +105,7 @@ class DocumentFrequencies:
 
 
 def grams(words: Sequence[object], orders: int) -> Iterable[tuple[object, ...]]:
-    """All n-grams of a sentence, orders 1, 2, ... ``orders``."""
+    """All n-grams of a sentence, orders 1, 2, ... `orders`."""
     for n in range(1, orders + 1):
         for start in range(len(words) - n + 1):
             yield tuple(words[start : start + n])

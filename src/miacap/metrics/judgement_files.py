@@ -5,7 +5,7 @@
     table    CSV, TSV, JSON Lines or JSON with a picture, a caption and ratings
 
 The captions of the first two are ids: they stand in the file of references
-(Flickr8k.token.txt). In a table a caption is text; ``ratings`` is a list (or numbers parted by
+(Flickr8k.token.txt). In a table a caption is text; `ratings` is a list (or numbers parted by
 blanks, commas or semicolons), or there are columns rating_1, rating_2 ...
 """
 

@@ -95,7 +95,7 @@ def judge(
         judgements: pairs and their ratings, in the file's order.
         references: captions by picture.
         metrics: names; None takes all whose extras are installed.
-        protocol: a name out of ``PROTOCOLS``.
+        protocol: a name out of `PROTOCOLS`.
         quiet: show no progress.
 
     Raises:

@@ -22,7 +22,7 @@ class Pairs:
         ids: the pictures' ids.
         references: one or more captions a picture.
         candidates: one caption a picture.
-        notes: what ``allow_missing`` left out, in words.
+        notes: what `allow_missing` left out, in words.
     """
 
     ids: tuple[str, ...]

@@ -24,7 +24,7 @@ class NGrams:
         order: n.
         gram: number of the row's n-gram.
         sentence: the sentence that holds it.
-        first: position of its first occurrence in ``Corpus.words``.
+        first: position of its first occurrence in `Corpus.words`.
         count: how often the sentence holds it.
         partner: for a reference's row the row of the same n-gram in the picture's
             candidate, or -1; -1 for the candidates' own rows.
@@ -49,7 +49,7 @@ class NGrams:
 
 
 def distinct(corpus: Corpus, orders: int = 4) -> Iterator[NGrams]:
-    """Yield the n-grams of orders 1, 2, ... ``orders``."""
+    """Yield the n-grams of orders 1, 2, ... `orders`."""
     words = corpus.words
     sentence = np.repeat(np.arange(len(corpus.lengths)), corpus.lengths)
     left = np.repeat(corpus.lengths, corpus.lengths) - (

@@ -128,7 +128,7 @@ def systems_table(systems: Sequence[System], percent: bool = False) -> str:
 
 
 def as_json(scores: Scores, ranges: Mapping[str, Range] | None = None) -> dict[str, object]:
-    """Metric name -> corpus score, then ``signature`` and what else belongs to it."""
+    """Metric name -> corpus score, then `signature` and what else belongs to it."""
     value: dict[str, object] = {name: float(number) for name, number in scores.items()}
     value["signature"] = scores.signature
     value["pictures"] = len(scores.ids)

@@ -169,7 +169,7 @@ class Weighed:
         gram, reference, weight: rows sorted by picture, n-gram, reference.
         begin: where each picture's rows begin; one more at the end.
         norm: of each reference.
-        slots: hash table of ``key`` for the compiled loops, or empty.
+        slots: hash table of `key` for the compiled loops, or empty.
     """
 
     order: int
@@ -230,7 +230,7 @@ class Weighed:
         return cosines, numbers
 
     def compare(self, batch: Batch, prefix: Integers, ngrams: NGrams) -> tuple[Floats, Integers]:
-        """The same with numpy; ``ngrams`` are the samples' own."""
+        """The same with numpy; `ngrams` are the samples' own."""
         numbers = self._numbers(batch, prefix)
         seen = ngrams.in_text_order(len(batch.words))
         sample, number = ngrams.sentence[seen], numbers[ngrams.first[seen]]

@@ -71,7 +71,7 @@ def longest_common(corpus: Corpus) -> Integers:
 def _in_machine_words(corpus: Corpus, candidate: Integers, reference: Integers) -> Integers:
     """Bit-parallel LCS (Hyyro 2004) of many pairs at once.
 
-    Bit i of ``row`` is 0 where the table's row grows at the candidate's word i; each word of
+    Bit i of `row` is 0 where the table's row grows at the candidate's word i; each word of
     the reference updates row = (row + (row & match)) | (row & ~match).
     """
     if not len(candidate):

@@ -26,7 +26,7 @@ class Scores(Mapping[str, float]):
     Attributes:
         values_by_metric: metric -> corpus score.
         ids: the scored pictures, in order.
-        per_picture: metric -> one score a picture, in the order of ``ids``.
+        per_picture: metric -> one score a picture, in the order of `ids`.
         signature: everything that another table must share to be compared with this one.
         signatures: the same for each metric alone.
         statistics: what resampling needs.
@@ -92,7 +92,7 @@ def score(
         tuples: another parser's tuples for SPICE, with the same ids (`spice.read_tuples`).
         allow_missing: leave out pictures that only one side has, instead of refusing.
         count_empty: keep blank references, as the official evaluation does; else they are left
-            out and counted in ``Scores.warnings``. Tokenised captions are taken as they are.
+            out and counted in `Scores.warnings`. Tokenised captions are taken as they are.
         ids: compare ids as "name", "stem" or "number" (`id_forms`); None as they are.
         quiet: show no progress (METEOR builds an index once).
 

@@ -34,7 +34,7 @@ def setting(references: Sequence[Sequence[str]], tokenized: bool) -> str:
 
 
 def of_metric(metric: str, extra: Mapping[str, str], shared: str) -> str:
-    """One metric's own signature, for example ``CIDEr-D[n:4|sigma:6|df:...] tok:ptb|...``."""
+    """One metric's own signature, for example `CIDEr-D[n:4|sigma:6|df:...] tok:ptb|...`."""
     return f"{metric}[{_own(metric, extra)}] {shared}"
 
 

@@ -17,11 +17,11 @@ class Statistics:
     """What a metric (or a family such as BLEU-1..4) knows of every picture.
 
     Attributes:
-        names: the scores that ``aggregate`` gives, in its order.
+        names: the scores that `aggregate` gives, in its order.
         rows: pictures x columns.
         aggregate: sums of rows (R x columns) -> scores (R x names).
         per_picture: pictures x names.
-        corpus: the official corpus scores, in the order of ``names``.
+        corpus: the official corpus scores, in the order of `names`.
     """
 
     names: tuple[str, ...]

@@ -43,7 +43,7 @@ def captioner_training() -> TrainingSettings:
 class RunSettings:
     """What makes a run: captioner, source, words, decoding, training.
 
-    ``sizes`` are the captioner's own (width, dropout, iterations, ...); a name that it
+    `sizes` are the captioner's own (width, dropout, iterations, ...); a name that it
     does not know is refused when it is built.
     """
 

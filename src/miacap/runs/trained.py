@@ -19,26 +19,23 @@ __all__ = ["Trained"]
 
 @runtime_checkable
 class Trained(Protocol):
-    """A run, or several whose word probabilities are averaged.
-
-    Attributes:
-        folder: of the run, or of the first one; for messages.
-        settings: of search and concepts; of several, the first one's search.
-        vocabulary: words that captions are made of.
-        preprocessing: how the features that it reads were made.
-    """
+    """A run, or several whose word probabilities are averaged."""
 
     @property
-    def folder(self) -> Path: ...
+    def folder(self) -> Path:
+        """Folder of the run, or of the first one; for messages."""
 
     @property
-    def settings(self) -> RunSettings: ...
+    def settings(self) -> RunSettings:
+        """Settings of search and concepts; of several, the first one's search."""
 
     @property
-    def vocabulary(self) -> Vocabulary: ...
+    def vocabulary(self) -> Vocabulary:
+        """Words that captions are made of."""
 
     @property
-    def preprocessing(self) -> Record: ...
+    def preprocessing(self) -> Record:
+        """How the features that it reads were made."""
 
     @property
     def members(self) -> "tuple[Run, ...]":

@@ -1,7 +1,7 @@
 """Abbreviations whose period belongs to the word. Found by probing the official program.
 
 Written as regular expressions without their period; letters match in either case, a class in
-brackets only as written (the official program does the same, so ``MFG.`` is none).
+brackets only as written (the official program does the same, so `MFG.` is none).
 """
 
 MONTHS = "jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"

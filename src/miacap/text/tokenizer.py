@@ -1,8 +1,8 @@
 """Captions to tokens, as the official COCO evaluation cuts them.
 
 The official program reads all captions of a call as one text, and some of its rules look over
-the end of a caption into the next one. ``tokenize`` reads each caption alone, so that neither the
-order nor the neighbours of captions matter; ``tokenize_all(..., neighbours=True)`` reads as the
+the end of a caption into the next one. `tokenize` reads each caption alone, so that neither the
+order nor the neighbours of captions matter; `tokenize_all(..., neighbours=True)` reads as the
 official program does.
 """
 
@@ -43,7 +43,7 @@ def tokenize(caption: str, keep_punctuation: bool = False) -> list[str]:
 
     Args:
         caption: any string; a line break in it counts as a blank.
-        keep_punctuation: False leaves out the tokens of ``PUNCTUATION``.
+        keep_punctuation: False leaves out the tokens of `PUNCTUATION`.
 
     Returns:
         Tokens without blanks (U+0020); a phone number or a mixed fraction is one token that
@@ -64,7 +64,7 @@ def tokenize_all(
 
     Args:
         captions: any strings.
-        keep_punctuation: as in ``tokenize``.
+        keep_punctuation: as in `tokenize`.
         neighbours: False takes each caption alone. True reads them as one call of the official
             program does, so that the start of a caption can change the end of the one before it.
     """

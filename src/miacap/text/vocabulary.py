@@ -78,7 +78,7 @@ class Vocabulary:
         return [get(token, UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
-        """Give the words up to the first EOS; PAD and BOS are left out, UNK reads ``<unk>``.
+        """Give the words up to the first EOS; PAD and BOS are left out, UNK reads `<unk>`.
 
         Raises DataError for an id outside 0 .. len(self) - 1.
         """
@@ -100,7 +100,7 @@ class Vocabulary:
     def from_captions(cls, token_lists: Iterable[Sequence[str]], minimum: int = 5) -> Self:
         """Build from tokenised captions (of the training split only).
 
-        Keeps the words that occur at least ``minimum`` times, most frequent first, words of
+        Keeps the words that occur at least `minimum` times, most frequent first, words of
         equal count in alphabetical order (by code point), whatever the order of the captions.
         """
         counts: Counter[str] = Counter()
@@ -112,12 +112,12 @@ class Vocabulary:
         return cls(sorted(kept, key=lambda word: (-counts[word], word)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON: ``{"format": 1, "words": [...]}``."""
+        """Write as JSON: `{"format": 1, "words": [...]}`."""
         write_json(path, {"format": _FORMAT, "words": list(self._words)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what ``save`` wrote. Raises DataError with the file's name."""
+        """Read what `save` wrote. Raises DataError with the file's name."""
         words = _words_of(read_json(path), Path(path))
         try:
             return cls(words)

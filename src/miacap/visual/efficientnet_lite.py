@@ -1,5 +1,7 @@
-"""EfficientNet-Lite 0, 1 and 2: Tan and Le, "EfficientNet", ICML 2019 (arXiv 1905.11946), in the
-variant without squeeze-and-excitation and with ReLU6 (Liu, "EfficientNet-Lite", 2020).
+"""EfficientNet-Lite 0, 1 and 2.
+
+Tan and Le, "EfficientNet", ICML 2019 (arXiv 1905.11946), in the variant without
+squeeze-and-excitation and with ReLU6 (Liu, "EfficientNet-Lite", 2020).
 
     y = ReLU6(BN(conv3x3/2(x)))                                 stem, 32 channels
     block: e = ReLU6(BN(conv1x1(x)))                            expansion, left out where it is 1
@@ -55,6 +57,7 @@ class SameConv(nn.Conv2d):
     """
 
     def forward(self, x: Float[Tensor, "B c H W"]) -> Float[Tensor, "B d h w"]:
+        """Pad as TensorFlow does, then convolve."""
         high, wide = (_padding(n, self.kernel_size[0], self.stride[0]) for n in x.shape[-2:])
         if high % 2 or wide % 2:
             x = F.pad(x, (wide // 2, wide - wide // 2, high // 2, high - high // 2))
@@ -69,7 +72,7 @@ def _padding(size: int, kernel: int, stride: int) -> int:
 
 
 class Layer(nn.Module):
-    """Convolution, BatchNorm and, where ``active``, ReLU6."""
+    """Convolution, BatchNorm and, where `active`, ReLU6."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, *,
@@ -82,6 +85,7 @@ class Layer(nn.Module):
         self.active = active
 
     def forward(self, x: Float[Tensor, "B c H W"]) -> Float[Tensor, "B d h w"]:
+        """Convolve, normalise, and cut to 0 to 6 where the layer is active."""
         x = self.norm(self.conv(x))
         return F.relu6(x, inplace=True) if self.active else x
 
@@ -116,16 +120,17 @@ class Block(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Float[Tensor, "B c H W"]) -> Float[Tensor, "B d h w"]:
+        """Expand, convolve each channel, project; add the input where shapes agree."""
         y: Tensor = self.project(self.depthwise(self.expand(x)))
         # The sum's order of terms is the reference's, so that logits agree to the bit.
         return y + x if self.residual else y
 
 
 class EfficientNetLite(nn.Module):
-    """The network; ``map`` gives its last feature map, ``forward`` the ImageNet logits.
+    """The network; `map` gives its last feature map, `forward` the ImageNet logits.
 
     Args:
-        stages: one of ``VARIANTS``.
+        stages: one of `VARIANTS`.
     """
 
     def __init__(self, stages: tuple[Stage, ...]) -> None:
@@ -147,6 +152,7 @@ class EfficientNetLite(nn.Module):
         return y
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1000"]:
+        """Give the logits of ImageNet's 1,000 classes."""
         logits: Tensor = self.classifier(F.adaptive_avg_pool2d(self.map(x), 1).flatten(1))
         return logits
 
@@ -181,7 +187,7 @@ def build(name: str, weights: Mapping[str, Tensor], where: str) -> EfficientNetL
     """Build a variant and give it weights, matched by name and checked by shape.
 
     Args:
-        name: a key of ``VARIANTS``.
+        name: a key of `VARIANTS`.
         weights: tensors under the weight packages' names.
         where: the file that they came from, for messages.
 

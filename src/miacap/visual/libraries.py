@@ -26,7 +26,7 @@ class Library:
 
     Args:
         name: "timm:NAME" or "torchvision:NAME".
-        network: the module, of which only ``features`` is run.
+        network: the module, of which only `features` is run.
         features: gives the last map, B x V x h x w.
         mean, std: how the network wants its input normalised.
         device: where it runs.
@@ -57,7 +57,7 @@ class Library:
 
 
 def load(library: str, name: str, device: Device = "auto") -> Backbone:
-    """Give ``timm:NAME`` or ``torchvision:NAME``.
+    """Give `timm:NAME` or `torchvision:NAME`.
 
     Raises:
         MissingExtra: the library is not installed.

@@ -40,7 +40,7 @@ def prepare(
 def window(
     size: tuple[int, int], preprocessing: Preprocessing
 ) -> tuple[float, float, float, float]:
-    """Say what the backbone sees of a photo of ``size`` (width, height): x0 y0 x1 y1 in pixels."""
+    """Say what the backbone sees of a photo of `size` (width, height): x0 y0 x1 y1 in pixels."""
     width, height = size
     if preprocessing.resize == "squash":
         return 0.0, 0.0, float(width), float(height)

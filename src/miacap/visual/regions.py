@@ -25,10 +25,12 @@ class Regions(Protocol):
     """
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Length of a row, V."""
 
     @property
-    def record(self) -> Preprocessing | Detector: ...
+    def record(self) -> Preprocessing | Detector:
+        """How the rows are made, for stores and run folders."""
 
     def prepare(self, image: Image.Image | Pixels) -> Any:
         """Make an upright RGB photo (from `decode`, or its `Pixels`) ready for `regions`.

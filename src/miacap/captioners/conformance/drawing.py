@@ -12,7 +12,7 @@ WORDS, REGION_WIDTH, CONCEPTS = 23, 6, 15
 
 
 def some_pictures(count: int = 3, seed: int = 0, aligned: bool = False) -> Pictures:
-    """Draw pictures of unequal rows; with ``aligned`` as many concepts each, whatever the rows."""
+    """Draw pictures of unequal rows; with `aligned` as many concepts each, whatever the rows."""
     generator = torch.Generator().manual_seed(seed)
     sizes = [2 + (index * 2 + seed) % 4 for index in range(count)]
     return collate(

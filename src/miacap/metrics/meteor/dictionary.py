@@ -45,7 +45,7 @@ _SUFFIXES = (
 
 
 class Dictionary:
-    """Synonym sets of English words and phrases (lower case, ``_`` between words).
+    """Synonym sets of English words and phrases (lower case, `_` between words).
 
     Args:
         synsets: word or phrase to its synset numbers, as text separated by blanks.
@@ -89,7 +89,7 @@ class Dictionary:
         """Give the synset numbers of a phrase and of its bases; the empty set where unknown.
 
         Args:
-            phrase: lower case, with ``_`` where a phrase has blanks ("teddy_bear").
+            phrase: lower case, with `_` where a phrase has blanks ("teddy_bear").
         """
         found = self._found.get(phrase)
         if found is None:

@@ -50,7 +50,7 @@ def lines(member: str) -> list[str]:
     """Read one text member of the archive, without line ends and without a last empty line.
 
     Args:
-        member: path inside the archive, such as ``function/english.words``.
+        member: path inside the archive, such as `function/english.words`.
 
     Raises:
         MissingExtra: pycocoevalcap is not installed.

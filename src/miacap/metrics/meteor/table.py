@@ -92,7 +92,7 @@ class _Phrases:
         self._new_source: list[NDArray[np.bool_]] = []
 
     def extend(self, phrases: list[bytes], entries: NDArray[np.bool_] | None = None) -> None:
-        """Take sources, or with ``entries`` (true where a new source's run begins) paraphrases."""
+        """Take sources, or with `entries` (true where a new source's run begins) paraphrases."""
         if not phrases:
             return
         number = self.words.setdefault

@@ -8,7 +8,7 @@ Code that cannot be edited is served by `install()`, an import hook; `uninstall(
 
 Modules, classes, call signatures, return types and orders are pycocoevalcap 1.2's. It may import
 the rest of metrics. What differs: captions are tokenised each alone and remembered by content;
-line breaks inside a caption never shift another one; ``COCOEvalCap`` gives SPICE to the picture
+line breaks inside a caption never shift another one; `COCOEvalCap` gives SPICE to the picture
 that it belongs to (the original sorts ids and then doesn't) and says which extra a metric lacks.
 """
 

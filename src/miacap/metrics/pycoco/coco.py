@@ -1,4 +1,4 @@
-"""What caption evaluation uses of pycocotools' ``COCO``, for machines without pycocotools."""
+"""What caption evaluation uses of pycocotools' `COCO`, for machines without pycocotools."""
 
 import os
 from collections import defaultdict
@@ -32,7 +32,7 @@ class COCO:
             self.createIndex()
 
     def createIndex(self) -> None:
-        """Index ``dataset``. Raises DataError for an entry that lacks an id."""
+        """Index `dataset`. Raises DataError for an entry that lacks an id."""
         images = _entries(self.dataset.get("images", []), "image", "id")
         annotations = _entries(self.dataset.get("annotations", []), "annotation", "id", "image_id")
         self.imgs = {image["id"]: image for image in images}
@@ -42,7 +42,7 @@ class COCO:
             self.imgToAnns[annotation["image_id"]].append(annotation)
 
     def getImgIds(self, imgIds: Any = ()) -> list[Any]:
-        """Ids of all pictures, in the file's order, or of those of ``imgIds`` that are here."""
+        """Ids of all pictures, in the file's order, or of those of `imgIds` that are here."""
         wanted = set(_listed(imgIds))
         return [name for name in self.imgs if not wanted or name in wanted]
 

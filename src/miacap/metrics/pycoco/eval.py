@@ -16,7 +16,7 @@ __all__ = ["Bleu", "COCOEvalCap", "Cider", "Meteor", "PTBTokenizer", "Rouge", "S
 
 
 class Coco(Protocol):
-    """What is needed of pycocotools' ``COCO`` (or `miacap.metrics.pycoco.coco.COCO`)."""
+    """What is needed of pycocotools' `COCO` (or `miacap.metrics.pycoco.coco.COCO`)."""
 
     imgToAnns: Mapping[Any, Sequence[Mapping[str, Any]]]
 
@@ -29,10 +29,10 @@ class COCOEvalCap:
     """Score results against annotations.
 
     Attributes:
-        params: ``image_id``, the ids to score; may be set before `evaluate`.
+        params: `image_id`, the ids to score; may be set before `evaluate`.
         eval: metric -> corpus score, after `evaluate`.
         imgToEval: id -> metric -> score.
-        evalImgs: the values of ``imgToEval``.
+        evalImgs: the values of `imgToEval`.
         parser: label of SPICE's parser.
     """
 

@@ -9,7 +9,7 @@ Sentences = Mapping[object, Sequence[str]]
 
 
 def sides(gts: Sentences, res: Sentences) -> tuple[list[str], list[list[str]]]:
-    """Candidates and references in the order of ``gts``.
+    """Candidates and references in the order of `gts`.
 
     Raises:
         DataError: different ids, no picture at all, not exactly one candidate, no reference,

@@ -9,7 +9,7 @@ from miacap.metrics.spice import Spice as Scorer
 
 
 class Spice:
-    """SPICE. The parser is ours, not the Stanford one; papers should give its label, ``parser``."""
+    """SPICE. The parser is ours, not the Stanford one; papers should give its label, `parser`."""
 
     def __init__(self) -> None:
         self._scorer = Scorer()
