@@ -111,13 +111,33 @@ def test_without_a_run_it_says_what_is_needed_and_what_is_near(
     assert said in str(error.value) and "runs/mine" in str(error.value).replace(os.sep, "/")
 
 
-def test_heic_is_listed_as_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("a.HEIC", "b.heif", "c.jpg"):
+def test_photos_that_are_not_read_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.HEIC", "b.heif", "c.jpg", "d.NEF", "notes.txt"):
         (tmp_path / name).write_text("")
+    (tmp_path / "e.heic").mkdir()
     assert _invoke_folder(tmp_path) == 0
-    err = capsys.readouterr().err
-    assert f"not read: {tmp_path / 'a.HEIC'}, {tmp_path / 'b.heif'}: HEIC photos" in err
-    assert "pip install pillow-heif" in err
+    first, second, *rest = capsys.readouterr().err.splitlines()
+    assert first.startswith(
+        f"not read: {tmp_path / 'a.HEIC'}, {tmp_path / 'b.heif'}: HEIC photos need"
+    )
+    assert first.endswith("pip install pillow-heif; or save them as JPEG.")
+    assert second.startswith(f"not read: {tmp_path / 'd.NEF'}: photos of this kind are not read;")
+    assert not any("not read" in line for line in rest)
+
+
+def test_a_folder_is_searched_for_every_kind_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from miacap.cli.caption import _expand
+    from miacap.visual import formats
+
+    names = ["a.AVIF", "b.heic", "c.HEIF", "d.jp2", "e.jfif", "f.jpe", "g.mpo", "h.webp"]
+    for name in names:
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(formats, "load_formats", lambda: ("HEIF",))
+    assert _expand(str(tmp_path)) == [str(tmp_path / name) for name in names]
 
 
 def _invoke_folder(folder: Path) -> int:

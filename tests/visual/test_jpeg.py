@@ -1,15 +1,13 @@
 """A JPEG that lacks only its end marker is read with a note; one that is cut inside is refused."""
 
 import io
-import sys
-import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from miacap.errors import PictureError
-from miacap.visual import Backbone, Grid, decode, photo, prepared
+from miacap.visual import Backbone, Grid, decode, prepared
 
 
 def jpeg(size: tuple[int, int] = (97, 61), mode: str = "RGB", **options: object) -> bytes:
@@ -57,37 +55,3 @@ def test_a_progressive_jpeg_without_its_last_scans_is_refused() -> None:
         tables = whole.rfind(b"\xff\xc4", 0, end)  # a scan's tables stand before it
         with pytest.raises(PictureError, match="cut off"):
             decode(whole[:tables])
-
-
-def heif(brand: bytes) -> bytes:
-    return b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + bytes(64)
-
-
-@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1"])
-def test_heic_says_what_to_install(brand: bytes) -> None:
-    with pytest.raises(PictureError) as e:
-        decode(heif(brand), "IMG_1.HEIC")
-    assert str(e.value) == (
-        "IMG_1.HEIC: HEIC photos need one more package: pip install pillow-heif; or save it as "
-        "JPEG."
-    )
-
-
-def test_avif_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    formats = tuple(name for name in photo.load_formats() if name != "AVIF")
-    monkeypatch.setattr(photo, "load_formats", lambda: formats)
-    with pytest.raises(PictureError, match=r"newer Pillow: pip install 'pillow>=11\.3'; or save"):
-        decode(heif(b"avif"), "a.avif")
-
-
-def test_heic_is_read_where_the_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = []
-    stand_in = types.ModuleType("pillow_heif")
-    stand_in.register_heif_opener = lambda: called.append(1)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pillow_heif", stand_in)
-    monkeypatch.setitem(Image.OPEN, "HEIF", (None, None))
-    photo.load_formats.cache_clear()
-    try:
-        assert "HEIF" in photo.load_formats() and called == [1]
-    finally:
-        photo.load_formats.cache_clear()

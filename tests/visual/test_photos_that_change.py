@@ -155,7 +155,7 @@ def test_again_looks_at_all_that_was_set_aside(
 ) -> None:
     data = lay(tmp_path / "p", 4)
     with monkeypatch.context() as patch:  # as an older Pillow would that knows no PNG
-        patch.setattr("miacap.visual.photo.load_formats", lambda: ("JPEG",))
+        patch.setattr("miacap.visual.formats.load_formats", lambda: ("JPEG",))
         assert len(extract(data, tmp_path / "f", shades, quiet=True).set_aside) == 4
     assert len(extract(data, tmp_path / "f", shades, quiet=True)) == 0
     store = extract(data, tmp_path / "f", shades, quiet=True, again=True)

@@ -16,8 +16,6 @@ from miacap.cli.options import Device, LengthPenalty, Quiet
 if TYPE_CHECKING:
     from miacap.captioning import Row
 
-_SUFFIXES = (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-_NOT_READ = (".heic", ".heif")
 _LISTED = 3
 
 
@@ -149,19 +147,23 @@ def _image_id(name: str) -> int | str:
 
 def _expand(argument: str) -> list[str]:
     from miacap.errors import DataError
+    from miacap.tables.names import PHOTO_SUFFIXES
+    from miacap.visual.formats import OTHER_SUFFIXES, why_unread
 
     folder = Path(argument)
     if not argument or not folder.is_dir():  # "" would be the folder one stands in
         return [argument]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    found = sorted(str(path) for path in files if path.suffix.lower() in _SUFFIXES)
-    left = sorted(str(path) for path in files if path.suffix.lower() in _NOT_READ)
-    if left:
-        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
-        terminal.tell(
-            f"not read: {', '.join(left[:_LISTED])}{more}: HEIC photos; save them as JPEG "
-            "(pip install pillow-heif lets Pillow open them)."
-        )
-    if not found:
-        raise DataError(f"{argument}: no photos in this folder ({', '.join(_SUFFIXES)}).")
-    return found
+    photos: list[str] = []
+    left_out: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*"), key=str):
+        suffix = path.suffix.lower()
+        if suffix not in (*PHOTO_SUFFIXES, *OTHER_SUFFIXES) or not path.is_file():
+            continue
+        reason = why_unread(suffix)
+        (left_out.setdefault(reason, []) if reason else photos).append(str(path))
+    for reason, files in left_out.items():
+        more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+        terminal.tell(f"not read: {', '.join(files[:_LISTED])}{more}: {reason}")
+    if not photos:
+        raise DataError(f"{argument}: no photos in this folder ({', '.join(PHOTO_SUFFIXES)}).")
+    return photos

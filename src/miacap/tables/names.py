@@ -14,7 +14,10 @@ CAPTION_NAMES = ("captions", "caption", "text", "sentences", "sentence", "commen
 CANDIDATE_NAMES = ("candidate", "candidates", "prediction", "predictions", "hypothesis")
 REFERENCE_NAMES = ("references", "reference")
 SPLIT_NAMES = ("split",)
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic")
+PHOTO_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff",
+    ".avif", ".heic", ".heif", ".jp2",
+)  # fmt: skip
 
 _NUMBERED = re.compile(r"(.+?)[ _-]?\d+")
 

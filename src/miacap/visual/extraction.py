@@ -190,7 +190,8 @@ class _Filling:
             if photo.picture is not None:
                 self.writer.add(photo.id, *next(rows), photo=digest)
             elif photo.broken:
-                self._set_aside(photo, digest)
+                # Without a checksum it is looked at again each time: by then it may be installed.
+                self._set_aside(photo, None if photo.to_install else digest)
             else:
                 self._miss(photo)
                 continue

@@ -6,34 +6,29 @@ not its name. No other format is tried: some of Pillow's readers start programs 
 Colour profiles (ICC) are not applied.
 """
 
-import functools
 import hashlib
-import importlib
 import io
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
 from miacap.data.features import Alpha, Exif
 from miacap.errors import PictureError
-from miacap.visual import jpeg, memory
+from miacap.visual import formats, jpeg, memory
 from miacap.visual.pixels import Pixels
 
 # Pillow's own bound, a quarter of a gigabyte as RGB; there it is a warning, here a refusal.
 MAXIMUM_PIXELS = 89_478_485
 LONGEST_SIDE = 65_535
 _ROWS_TOGETHER = 64
-_BLOCK = 64 << 20
-_FORMATS = (
-    "JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "JPEG2000", "PPM", "ICO",
-    "HEIF",
-)  # fmt: skip
-_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_AVIF = (b"avif", b"avis")
 LACKS_END = "lacks its end marker; all of the photo is there"
+
+
+class NotReadHere(PictureError):
+    """A photo that another installation reads; the message says what to install."""
 
 
 def decode(
@@ -51,8 +46,8 @@ def decode(
         The whole photo, upright, mode RGB.
 
     Raises:
-        PictureError: empty, no image, damaged, cut off, larger than `MAXIMUM_PIXELS`, or in need
-            of more memory than `memory.LARGEST`.
+        PictureError: empty, no image, damaged, cut off, larger than `MAXIMUM_PIXELS`, in need of
+            more memory than `memory.LARGEST`, or of a package that is not installed.
         MemoryError, OSError: no fault of the photo: too little memory, too many open files.
     """
     with refusals(where, data):
@@ -89,11 +84,15 @@ def refusals(where: str, data: bytes = b"") -> Iterator[None]:
         except (PictureError, MemoryError):
             raise
         except UnidentifiedImageError:
+            if needed := formats.to_install(data):
+                raise NotReadHere(f"{where}: {needed}") from None
             raise PictureError(f"{where}: {_unknown(data)}") from None
         except Image.DecompressionBombError:
             raise _too_large(where, "far more pixels") from None
         except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes
             _raise_shortage(error)
+            if needed := formats.without_decoder(error):
+                raise NotReadHere(f"{where}: {needed}") from None
             raise PictureError(f"{where}: {_damage(error)}") from None
 
 
@@ -101,7 +100,7 @@ def open_file(data: bytes, where: str) -> Image.Image:
     """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`."""
     if not data:
         raise PictureError(f"{where}: the file is empty; copy it again.")
-    image = Image.open(io.BytesIO(data), formats=load_formats())
+    image = Image.open(io.BytesIO(data), formats=formats.load_formats())
     check_size(image, where)
     need = memory.needed(image)
     if need > memory.DECODED or need + len(data) > memory.LARGEST:
@@ -163,11 +162,6 @@ def _too_large(where: str, size: str) -> PictureError:
 
 
 def _unknown(data: bytes) -> str:
-    brand = data[8:12] if data[4:8] == b"ftyp" else b""
-    if brand in _HEIC:
-        return "HEIC photos need one more package: pip install pillow-heif; or save it as JPEG."
-    if brand in _AVIF:
-        return "AVIF photos need a newer Pillow: pip install 'pillow>=11.3'; or save it as JPEG."
     return (
         f"not an image, or of a format that is not read (bytes begin {data[:8]!r}); save it as "
         "JPEG or PNG."
@@ -190,18 +184,6 @@ def _damage(error: Exception) -> str:
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return f"the file is cut off ({text or 'it ends too early'}); copy it again."
     return f"the image is damaged ({text or type(error).__name__}); copy or save it again."
-
-
-@functools.cache
-def load_formats() -> tuple[str, ...]:
-    """Load Pillow's readers; give the names of the formats that are read."""
-    Image.init()
-    # Blocks of more than 32 MB go back to the system when an image is freed; smaller ones stay
-    # with the C library, and two large photos one after another then took 1.2 GB.
-    Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]
-    with suppress(ImportError):  # HEIC photos are then refused with what to install
-        importlib.import_module("pillow_heif").register_heif_opener()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 class _PillowWarnings:

@@ -15,7 +15,8 @@ from miacap.data.features import Detector, Preprocessing
 from miacap.errors import DataError, PictureError
 from miacap.reading import open_file as open_regular
 from miacap.visual import memory
-from miacap.visual.photo import check_size, load, load_formats, open_file, refusals
+from miacap.visual.formats import load_formats
+from miacap.visual.photo import NotReadHere, check_size, load, open_file, refusals
 from miacap.visual.pixels import Pixels
 from miacap.visual.regions import Regions
 
@@ -38,6 +39,7 @@ class Ready:
         size: width and height of the upright photo, in pixels.
         reason: why there is no picture; begins with the id or the file.
         broken: the photo itself is at fault: another try with the same bytes is of no use.
+        to_install: broken, because a package is not installed that would read it.
         note: what is odd about a photo that was read all the same.
     """
 
@@ -46,6 +48,7 @@ class Ready:
     size: tuple[int, int] = (0, 0)
     reason: str = ""
     broken: bool = False
+    to_install: bool = False
     note: str = ""
 
 
@@ -102,7 +105,8 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
         with _room_for_file(id, source):
             return _prepare_file(id, _bytes(id, source), regions)
     except PictureError as error:
-        return Ready(id, reason=str(error), broken=True)
+        to_install = isinstance(error, NotReadHere)
+        return Ready(id, reason=str(error), broken=True, to_install=to_install)
     except DataError as error:
         return Ready(id, reason=str(error))
     except (OSError, MemoryError) as error:
