@@ -20,6 +20,7 @@ from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows
 from miacap.concepts import no_extractor
 from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
+from miacap.data.features import Given
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
 from miacap.runs import Run, Trained, join
@@ -171,6 +172,8 @@ def _load(run: Folders) -> Trained:
 
 def _require_whole(run: Run) -> None:
     """See by the files alone that a run can caption photos. Raises RunError."""
+    if isinstance(run.preprocessing, Given):
+        regions_for(run.preprocessing)  # raises, and says what to do instead
     if run.concepts is not None and run.concepts.is_lists:
         raise no_extractor(run.concepts)
     if not (run.folder / "weights.safetensors").is_file():
