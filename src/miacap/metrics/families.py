@@ -34,6 +34,7 @@ class Found:
         skipped: metric -> which extra to install.
         categories: SPICE's sub-scores.
         tuples: what SPICE scores instead of parsing.
+        beyond: METEOR or SPICE -> pictures of which it did not read all, see `lengths`.
         quiet: show no progress.
     """
 
@@ -41,6 +42,7 @@ class Found:
     signature: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     categories: dict[str, float] = field(default_factory=dict)
+    beyond: dict[str, dict[int, int]] = field(default_factory=dict)
     tuples: "TupleFile | None" = None
     quiet: bool = False
 
@@ -137,6 +139,7 @@ def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], foun
     def aggregate(sums: Floats) -> Floats:
         return np.array([[meteor_of_sums(row)] for row in sums.tolist()])
 
+    found.beyond["METEOR"] = scores.beyond
     found.statistics.append(
         Statistics(
             ("METEOR",),
@@ -155,6 +158,7 @@ def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], found
         scores = spice.Spice(quiet=found.quiet).score(references, candidates)
     else:
         scores = found.tuples.score()
+    found.beyond["SPICE"] = scores.beyond
     found.statistics.append(of_means("SPICE", np.array(scores.values, dtype=np.float64)))
     found.signature["SPICE"] = f"parser:{scores.parser}"
     found.categories.update(

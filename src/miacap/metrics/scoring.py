@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from miacap.errors import DataError
-from miacap.metrics import checks, families, signatures
+from miacap.metrics import checks, families, lengths, signatures
 from miacap.metrics.files import Path, opened
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.matching import Candidates, Pairs, References, counted, few, match
@@ -129,6 +129,9 @@ def score(
         tokenized=tokenized,
         own_frequencies=frequencies is None and "CIDEr-D" in wanted,
     )
+    warned += [
+        lengths.warning(name, beyond, pairs.ids) for name, beyond in found.beyond.items() if beyond
+    ]
     return _assemble(wanted, pairs, found, tokenized, (*notes, *pairs.notes, *warned))
 
 

@@ -1,11 +1,12 @@
 """METEOR 1.5 for pictures with several references: the sentences in, scores and statistics out."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from miacap.metrics import lengths
 from miacap.metrics.meteor import search
 from miacap.metrics.meteor.lexicon import Lexicon, function_words, stemmer
 from miacap.metrics.meteor.matches import CandidateMatches, Phrases
@@ -25,11 +26,14 @@ class MeteorScores:
         corpus: the corpus value, 0 to 1; not the mean of the pictures.
         per_picture: each picture's value, 0 to 1: that of its best reference.
         statistics: P x 23, the best references' counts; see `aggregate`.
+        beyond: index of a picture -> words of its longest caption, where one has more than
+            `lengths.METEOR`; only so many were read.
     """
 
     corpus: float
     per_picture: list[float]
     statistics: NDArray[np.int64]
+    beyond: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,28 +106,47 @@ class Meteor:
             )
         rows: list[list[int]] = []
         values: list[float] = []
-        for alignments in self._pictures(references, candidates):
+        beyond: dict[int, int] = {}
+        for alignments in self._pictures(references, candidates, beyond):
             best = max(alignments, key=lambda alignment: alignment.score)
             rows.append(best.statistics)
             values.append(best.score)
         statistics = np.array(rows, np.int64).reshape(len(rows), -1 if rows else 23)
         corpus = aggregate(statistics)
         assert isinstance(corpus, float)
-        return MeteorScores(corpus, values, statistics)
+        return MeteorScores(corpus, values, statistics, beyond)
 
     def align(self, reference: str, candidate: str) -> Alignment:
-        """Align one candidate with one reference, both tokenised: what the score rests on."""
-        (alignments,) = self._pictures([[reference]], [candidate])
+        """Align one candidate with one reference, both tokenised: what the score rests on.
+
+        Only the first `lengths.METEOR` words of each are read.
+        """
+        (alignments,) = self._pictures([[reference]], [candidate], {})
         return alignments[0]
 
     def _pictures(
-        self, references: Sequence[Sequence[str]], candidates: Sequence[str]
+        self,
+        references: Sequence[Sequence[str]],
+        candidates: Sequence[str],
+        beyond: dict[int, int],
     ) -> Iterator[list[Alignment]]:
-        """Give the alignments of each picture's candidate with its references."""
+        """Give the alignments of each picture's candidate with its references.
+
+        Args:
+            references: for each picture its captions.
+            candidates: for each picture one caption.
+            beyond: is told which pictures have captions that are too long.
+        """
         for begin in range(0, len(candidates), _BLOCK):
             block = slice(begin, begin + _BLOCK)
             ours = [normalise(c.replace(_BAR, "")) for c in candidates[block]]
             theirs = [_references(group) for group in references[block]]
+            captions = ([one, *group] for one, group in zip(ours, theirs, strict=True))
+            for index, words in lengths.longest(captions, lengths.METEOR).items():
+                beyond[begin + index] = words
+                del ours[index][lengths.METEOR :]
+                for caption in theirs[index]:
+                    del caption[lengths.METEOR :]
             phrases = Phrases.find(self._paraphrases, ours, theirs)
             lexicon = Lexicon(word for group in theirs for words in group for word in words)
             for picture, (candidate, group) in enumerate(zip(ours, theirs, strict=True)):

@@ -2,9 +2,11 @@
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from miacap.errors import DataError, MissingExtra
+from miacap.metrics import lengths
 from miacap.metrics.meteor.dictionary import Dictionary as MeteorDictionary
 from miacap.metrics.spice.concepts import Dictionary, Lexicon
 from miacap.metrics.spice.graph import SceneGraph, Tuple
@@ -68,25 +70,43 @@ class Spice:
             candidates: one caption per picture, tokenised alike.
             detailed: keep which tuples were matched, in `SpiceScores.matchings`.
 
+        Only the first `lengths.SPICE` words of a caption are read.
+
         Raises:
             DataError: not as many candidates as pictures.
             MissingExtra: spaCy, its model, lemminflect or METEOR's tables are not installed.
         """
         _check_lengths(references, candidates)
         captions = [*candidates, *(caption for group in references for caption in group)]
+        beyond = lengths.longest(
+            (
+                [caption.split() for caption in (candidate, *group)]
+                for candidate, group in zip(candidates, references, strict=True)
+            ),
+            lengths.SPICE,
+        )
+        if beyond:
+            captions = [_read(caption) for caption in captions]
         parsed = self.parser.parse(captions)
         start = len(candidates)
         groups: list[Sequence[Sequence[Tuple]]] = []
         for group in references:
             groups.append(parsed[start : start + len(group)])
             start += len(group)
-        return score_tuples(
+        scores = score_tuples(
             groups,
             parsed[: len(candidates)],
             parser=self.parser.label,
             dictionary=self._dictionary,
             detailed=detailed,
         )
+        return replace(scores, beyond=beyond)
+
+
+def _read(caption: str) -> str:
+    """Give what is read of a caption."""
+    words = caption.split()
+    return " ".join(words[: lengths.SPICE]) if len(words) > lengths.SPICE else caption
 
 
 def score_tuples(

@@ -57,12 +57,15 @@ class SpiceScores:
             candidate tuples, candidate tuples, reference tuples.
         parser: label of what made the tuples; scores of different parsers do not compare.
         matchings: per picture what was matched, if asked for.
+        beyond: index of a picture -> words of its longest caption, where one has more than
+            `lengths.SPICE`; only so many were read.
     """
 
     corpus: float
     statistics: NDArray[np.int64]
     parser: str
     matchings: list[Matching] = field(default_factory=list, repr=False)
+    beyond: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def categories(self) -> dict[str, float]:

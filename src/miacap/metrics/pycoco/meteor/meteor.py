@@ -1,5 +1,8 @@
 """`Meteor` as in pycocoevalcap.meteor.meteor; the metric is `miacap.metrics.meteor`."""
 
+import warnings
+
+from miacap.metrics import lengths
 from miacap.metrics.families import meteor_scorer
 from miacap.metrics.pycoco.sentences import Sentences, sides
 
@@ -15,6 +18,8 @@ class Meteor:
         """
         candidates, references = sides(gts, res)
         scores = meteor_scorer().score(references, candidates)
+        if scores.beyond:
+            warnings.warn(lengths.warning("METEOR", scores.beyond, list(gts)), stacklevel=2)
         return scores.corpus, scores.per_picture
 
     def method(self) -> str:

@@ -1,9 +1,11 @@
 """`Spice` as in pycocoevalcap.spice.spice; the metric is `miacap.metrics.spice`."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 
+from miacap.metrics import lengths
 from miacap.metrics.pycoco.sentences import Sentences, sides
 from miacap.metrics.spice import Spice as Scorer
 
@@ -34,6 +36,8 @@ class Spice:
         names: list[Any] = sorted(gts)
         candidates, references = sides({n: gts[n] for n in names}, {n: res[n] for n in names})
         scores = self._scorer.score(references, candidates)
+        if scores.beyond:
+            warnings.warn(lengths.warning("SPICE", scores.beyond, names), stacklevel=2)
         return np.float64(scores.corpus), scores.per_picture
 
     def method(self) -> str:
