@@ -23,6 +23,7 @@ from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings
 from miacap.runs.folder import build
+from miacap.runs.overview import is_run
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
 
@@ -177,9 +178,10 @@ def _lay(
     concepts: ConceptFolder | None,
 ) -> Run:
     """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
-    before = ConceptSource.of(folder)
-    if before is not None and concepts is not None:
-        check_same(before, concepts.source)
+    if is_run(folder) and concepts is not None:
+        before = ConceptSource.of(folder)
+        if before is not None:
+            check_same(before, concepts.source)
     trained = concepts is not None and not concepts.source.is_lists
     run = runs.create(
         folder,

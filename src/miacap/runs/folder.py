@@ -120,6 +120,8 @@ def create(
             copy_extractor(concepts, folder)
         return run
     claim(folder, "run")  # a folder that an earlier call began and did not finish is ours, too
+    for name in EXTRACTOR_FILES:  # of that call, which may have had other concepts, or any at all
+        (folder / name).unlink(missing_ok=True)
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     if concepts is not None:

@@ -1,14 +1,16 @@
 """The settings of one run, written whole into its folder."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from miacap import captioners
-from miacap.decoding import SearchSettings
 from miacap.errors import SettingsError
 from miacap.runs.objectives import CrossEntropy, Objective
 from miacap.settings import check_at_least, check_at_most
 from miacap.training import TrainingSettings
+
+if TYPE_CHECKING:
+    from miacap.decoding import SearchSettings
 
 FORMAT = 2
 """Newest layout of a run folder that this version reads and the one that it writes."""
@@ -92,8 +94,10 @@ class RunSettings:
         return self.parsed_sizes.rows
 
     @property
-    def search(self) -> SearchSettings:
+    def search(self) -> "SearchSettings":
         """Settings of the search."""
+        from miacap.decoding import SearchSettings  # with torch, which a list does not need
+
         return SearchSettings(
             beam=self.beam,
             maximum_words=self.maximum_words,
