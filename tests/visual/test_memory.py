@@ -151,6 +151,8 @@ def test_seventeen_of_the_largest_photos_fit_into_a_gigabyte(tmp_path: Path) -> 
     notes = Image.Exif()
     notes[0x0112] = 6
     kinds.append(saved(Image.new("RGB", (side, side), (9, 9, 9)), "JPEG", exif=notes))
+    camera = Image.new("RGB", (7072, 7072), (9, 9, 9))  # 50 megapixels, read at half the size
+    kinds.append(saved(camera, "JPEG", progressive=True, subsampling=0))
     for number in range(17):
         (tmp_path / f"{number:02}").write_bytes(kinds[number % len(kinds)])
     command = [sys.executable, "-c", PEAK, str(tmp_path)]

@@ -24,7 +24,7 @@ from miacap.data.features import Given
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
 from miacap.runs import Run, Trained, join
-from miacap.visual import Ready, Regions, prepared, regions_for
+from miacap.visual import Ready, Regions, memory, prepared, regions_for
 
 Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 """A path, the bytes of an image file, a Pillow image, or its pixels: height x width (x 3 or 4),
@@ -143,11 +143,16 @@ class _Networks:
         good = [ready for ready in batch if ready.picture is not None]
         found: Iterator[Row] = iter(())
         if good:
-            pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
             vocabulary = pipeline.run.vocabulary
-            found = caption_rows(
-                self.captioner, [pictures], vocabulary, pipeline.search, self.device
-            )
+            with memory.decoded.hold(memory.NETWORK):  # photos are decoded meanwhile
+                pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
+                found = iter(
+                    list(
+                        caption_rows(
+                            self.captioner, [pictures], vocabulary, pipeline.search, self.device
+                        )
+                    )
+                )
         for ready in batch:
             yield Row(ready.id, error=ready.reason) if ready.picture is None else next(found)
 

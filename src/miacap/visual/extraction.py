@@ -16,7 +16,7 @@ from miacap.devices import Device
 from miacap.errors import DataError, RunError
 from miacap.progress import Progress
 from miacap.version import __version__
-from miacap.visual import backbones
+from miacap.visual import backbones, memory
 from miacap.visual.backbone import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.reading import Reader, Ready, prepared
@@ -184,7 +184,8 @@ class _Filling:
         """Store a batch. Raises DataError where many photos in a row could not be read."""
         batch = list(batch)
         pictures = [photo.picture for photo in batch if photo.picture is not None]
-        rows = iter(self.regions.regions(pictures) if pictures else ())
+        with memory.decoded.hold(memory.NETWORK):
+            rows = iter(self.regions.regions(pictures) if pictures else ())
         for photo in batch:
             digest = self.sums.pop(photo.id, None)
             if photo.picture is not None:

@@ -11,7 +11,9 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 # Zeros, ones (FF 00 is eight of them), and neither: two alone may mislead a decoder alike.
 TAILS = (b"\x00" * 64, b"\xff\x00" * 64, b"\x55\xaa\x3c" * 64)
 _PROGRESSIVE = 0xC2
+_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
 _SCAN = 0xDA
+_COEFFICIENT_BYTES = 2.1  # two, and rows and columns that fill the last blocks
 
 
 def ends_early(data: bytes) -> bool:
@@ -25,6 +27,27 @@ def completed(data: bytes, tail: bytes) -> bytes:
     Equal photos whatever the tail mean that nothing but the end marker is missing.
     """
     return (data[:-1] if data.endswith(b"\xff") else data) + tail + _END
+
+
+def coefficients(data: bytes) -> int:
+    """Give how many bytes of coefficients libjpeg holds while it decodes: none of a single scan.
+
+    Progressive files have several scans, and so may sequential ones.
+    """
+    frame, several = b"", False
+    for marker, segment in _segments(data):
+        if marker in _FRAMES and len(segment) >= 6:
+            frame, several = segment, marker == _PROGRESSIVE
+        elif marker == _SCAN:
+            several = several or (bool(segment and frame) and segment[0] < frame[5])
+            break
+    if not several:
+        return 0
+    height, width = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big")
+    sampling = [(byte >> 4, byte & 15) for byte in frame[7 : 6 + 3 * frame[5] : 3]]
+    most = max(h for h, _ in sampling) * max(v for _, v in sampling) if sampling else 0
+    share = sum(h * v for h, v in sampling) / max(1, most)
+    return int(width * height * share * _COEFFICIENT_BYTES)
 
 
 def _has_all_scans(data: bytes) -> bool:

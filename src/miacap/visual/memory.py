@@ -1,11 +1,11 @@
 """How much memory photos may take while they are read, all threads together.
 
     files    40 MiB   bytes of files that were read and are not yet reduced
-    decoded 456 MiB   what decoders and their images need
+    decoded 456 MiB   what decoders and their images need, and the network that sees them
 
 A photo that needs more than all of it is refused; one whose file alone is larger than the first
-share takes the rest out of the second. Everything else of `miacap features` took 0.47 GB
-(docs/backbones.md), so that all of it stays below about 1 GB.
+share takes the rest out of the second. Everything else takes less than 0.5 GB (docs/backbones.md),
+so that all of `miacap features` and `miacap caption` stays below 1 GB.
 """
 
 import threading
@@ -16,14 +16,16 @@ from PIL import Image
 
 FILES = 40 << 20
 DECODED = 456 << 20
+NETWORK = 96 << 20
+"""Bytes of `decoded` that are held while networks see a batch: what 16 photos took with lite2."""
 LARGEST = FILES + DECODED
 """Bytes that a photo may need, its file included."""
 
 # Bytes a pixel that a decoder needs beside the image itself, measured with Pillow 13.
 _BESIDE = {"WEBP": 13.0, "JPEG2000": 16.0, "AVIF": 6.0}
-_PROGRESSIVE = 2.1  # a channel: libjpeg holds all coefficients
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
-_STRIPS = 12 << 20  # what conversions of one strip take
+_CONVERSION = 32  # bytes a pixel of the strip that is converted
+_STRIP_PIXELS = 1 << 18  # at most so many are converted at once (`pixels`)
 
 
 class Share:
@@ -48,24 +50,24 @@ class Share:
                 self._changed.notify_all()
 
 
-def needed(image: Image.Image, side: int = 224) -> int:
+def needed(image: Image.Image, side: int = 224, coefficients: int = 0) -> int:
     """Give how many bytes it takes at most to decode an opened image and to reduce it.
 
     Args:
         image: opened, its pixels not yet read.
         side: pixels of the square that it is reduced to.
+        coefficients: bytes that a JPEG's decoder holds beside it (`jpeg.coefficients`).
     """
     width, height = image.size
-    pixels = width * height
-    beside = _BESIDE.get(image.format or "", 0.0)
-    if image.info.get("progressive"):
-        beside = _PROGRESSIVE * len(image.getbands())
     own = _BYTES.get(image.mode, 4)
     if image.format in ("GIF", "ICO"):
         own = 4  # their decoders may change the mode
-    rows = side * max(width, height)  # between the two passes of the scaling
-    # One byte more for the channel that is scaled (`Pixels.resize`).
-    return int(pixels * (own + beside + 1)) + _tiff(image) + rows + _STRIPS
+    decoded = int(width * height * (own + _BESIDE.get(image.format or "", 0.0)))
+    rows = side * max(width, height)  # of a channel, between the two passes of the scaling
+    strip = _CONVERSION * min(width * height, _STRIP_PIXELS)
+    # Plain RGB is scaled at once, anything else channel by channel.
+    reducing = max(4 * rows, width * height + rows + strip)
+    return decoded + coefficients + _tiff(image) + reducing
 
 
 def _tiff(image: Image.Image) -> int:
@@ -78,3 +80,7 @@ def _tiff(image: Image.Image) -> int:
     except (TypeError, ValueError):
         rows = height
     return 4 * width * min(max(rows, 1), height)
+
+
+files = Share(FILES)
+decoded = Share(DECODED)

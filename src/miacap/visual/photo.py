@@ -24,6 +24,8 @@ from miacap.visual.pixels import Pixels
 MAXIMUM_PIXELS = 89_478_485
 LONGEST_SIDE = 65_535
 _ROWS_TOGETHER = 64
+_JPEG = ("JPEG", "MPO")
+_SCALES = (2, 4, 8)  # those of libjpeg
 LACKS_END = "lacks its end marker; all of the photo is there"
 
 
@@ -100,16 +102,40 @@ def open_file(data: bytes, where: str) -> Image.Image:
     """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`."""
     if not data:
         raise PictureError(f"{where}: the file is empty; copy it again.")
-    image = Image.open(io.BytesIO(data), formats=formats.load_formats())
-    check_size(image, where)
-    need = memory.needed(image)
-    if need > memory.DECODED or need + len(data) > memory.LARGEST:
+    kinds = formats.load_formats()
+    check_size(Image.open(io.BytesIO(data), formats=kinds), where)
+    image = _opened(data, kinds)
+    need = needed(image, data)
+    if not _fits(need, data):
         raise PictureError(
             f"{where}: {image.size[0]} x {image.size[1]} pixels as {image.format} take up to "
             f"{(need + len(data)) / 1e6:.0f} MB to read, more than is given to one photo. Make it "
             "smaller, or save it as PNG or baseline JPEG."
         )
     return image
+
+
+def needed(image: Image.Image, data: bytes, side: int = 224) -> int:
+    """Give how many bytes it takes to decode an opened photo and to reduce it to `side`."""
+    coefficients = jpeg.coefficients(data) if image.format in _JPEG else 0
+    return memory.needed(image, side, coefficients)
+
+
+def _fits(need: int, data: bytes) -> bool:
+    return need <= memory.DECODED and need + len(data) <= memory.LARGEST
+
+
+def _opened(data: bytes, kinds: tuple[str, ...]) -> Image.Image:
+    """Open a photo; a JPEG that takes too much memory is decoded at half its size, or less."""
+    whole = Image.open(io.BytesIO(data), formats=kinds)
+    if whole.format not in _JPEG or _fits(needed(whole, data), data):
+        return whole
+    for scale in _SCALES:
+        smaller = Image.open(io.BytesIO(data), formats=kinds)
+        smaller.draft(None, (max(1, whole.size[0] // scale), max(1, whole.size[1] // scale)))
+        if _fits(needed(smaller, data), data):
+            return smaller
+    return whole
 
 
 def load(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
@@ -131,7 +157,7 @@ def _same_whatever_follows(data: bytes) -> Image.Image | None:
     """Give a JPEG that ends early, if bytes appended to it leave it as it is."""
     digests = []
     for tail in jpeg.TAILS:
-        image = Image.open(io.BytesIO(jpeg.completed(data, tail)), formats=("JPEG",))
+        image = _opened(jpeg.completed(data, tail), ("JPEG",))
         image.load()
         digest = hashlib.sha256()
         for top in range(0, image.size[1], _ROWS_TOGETHER):

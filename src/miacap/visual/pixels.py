@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from miacap.data.features import Alpha, Exif
 
-_STRIP_PIXELS = 1 << 20
+_STRIP_PIXELS = 1 << 18
 # What undoes each EXIF orientation (CIPA DC-008, "Orientation"); 1 is upright.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,7 +64,8 @@ class Pixels:
         """Give what `Image.resize` gives of the whole photo, to the bit.
 
         Channels are scaled one after another, as Pillow scales each for itself: a large photo
-        takes one byte a pixel beside the image, and not another four.
+        takes one byte a pixel beside the image, and not another four. (Strips would take less,
+        but whether Pillow scales rows or columns first depends on the photo and its version.)
         """
         strips = list(self._bounds())
         if len(strips) == 1:
@@ -85,7 +86,7 @@ class Pixels:
     def _bounds(self) -> Iterator[tuple[int, int]]:
         width, height = self.size
         step = max(1, _STRIP_PIXELS // width)
-        if width * height < 2 * _STRIP_PIXELS:
+        if width * height <= _STRIP_PIXELS:
             step = height
         for top in range(0, height, step):
             yield top, min(top + step, height)

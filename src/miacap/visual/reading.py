@@ -16,7 +16,7 @@ from miacap.errors import DataError, PictureError
 from miacap.reading import open_file as open_regular
 from miacap.visual import memory
 from miacap.visual.formats import load_formats
-from miacap.visual.photo import NotReadHere, check_size, load, open_file, refusals
+from miacap.visual.photo import NotReadHere, check_size, load, needed, open_file, refusals
 from miacap.visual.pixels import Pixels
 from miacap.visual.regions import Regions
 
@@ -117,7 +117,7 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
 def _prepare_file(id: str, data: bytes, regions: Regions) -> Ready:
     with refusals(id, data):
         opened = open_file(data, id)
-        with _decoded.hold(memory.needed(opened, _preprocessing(regions).size)):
+        with memory.decoded.hold(needed(opened, data, _preprocessing(regions).size)):
             image, note = load(opened, data)
             pixels = _pixels(image, regions)
             picture = regions.prepare(pixels)
@@ -127,7 +127,7 @@ def _prepare_file(id: str, data: bytes, regions: Regions) -> Ready:
 def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
     with refusals(id):
         check_size(image, id)
-        with _decoded.hold(memory.needed(image, _preprocessing(regions).size)):
+        with memory.decoded.hold(memory.needed(image, _preprocessing(regions).size)):
             image.load()
             pixels = _pixels(image, regions)
             return Ready(id, regions.prepare(pixels), pixels.size)
@@ -163,7 +163,7 @@ def _room_for_file(id: str, source: Any) -> Iterator[None]:
             "read. Save it as JPEG or PNG."
         )
     # What a large file takes beyond its share comes out of the other.
-    with _files.hold(size), _decoded.hold(max(0, size - memory.FILES)):
+    with memory.files.hold(size), memory.decoded.hold(max(0, size - memory.FILES)):
         yield
 
 
@@ -177,7 +177,3 @@ def _bytes(id: str, source: Any) -> bytes:
         return data
     with open_regular(source) as file:
         return file.read()
-
-
-_files = memory.Share(memory.FILES)
-_decoded = memory.Share(memory.DECODED)
