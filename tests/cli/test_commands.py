@@ -102,7 +102,7 @@ def test_tokenize_takes_lines_and_gives_lines(tmp_path: Path) -> None:
 def test_tokenize_names_the_line_of_a_wrong_encoding() -> None:
     done = miacap("tokenize", "-", stdin=b"fine\ncaf\xe9\n")
     assert done.returncode == 1
-    assert b"standard input, line 2: not UTF-8 text (byte 3)" in done.stderr
+    assert b"standard input, line 2: byte 4 of the line (0xe9) is not UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize(

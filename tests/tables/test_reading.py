@@ -300,3 +300,55 @@ def test_what_is_read_again_is_no_standard_input() -> None:
         read("-")
     with pytest.raises(DataError, match="from a file, not from standard input"):
         read_lists("-")
+
+
+TOKENIZED = "ein süßer hund läuft\n\na 's dog\n"
+LINES = "Ein süßer Hund läuft.\n\nA\u2028's dog"
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_tokenize_reads_what_tables_read(
+    encoding: str, packed: bool, end: str, tmp_path: Path
+) -> None:
+    content = (LINES + end).encode(encoding)
+    content = gzip.compress(content) if packed else content
+    path = tmp_path / "lines.txt"
+    path.write_bytes(content)
+    for result in (
+        CliRunner().invoke(application.app, ["tokenize", str(path)]),
+        CliRunner().invoke(application.app, ["tokenize", "-"], input=content),
+    ):
+        assert (result.exit_code, result.stdout) == (0, TOKENIZED)
+
+
+def test_tokenize_gives_utf8_lines_as_they_come() -> None:
+    """A stream that never ends gives its first lines."""
+    read, write = os.pipe()
+    with open(read, "rb") as file:
+        os.write(write, "Ä\nb\n".encode())
+        lines = text.read_lines(file, "x")
+        assert [next(lines), next(lines)] == ["Ä", "b"]
+        os.close(write)
+        assert list(lines) == []
+
+
+def test_tokenize_refuses_a_photo_and_an_endless_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    for content, said in (
+        (b"\x89PNG\r\n\x1a\n", "is a PNG photo, not a file of text"),
+        (b"x" * (text.LONGEST_ROW + 1), "line 1: a row of more than 4,194,304 characters"),
+        (("y\n" + "x" * (text.LONGEST_ROW + 1)).encode("utf-16"), "line 2: a row of more than"),
+        ("y".encode("utf-16") + b"z", "begins as UTF-16 text"),
+    ):
+        path.write_bytes(content)
+        with path.open("rb") as file, pytest.raises(DataError, match=said):
+            list(text.read_lines(file, "x"))
+
+
+def test_no_lines_of_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "empty.txt"
+    path.touch()
+    with path.open("rb") as file:
+        assert list(text.read_lines(file, "x")) == []

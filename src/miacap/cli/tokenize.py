@@ -18,7 +18,7 @@ def tokenize(
     """Tokenise captions as the COCO scorers do: one line in, one line out.
 
     Each line is tokenised alone. Only a newline ends a line; other line breaks
-    inside a caption count as a blank.
+    inside a caption count as a blank. UTF-8, UTF-16 and UTF-32 are read, plain or gzip.
 
     Example: echo "The dog's ball." | miacap tokenize -
     """
@@ -32,19 +32,8 @@ def tokenize(
 
 
 def _lines(lines: BinaryIO, name: str, keep_punctuation: bool) -> None:
-    from miacap.errors import DataError
-    from miacap.tables.text import LONGEST_ROW, too_long
+    from miacap.tables.text import read_lines
     from miacap.text import tokenize as split
 
-    pieces = iter(lambda: lines.readline(LONGEST_ROW + 2), b"")
-    for number, line in enumerate(pieces, start=1):
-        if len(line) > LONGEST_ROW + 1:
-            raise DataError(too_long(name, number))
-        try:
-            text = line.removesuffix(b"\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name}, line {number}: not UTF-8 text (byte {error.start}); save it as UTF-8."
-            ) from None
-        tokens = " ".join(split(text, keep_punctuation=keep_punctuation))
-        terminal.utf8(tokens)
+    for line in read_lines(lines, name):
+        terminal.utf8(" ".join(split(line, keep_punctuation=keep_punctuation)))

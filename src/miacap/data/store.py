@@ -13,9 +13,11 @@ from torch import Tensor
 
 from miacap.data.manifest import Manifest
 from miacap.data.shards import Index, read_indexes
+from miacap.data.spelling import ByForm
 from miacap.data.tensors import Shard
 from miacap.data.writing import StoreWriter, dtype_of
 from miacap.errors import DataError, RunError
+from miacap.wording import by_number, part
 
 __all__ = ["FeatureStore", "Manifest", "StoreWriter"]
 
@@ -23,7 +25,8 @@ __all__ = ["FeatureStore", "Manifest", "StoreWriter"]
 class FeatureStore:
     """A store opened for reading; use `open`.
 
-    A store is picklable and may be read from many threads and processes at once.
+    A store is picklable and may be read from many threads and processes at once. A picture is
+    found whether its name is asked for in Unicode NFC or NFD (see `spelling`).
 
     Attributes:
         folder: of the store.
@@ -47,6 +50,8 @@ class FeatureStore:
         self.photos: dict[str, str] = {}
         for number, index in enumerate(indexes):
             self._take(number, index)
+        self._rows, self.set_aside = ByForm(self._rows), ByForm(self.set_aside)
+        self.photos = ByForm(self.photos)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], *, verify: bool = True) -> "FeatureStore":
@@ -111,10 +116,14 @@ class FeatureStore:
         if absent:
             first = ", ".join(repr(name) for name in absent[:3])
             aside = sum(name in self.set_aside for name in absent)
-            broken = f"; {aside} of them were set aside when it was made" if aside else ""
+            broken = (
+                f"; {aside} of them {by_number(aside, 'was', 'were')} set aside when it was made"
+            )
             raise DataError(
-                f"{self.folder}: {len(absent)} of {len(names)} pictures are not in this store of "
-                f"{self.kind}, the first: {first}{broken}. Extract them, or leave them out."
+                f"{self.folder}: {part(len(absent), len(names), 'picture', 'is', 'are')} not in "
+                "this "
+                f"store of {self.kind}, the first: {first}{broken if aside else ''}. Extract "
+                "them, or leave them out."
             )
 
     def _take(self, number: int, index: Index) -> None:

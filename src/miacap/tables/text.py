@@ -2,10 +2,12 @@
 
 import gzip
 import io
+import itertools
 import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from miacap.errors import DataError
 from miacap.reading import LARGEST, read_bytes, read_stream, require_text
@@ -45,9 +47,58 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """
     name = name_of(path)
     data = read_stream(sys.stdin.buffer, name) if str(path) == "-" else read_bytes(path)
+    return text_of(data, name)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """Give the text that bytes hold; see `read_text`."""
     data = _unpacked(data, name)
     require_text(data, name)
     return decode(data, name)
+
+
+def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
+    """Give all lines of an open file, blank ones too; UTF-8 as they come, the rest read whole.
+
+    Only a newline ends a line.
+
+    Raises:
+        DataError: a line longer than `LONGEST_ROW`, or what `read_text` refuses.
+    """
+    first = file.readline(LONGEST_ROW + 2)
+    if not first.startswith(_GZIP) and encoding_of(first) == "utf-8":
+        require_text(first, name)
+        pieces = itertools.chain([first] if first else [], iter(_piece(file), b""))
+        for number, piece in enumerate(pieces, start=1):
+            piece = piece.removesuffix(b"\n")
+            if len(piece) > LONGEST_ROW:
+                raise DataError(too_long(name, number))
+            line = _utf8(piece, name, number)
+            yield line.removeprefix("\ufeff") if number == 1 else line
+        return
+    text = text_of(first + read_stream(file, name), name)
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else [], start=1):
+        if len(line) > LONGEST_ROW:
+            raise DataError(too_long(name, number))
+        yield line
+
+
+def _piece(file: BinaryIO) -> Callable[[], bytes]:
+    return lambda: file.readline(LONGEST_ROW + 2)
+
+
+def _utf8(data: bytes, name: str, line: int) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(_not_utf8(name, line, error.start, data[error.start])) from None
+
+
+def _not_utf8(name: str, line: int, index: int, byte: int) -> str:
+    return (
+        f"{name}, line {line}: byte {index + 1} of the line (0x{byte:02x}) is not UTF-8; "
+        "save the file as UTF-8."
+    )
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
@@ -68,10 +119,7 @@ def decode(data: bytes, name: str) -> str:
     Raises:
         DataError: another encoding, with line and byte.
     """
-    encoding = next((kind for mark, kind in _MARKS.items() if data.startswith(mark)), "utf-8")
-    # Text begins with a letter or a bracket, which has one empty byte in UTF-16.
-    if encoding == "utf-8" and len(data) > 1 and (data[0] == 0) != (data[1] == 0):
-        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    encoding = encoding_of(data)
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -81,11 +129,17 @@ def decode(data: bytes, name: str) -> str:
                 "save the file as UTF-8."
             ) from None
         line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        raise DataError(
-            f"{name}, line {line}: byte {column} of the line (0x{data[error.start]:02x}) is not "
-            "UTF-8; save the file as UTF-8."
-        ) from None
+        index = error.start - (data.rfind(b"\n", 0, error.start) + 1)
+        raise DataError(_not_utf8(name, line, index, data[error.start])) from None
+
+
+def encoding_of(head: bytes) -> str:
+    """Give the encoding of a text that begins with these bytes."""
+    encoding = next((kind for mark, kind in _MARKS.items() if head.startswith(mark)), "utf-8")
+    # Text begins with a letter or a bracket, which has one empty byte in UTF-16.
+    if encoding == "utf-8" and len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+        encoding = "utf-16-be" if head[0] == 0 else "utf-16-le"
+    return encoding
 
 
 def numbered_lines(text: str, name: str) -> Iterator[tuple[int, str]]:
