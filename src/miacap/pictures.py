@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from miacap.errors import DataError, SettingsError
+from miacap.wording import by_number, counted
 
 __all__ = ["Pictures", "collate", "count_unmapped"]
 
@@ -116,7 +117,7 @@ def collate(
         raise DataError("No picture to collate: a batch needs at least one.")
     for what, given in (("regions", regions), ("boxes", boxes), ("scores", scores)):
         if given is not None and len(given) != len(names):
-            raise DataError(f"{len(names)} pictures but {what} of {len(given)}.")
+            raise DataError(f"{counted(len(names), 'picture')} but {what} of {len(given)}.")
     _check_regions(names, regions, boxes)
     counts = torch.tensor([len(matrix) for matrix in regions])
     features = _stack(regions)
@@ -174,7 +175,7 @@ def _check_regions(
         if boxes is not None and boxes[place].shape != (len(matrix), 4):
             raise DataError(
                 f"Picture {name!r}: boxes of shape {tuple(boxes[place].shape)} "
-                f"for {len(matrix)} regions; one row x0 y0 x1 y1 a region."
+                f"for {counted(len(matrix), 'region')}; one row x0 y0 x1 y1 a region."
             )
 
 
@@ -196,7 +197,7 @@ def _stack_scores(
         if vector.shape != (length,):
             raise DataError(
                 f"Picture {name!r}: concept scores of shape {tuple(vector.shape)} for "
-                f"{length} concepts; they come from another extractor."
+                f"{counted(length, 'concept')}; they come from another extractor."
             )
     stacked = torch.stack(list(scores)).float()
     _check_finite(names, stacked, "concept scores")
@@ -216,8 +217,10 @@ def _rank(
     if rows == "match" and most > len(rankable):
         name = names[int(wanted.argmax())]
         raise DataError(
-            f"Picture {name!r}: {most} regions but only {len(rankable)} concepts that are caption "
-            "words; use more concepts, or rows='aligned', which lets the counts differ "
+            f"Picture {name!r}: {counted(most, 'region')} but only "
+            f"{counted(len(rankable), 'concept')} that "
+            f"{by_number(len(rankable), 'is a caption word', 'are caption words')}; use more "
+            "concepts, or rows='aligned', which lets the counts differ "
             "(of a training: --set sizes.rows=aligned --set concepts=10)."
         )
     if len(rankable) == 0:
@@ -245,8 +248,10 @@ def _check_lists(
     index = int(short.nonzero()[0])
     if rows == "match":
         raise DataError(
-            f"Picture {names[index]!r} lists {int(having[index])} caption words and has "
-            f"{int(wanted[index])} regions; rows='aligned' lets the counts differ (of a training: "
+            f"Picture {names[index]!r} lists "
+            f"{counted(int(having[index]), 'caption word')} and has "
+            f"{counted(int(wanted[index]), 'region')}; rows='aligned' lets the counts differ (of "
+            "a training: "
             "--set sizes.rows=aligned), or bring longer lists."
         )
     raise DataError(f"Picture {names[index]!r} lists no word of the caption vocabulary.")

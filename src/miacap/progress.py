@@ -15,6 +15,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from miacap import terminal
+from miacap.wording import by_number, singular
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -91,7 +92,8 @@ class Progress:
             return
         seconds = self._last - self._start
         of = f"/{self.total}" if self.total is not None and not final else ""
-        text = f"{self.label}: {self.done}{of} {self.unit}, {self._rate():.1f}/s"
+        unit = self.unit if of else by_number(self.done, singular(self.unit), self.unit)
+        text = f"{self.label}: {self.done}{of} {unit}, {self._rate():.1f}/s"
         if final:
             text += f", {seconds:.1f} s"
         elif self.total is not None and self.done:

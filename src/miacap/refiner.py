@@ -553,7 +553,8 @@ def _check_same_rows(first: str, name: str, state: Mapping[str, Tensor]) -> None
     rows, wanted = state[first].shape[1], state[name].shape[1]
     if rows != wanted:
         raise ValueError(
-            f"{rows} rows of {first!r} cannot meet {wanted} of {name!r}. Give them the same rows, "
+            f"{rows} row{'' if rows == 1 else 's'} of {first!r} cannot meet {wanted} of "
+            f"{name!r}. Give them the same rows, "
             "or build the refiner with rows='aligned'."
         )
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from miacap.errors import SettingsError, nearest
+from miacap.wording import counted
 
 S = TypeVar("S")
 
@@ -266,7 +267,9 @@ def _convert_tuple(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(hints) == 2 and hints[1] is Ellipsis:
         return tuple(_convert(hints[0], v, f"{where}[{i}]") for i, v in enumerate(value))
     if len(hints) != len(value):
-        raise SettingsError(f"{where} has {len(hints)} entries, not {len(value)}.")
+        raise SettingsError(
+            f"{where} has {counted(len(hints), 'entry', 'entries')}, not {len(value)}."
+        )
     return tuple(
         _convert(h, v, f"{where}[{i}]") for i, (h, v) in enumerate(zip(hints, value, strict=True))
     )

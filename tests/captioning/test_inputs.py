@@ -169,7 +169,7 @@ def test_another_pictures_concepts_and_its_own_regions(world) -> None:
 def test_what_is_absent_is_refused_before_anything_is_read(world) -> None:
     run = runs.load(world.run("combined"))
     inputs = Inputs.of_run(run, world.regions)
-    with pytest.raises(DataError, match="1 of 1 pictures are not in this store of regions"):
+    with pytest.raises(DataError, match="1 of 1 picture is not in this store of regions"):
         inputs.batches(["nobody"], batch_size=2)
     with pytest.raises(RunError, match="there is no store of features here"):
         Inputs.of_photos(run, regions_for(run.preprocessing)).stored(["nobody"])

@@ -109,7 +109,7 @@ def test_training_sees_the_lists_and_nothing_else(
 
 def test_too_short_a_list_for_match_names_aligned(world: World, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"short/scores: 2 of 9 pictures list fewer caption words "
-                       r"than they have regions, the shortest is 'p1': 1 words, 3 regions\. "
+                       r"than regions, the shortest is 'p1': 1 word, 3 regions\. "
                        r"Train with --set sizes\.rows=aligned"):  # fmt: skip
         fit(world, tmp_path / "r", settings(), world.read("short", SHORT))
     assert not (tmp_path / "r").exists()
@@ -123,12 +123,12 @@ def test_a_word_that_the_captioner_lacks_shortens_the_list(
     lists = {**LONG, "p0": ["owl", *LONG["p0"]], "p1": ["owl"]}
     folder = world.read("owl", lists, more)
     run = replace(settings(rows="aligned"), minimum_count=2)
-    with pytest.raises(DataError, match=r"1 of 9 pictures list no word of the caption vocabulary, "
+    with pytest.raises(DataError, match=r"1 of 9 pictures lists no word of the caption vocabulary, "
                        r"the first is 'p1'\. Lower minimum_count"):  # fmt: skip
         fit(world, tmp_path / "r", run, folder)
     folder = world.read("owls", {**lists, "p1": LONG["p1"]}, more)
     fit(world, tmp_path / "r", run, folder, quiet=False)
-    assert "left out: 1 of 7 concepts are no caption words\n" in capsys.readouterr().err
+    assert "left out: 1 of 7 concepts is no caption word\n" in capsys.readouterr().err
 
 
 def test_pictures_without_a_list_are_left_out_and_said(
@@ -249,7 +249,7 @@ def test_stored_concepts_of_the_extractor_stand_for_it(world: World, tmp_path: P
     ]
     assert found[0] == found[1]
     more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "test")))
-    with pytest.raises(DataError, match="1 of 4 pictures are not in this store of regions"):
+    with pytest.raises(DataError, match="1 of 4 pictures is not in this store of regions"):
         captioning.evaluate(run, more, "test", world.regions, concepts=folder, quiet=True)
     own = run.concepts
     assert own is not None and what_to_know(own, "test") is None
@@ -306,7 +306,7 @@ def test_broken_photos_are_left_out_of_training_too(tmp_path: Path) -> None:
     assert result.captioned == 2
     # What is absent without a word was not extracted: no reason to go on quietly.
     more = replace(DATA, pictures=(*DATA.pictures, Entry("p99", ("a dog",), "train")))
-    with pytest.raises(DataError, match="1 of 7 pictures are not in this store of regions"):
+    with pytest.raises(DataError, match="1 of 7 pictures is not in this store of regions"):
         fit(broken, tmp_path / "t", settings("nic", "plain"), None, dataset=more)
 
 

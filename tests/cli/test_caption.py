@@ -86,7 +86,8 @@ def test_empty_captions_are_said(
 ) -> None:
     rows = tuple(Row(f"{i}.jpg", text, -1.0) for i, text in enumerate(captions))
     assert run(rows=rows) == code
-    said = f"miacap: {captions.count('')} of 2 captions are empty; try a smaller --beam, or train"
+    are = "is" if captions.count("") == 1 else "are"
+    said = f"miacap: {captions.count('')} of 2 captions {are} empty; try a smaller --beam, or train"
     assert said in capsys.readouterr().err
 
 

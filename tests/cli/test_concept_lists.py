@@ -128,7 +128,7 @@ def test_lists_that_are_too_short_say_so_before_training(world: Path, tmp_path: 
         "-o", tmp_path / "run", "-q", *TINY[:-2],
     )  # fmt: skip
     assert done.returncode == 1 and "--set sizes.rows=aligned" in done.stderr
-    assert "pictures list fewer caption words than they have regions" in done.stderr
+    assert "pictures list fewer caption words than regions" in done.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -146,8 +146,8 @@ def test_reproduce_takes_the_folder(world: Path, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('{"scene-000000.png": ["dog"],\n"scene', "bad.json, line 2, column 1: not JSON"),
-        ('{"other.png": ["dog"]}', "none of its 1 pictures is in data"),
-        ('{"scene-000000.png": ["hund"]}', "none of its 1 words occurs 5 times"),
+        ('{"other.png": ["dog"]}', "not even its only picture is in data"),
+        ('{"scene-000000.png": ["hund"]}', "not even its only word occurs 5 times"),
     ],
 )
 def test_files_that_do_not_fit(world: Path, tmp_path: Path, text: str, message: str) -> None:

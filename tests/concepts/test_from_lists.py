@@ -200,7 +200,7 @@ def test_lists_of_other_pictures_and_other_words(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none of its 2 pictures is in toy; it calls them like "
                        r"'COCO_000\.jpg', the data like 'a'\. Write the data's ids"):  # fmt: skip
         read(other, dataset(), tmp_path / "c", ONCE, quiet=True)
-    with pytest.raises(DataError, match="none of its 2 words occurs 1 times in the training"):
+    with pytest.raises(DataError, match="none of its 2 words occurs 1 time in the training"):
         read(wrote(tmp_path, {"a": ["hund", "ball?"]}), dataset(), tmp_path / "c", ONCE)
     silent = replace(dataset(), pictures=(Entry("a", (), "train"),))
     with pytest.raises(DataError, match="the training split has no captions"):

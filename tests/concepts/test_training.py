@@ -566,7 +566,7 @@ def test_nothing_to_learn_from(world: World, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no training picture has both captions and regions"):
         train(regions, silent, tmp_path / "c", QUICK, quiet=True)
     one = replace(dataset, pictures=dataset.split("train").pictures[:1])
-    with pytest.raises(DataError, match=r"1 training pictures .* too few"):
+    with pytest.raises(DataError, match=r"1 training picture .* is too few"):
         train(regions, one, tmp_path / "d", QUICK, quiet=True)
 
 

@@ -118,9 +118,7 @@ def test_words_stay_with_their_pictures(regions: FeatureStore) -> None:
 
 
 def test_gaps_are_refused(regions: FeatureStore) -> None:
-    with pytest.raises(
-        DataError, match=r"1 of 2 pictures have no captions, the first: 'p1'; leave"
-    ):
+    with pytest.raises(DataError, match=r"1 of 2 pictures has no captions, the first: 'p1'; leave"):
         Batches(["p0", "p1"], of(regions), captions={"p0": [[5]]})
     with pytest.raises(DataError, match="comes twice"):
         Batches(["p0", "p0"], of(regions))

@@ -191,5 +191,5 @@ def test_special_tokens_in_captions_warn_before_training(tmp_path: Path) -> None
     put(tmp_path, **{"x.csv": text})
     data = read(tmp_path / "x.csv", photos=NoPhotos())
     assert len(data.warnings) == 2
-    assert data.warnings[0].startswith("1 of 3 captions hold special tokens such as <unk>")
-    assert data.warnings[1].startswith("1 of 3 captions are in a script without blanks")
+    assert data.warnings[0].startswith("1 of 3 captions holds special tokens such as <unk>")
+    assert data.warnings[1].startswith("1 of 3 captions is in a script without blanks")

@@ -26,7 +26,7 @@ def test_drawing_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_ids_are_unique() -> None:
     two = (Entry("a", ("x",), "train"), Entry("a", ("y",), "dev"))
-    with pytest.raises(DataError, match=r"mine: 1 ids belong to several pictures.*'a'; every"):
+    with pytest.raises(DataError, match=r"mine: 1 id belongs to several pictures.*'a'; every"):
         Dataset("mine", two, NoPhotos())
 
 

@@ -114,7 +114,7 @@ def test_pictures_that_are_not_there(filled: Path) -> None:
     assert "2 of 3 pictures are not in this store of regions, the first: 'p3.jpg', 'zz';" in (
         text := str(caught.value)
     )
-    assert "1 of them were set aside when it was made. Extract them, or leave them out." in text
+    assert "1 of them was set aside when it was made. Extract them, or leave them out." in text
     with pytest.raises(DataError, match="'nobody'"):
         store.rows("nobody")
 

@@ -79,7 +79,7 @@ def test_unquoted_commas_and_rows_of_another_width(tmp_path: Path) -> None:
     data = read(write(tmp_path, "x.csv", text, ["a.jpg"]))
     assert data.captions == {"a.jpg": ("A dog, running.",)}
     assert [(s.id, s.where, s.reason) for s in data.set_aside] == [
-        ("b.jpg", "x.csv, line 3", "1 cells for 2 columns; quote captions")
+        ("b.jpg", "x.csv, line 3", "1 cell for 2 columns; quote captions")
     ]
     text = "caption,image\nA dog, running.,a.jpg\nFine.,a.jpg\n"
     data = read(write(tmp_path, "x.csv", text))
@@ -162,7 +162,7 @@ def test_unknown_splits_and_formats(tmp_path: Path) -> None:
          r"x\.csv, line 1: no column names the photo's file; call"),
         ("x.csv", 'image,caption\na.jpg,"open\nb.jpg,x\n', r"x\.csv, line 2: not CSV .*doubled"),
         ("x.csv", "image,caption\na.jpg,\n",
-         r"no captions at all in x\.csv; 1 pictures.*blank cap"),
+         r"no captions at all in x\.csv; 1 picture was.*blank cap"),
         ("x.csv", "image,caption,split\na.jpg,x,dev\na.jpg,y,train\n",
          r"line 3: a\.jpg is in the sp"),
         ("x.csv", "image,caption\n../a.jpg,x\n", r"line 2: '\.\./a\.jpg' leads out of the folder"),

@@ -73,7 +73,7 @@ def test_references_of_every_form(form: str, packed: bool, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("form", FORMS)
 def test_two_captions_for_a_picture_are_no_candidate(form: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"1 ids have more than one candidate: 1\. A picture"):
+    with pytest.raises(DataError, match=r"1 id has more than one candidate: 1\. A picture"):
         read_candidates(write(tmp_path, FORMS[form]))
 
 
@@ -231,7 +231,7 @@ def test_empty_cells_of_pandas_are_empty_captions(tmp_path: Path) -> None:
     ):
         found = read_candidates(write(tmp_path, text))
         assert found == {"1": "", "2": "a dog"}
-        assert '1 captions say "nan"' in found.notes[0]
+        assert '1 caption says "nan"' in found.notes[0]
     data = read(write(tmp_path, "file,caption\n1,nan\n1,a dog\n"), photos=NoPhotos())
     assert data.captions == {"1": ("a dog",)} and data.set_aside[0].reason == "blank caption"
 
@@ -283,8 +283,8 @@ def test_results_under_a_key_and_vizwiz(tmp_path: Path) -> None:
     found = references_of(tmp_path, json.dumps(viz))
     assert found == {"0": ["caption 0", "caption 3"]}
     assert [note.split(": ", 1)[1] for note in found.notes] == [
-        "1 captions left out: rejected by VizWiz' annotators (is_rejected).",
-        "1 captions left out: VizWiz' sentence for photos too poor to describe (is_precanned).",
+        "1 caption left out: rejected by VizWiz' annotators (is_rejected).",
+        "1 caption left out: VizWiz' sentence for photos too poor to describe (is_precanned).",
     ]
     data = read(write(tmp_path, json.dumps(viz)), photos=NoPhotos())
     assert data.captions == {"0": ("caption 0", "caption 3")} and len(data.set_aside) == 2

@@ -59,7 +59,7 @@ def test_crowd_format_sets_damaged_rows_aside(tmp_path: Path, tokens: Path) -> N
     assert read.crowd
     assert [j.ratings for j in read.judgements] == [(0.0,), (1.0,), (0.333333,)]
     assert len(read.set_aside) == 3
-    assert "line 4: 1 columns instead of 5" in read.set_aside[0]
+    assert "line 4: 1 column instead of 5" in read.set_aside[0]
     assert "0.9 is not the share of yes of 1 yes, 2 no" in read.set_aside[1]
     assert "no caption 'z.jpg#1' in the references" in read.set_aside[2]
 

@@ -24,7 +24,7 @@ def test_paths_are_read_and_what_they_say_is_a_warning(tmp_path: Path) -> None:
     assert scores["ROUGE-L"] == 0.5
     said = " ".join(scores.warnings)
     assert "1 row was set aside; the first: " in said and "2 cells for 3 columns" in said
-    assert 'given.json: 1 captions say "nan"' in said
+    assert 'given.json: 1 caption says "nan"' in said
     given.write_text('{"1": "a dog"}')
     with pytest.raises(DataError, match=r"1 picture without a candidate: 2\..* set aside"):
         score(known, given, WORDS)
@@ -130,7 +130,7 @@ def test_scripts_without_blanks_are_warned_of(caption: str, warns: bool) -> None
 )
 def test_special_tokens_are_warned_of(token: str) -> None:
     warnings = score({"a": ["a dog"] * 5}, {"a": f"{token} a dog"}, WORDS).warnings
-    assert any("1 of 1 candidates hold special tokens" in text for text in warnings)
+    assert any("1 of 1 candidate holds special tokens" in text for text in warnings)
     plain = score({"a": ["a dog"] * 5}, {"a": "a startseqs dog, start"}, WORDS).warnings
     assert not any("special" in text for text in plain)
 

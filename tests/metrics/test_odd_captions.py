@@ -100,7 +100,7 @@ def test_ids_of_surrogates_are_listed_and_may_be_missing(tmp_path: Path) -> None
     write(paths[1], [{"image_id": name, "caption": "a"} for name in ("first", "first", "last")])
     twice = command("score", *paths)
     assert twice.returncode == 1
-    assert "1 ids have more than one candidate: first." in twice.stderr
+    assert "1 id has more than one candidate: first." in twice.stderr
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -124,7 +124,7 @@ def test_a_missing_extra_is_named_and_the_rest_is_scored(monkeypatch: pytest.Mon
         ),
         ([["A dog."] * 5] * 3, ["A dog."] * 3, {"tokenized": True}, "do not look tokenised"),
         ([["A dog."] * 5] * 3, ["a dog", " ", ""], {}, "2 of 3 candidates are empty"),
-        ([["A dog."] * 5] * 3, ["a <unk>", "b", "c"], {}, "1 of 3 candidates hold special tokens"),
+        ([["A dog."] * 5] * 3, ["a <unk>", "b", "c"], {}, "1 of 3 candidates holds special tokens"),
     ],
 )
 def test_warnings(references: Any, candidates: Any, options: Any, words: str) -> None:

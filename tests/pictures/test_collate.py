@@ -121,7 +121,7 @@ def test_a_score_of_zero_in_a_list_means_not_listed() -> None:
 
 
 def test_a_list_that_is_too_short_is_refused() -> None:
-    with pytest.raises(DataError, match=r"'1' lists 1 caption words and has 2 regions; rows='ali"):
+    with pytest.raises(DataError, match=r"'1' lists 1 caption word and has 2 regions; rows='ali"):
         lists([0.5, 0.0, 0.2, 0.0], [0.5, 1.0, 0.0, 0.0])
     with pytest.raises(DataError, match="'0' lists no word of the caption vocabulary"):
         lists([0.0, 1.0, 0.0, 0.0], rule="aligned")
@@ -172,7 +172,7 @@ def test_select_and_to_carry_everything() -> None:
     ("change", "message"),
     [
         ({"names": []}, "at least one"),
-        ({"names": ["a"]}, "1 pictures but regions of 2"),
+        ({"names": ["a"]}, "1 picture but regions of 2"),
         ({"regions": [torch.zeros(2, 3), torch.zeros(0, 3)]}, r"'b': regions are a matrix"),
         ({"regions": [torch.zeros(2, 3), torch.zeros(2, 4)]}, "'b': regions are 4 wide.*'a' 3"),
         ({"regions": [torch.zeros(2, 3), torch.full((2, 3), torch.nan)]}, "'b': regions hold"),
@@ -191,7 +191,8 @@ def test_select_and_to_carry_everything() -> None:
         ),
         (
             {"scores": [torch.zeros(1), torch.zeros(1)], "concept_words": [9]},
-            "2 regions but only 1 concepts.*rows='aligned'.*--set sizes.rows=aligned --set conc",
+            "2 regions but only 1 concept that is a caption word;.*rows='aligned'.*--set "
+            "sizes.rows=aligned --set conc",
         ),
         (
             {

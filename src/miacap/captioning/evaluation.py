@@ -23,6 +23,7 @@ from miacap.metrics.comparisons import Interval, paired_bootstrap
 from miacap.progress import Progress
 from miacap.runs import Trained
 from miacap.text import tokenize_all
+from miacap.wording import all_of, by_number
 
 DEFAULT_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
@@ -115,7 +116,8 @@ def evaluate(
     if not names:
         first = next(iter(aside.values()))
         raise DataError(
-            f"{part.name}: all {len(aside)} pictures of {split} were set aside when features or "
+            f"{part.name}: {all_of(len(aside), 'picture')} of {split} "
+            f"{by_number(len(aside), 'was', 'were')} set aside when features or "
             f"concepts were made, the first: {first}"
         )
     captioner = run.captioner(chosen)

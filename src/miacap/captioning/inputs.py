@@ -22,6 +22,7 @@ from miacap.pictures import Pictures, collate
 from miacap.runs import RunSettings, Trained
 from miacap.text import Vocabulary
 from miacap.visual import Regions
+from miacap.wording import counted, part
 
 __all__ = ["Concepts", "FoundConcepts", "Inputs", "StoredConcepts", "Wanted", "concept_words"]
 
@@ -299,13 +300,15 @@ def _require_lists(
     name, (listed, wanted) = min(short.items(), key=lambda item: item[1])
     if rows == "match":
         raise DataError(
-            f"{folder}: {len(short)} of {len(names)} pictures list fewer caption words "
-            f"than they have regions, the shortest is {name!r}: {listed} words, {wanted} regions. "
+            f"{folder}: {part(len(short), len(names), 'picture', 'lists', 'list')} fewer caption "
+            f"words than regions, the shortest is {name!r}: {counted(listed, 'word')}, "
+            f"{counted(wanted, 'region')}. "
             "Train with --set sizes.rows=aligned, which lets the counts differ, or bring longer "
             "lists."
         )
     raise DataError(
-        f"{folder}: {len(short)} of {len(names)} pictures list no word of the caption "
+        f"{folder}: {part(len(short), len(names), 'picture', 'lists', 'list')} no word of the "
+        "caption "
         f"vocabulary, the first is {name!r}. Lower minimum_count, or read the lists again with "
         "the minimum_count that the captioner has."
     )

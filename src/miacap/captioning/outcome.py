@@ -19,6 +19,7 @@ from miacap.files import read_json, sha256, write_json
 from miacap.metrics.comparisons import Interval
 from miacap.runs import CARD, write_card
 from miacap.training import FitResult
+from miacap.wording import counted
 
 __all__ = ["FILE", "doubt", "finish"]
 
@@ -86,7 +87,8 @@ def doubt(folder: str | os.PathLike[str]) -> str | None:
     advice = "train for more epochs, or with another captioner or learning rate"
     if pictures < _FEW:
         advice = (
-            f"{pictures} training pictures are few: bring some thousand, or begin with a public "
+            f"{counted(pictures, 'training picture is', 'training pictures are')} few: bring "
+            "some thousand, or begin with a public "
             "set of captions (docs/data.md)"
         )
     return (

@@ -26,6 +26,7 @@ from miacap.runs.folder import build
 from miacap.runs.overview import is_run
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
+from miacap.wording import all_of, by_number, counted, part
 
 
 def train(
@@ -143,7 +144,8 @@ def _inputs(
     if folder is not None:
         concepts = StoredConcepts.of(folder, vocabulary)
         if unmapped := count_unmapped(concepts.words):
-            notes.append(f"{unmapped} of {len(concepts.words)} concepts are no caption words")
+            said = ("is no caption word", "are no caption words")
+            notes.append(part(unmapped, len(concepts.words), "concept", *said))
     return Inputs(Wanted.of(settings), concepts, regions, concepts_of=concepts_of or {})
 
 
@@ -153,11 +155,14 @@ def _usable(part: Dataset, inputs: Inputs, notes: list[str]) -> dict[str, tuple[
     aside = inputs.set_aside(list(captions))
     if aside:
         split, first = part.pictures[0].split, next(iter(aside.values()))
-        notes.append(f"{len(aside)} of {len(captions)} pictures of {split}, the first: {first}")
+        notes.append(
+            f"{len(aside)} of {counted(len(captions), 'picture')} of {split}, the first: {first}"
+        )
         if len(aside) == len(captions):
             raise DataError(
-                f"{part.name}: all {len(captions)} captioned pictures of {split} were set aside "
-                f"when features or concepts were made, the first: {first}"
+                f"{part.name}: {all_of(len(captions), 'captioned picture')} of {split} "
+                f"{by_number(len(captions), 'was', 'were')} set aside when features or concepts "
+                f"were made, the first: {first}"
             )
     return {name: texts for name, texts in captions.items() if name not in aside}
 

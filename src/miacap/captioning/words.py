@@ -6,6 +6,7 @@ from typing import NamedTuple
 from miacap.data import Dataset
 from miacap.errors import DataError
 from miacap.text import Vocabulary, tokenize_all
+from miacap.wording import by_number, counted, part
 
 __all__ = ["Lengths", "build_vocabulary", "encode", "lengths"]
 
@@ -28,7 +29,8 @@ def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:
     vocabulary = Vocabulary.from_captions(tokenize_all(captions), minimum=minimum_count)
     if not vocabulary.words:
         raise DataError(
-            f"{train.name}: no word occurs {minimum_count} times in {len(captions)} captions; "
+            f"{train.name}: no word occurs {counted(minimum_count, 'time')} in "
+            f"{counted(len(captions), 'caption')}; "
             "lower it with --set minimum_count=1."
         )
     return vocabulary
@@ -47,8 +49,9 @@ class Lengths(NamedTuple):
         if not self.longer:
             return None
         note = (
-            f"{self.longer} of {self.captions} training captions are longer than "
-            f"maximum_words={maximum} and were cut; they teach no ending"
+            f"{part(self.longer, self.captions, 'training caption', 'is', 'are')} longer than "
+            f"maximum_words={maximum} and {by_number(self.longer, 'was', 'were')} cut; "
+            f"{by_number(self.longer, 'it teaches', 'they teach')} no ending"
         )
         if 2 * self.longer > self.captions:
             note += (

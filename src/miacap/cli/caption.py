@@ -12,6 +12,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Device, LengthPenalty, Quiet
+from miacap.wording import part
 
 if TYPE_CHECKING:
     from miacap.captioning import Row
@@ -82,8 +83,8 @@ def caption(
         _write(rows, form, output, alone=len(photos) == 1)
     if counts["empty"]:
         terminal.tell(
-            f"miacap: {counts['empty']} of {counts['captioned']} captions are empty; try a smaller "
-            "--beam, or train longer."
+            f"miacap: {part(counts['empty'], counts['captioned'], 'caption', 'is', 'are')} empty; "
+            "try a smaller --beam, or train longer."
         )
     if counts["captioned"] == counts["empty"]:
         raise typer.Exit(1)

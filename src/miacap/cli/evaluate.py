@@ -7,6 +7,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet
+from miacap.wording import by_number, counted
 
 if TYPE_CHECKING:
     from miacap.captioning import Evaluation
@@ -104,13 +105,17 @@ def _print(result: "Evaluation", split: str) -> None:
     for row in aside[:_LISTED]:
         terminal.tell(f"set aside: {row.error}")
     if len(aside) > _LISTED:
-        terminal.tell(f"set aside: {len(aside)} photos in all")
-    terminal.result(f"{result.captioned} photos of {split}: {result.distinct} distinct captions")
+        terminal.tell(f"set aside: {counted(len(aside), 'photo')} in all")
+    terminal.result(
+        f"{counted(result.captioned, 'photo')} of {split}: "
+        f"{counted(result.distinct, 'distinct caption')}"
+    )
     if result.empty:
-        terminal.result(f"{result.empty} of them are empty")
+        terminal.result(f"{result.empty} of them {by_number(result.empty, 'is', 'are')} empty")
     if result.longer_references:
         terminal.result(
-            f"{result.longer_references} references have more words than this run's captions may"
+            f"{counted(result.longer_references, 'reference has', 'references have')} more words "
+            "than this run's captions may"
         )
     terminal.result(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
     if result.scores is None:

@@ -7,6 +7,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Data, Device, Photos, Quiet
+from miacap.wording import counted
 
 
 def features(
@@ -56,7 +57,8 @@ def features(
     )
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
     terminal.result(
-        f"{len(store)} photos, regions of {store.manifest.width} numbers, in {output}{aside}"
+        f"{counted(len(store), 'photo')}, regions of {counted(store.manifest.width, 'number')}, "
+        f"in {output}{aside}"
     )
     if not len(store):
         raise DataError(f"{data}: not one of its photos could be read; see {output} for why.")

@@ -8,6 +8,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Quiet
+from miacap.wording import counted
 
 _LISTED = 5
 
@@ -43,7 +44,7 @@ def judge(
 
     read = judgement_files.read_judgements(file, references)
     if read.set_aside:
-        terminal.tell(f"set aside: {len(read.set_aside)} rows")
+        terminal.tell(f"set aside: {counted(len(read.set_aside), 'row')}")
         for reason in read.set_aside[:_LISTED]:
             terminal.tell(f"  {reason}")
     chosen = protocol or ("crowd" if read.crowd else "flat")
@@ -54,8 +55,8 @@ def judge(
     for name, reason in found.scores.skipped.items():
         terminal.result(f"{name:<12}{'-':>9}{'-':>9}  {reason}")
     terminal.result(
-        f"protocol: {chosen}; {found.pairs} pairs ({found.dropped} of a picture's own captions "
-        f"dropped), {found.observations} observations; times 100"
+        f"protocol: {chosen}; {counted(found.pairs, 'pair')} ({found.dropped} of a picture's own "
+        f"captions dropped), {counted(found.observations, 'observation')}; times 100"
     )
     terminal.result(f"signature: {found.scores.signature}")
     if json_file is not None:

@@ -8,6 +8,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets
+from miacap.wording import counted
 
 if TYPE_CHECKING:
     from miacap.experiments import Recipe, Reproduced
@@ -88,7 +89,9 @@ def _list() -> None:
     absent = [row for row in experiments.paper.rows() if row.recipe is None]
     places = ", ".join(sorted({row.place for row in absent}))
     if absent:
-        terminal.result("-", f"{places}: {len(absent)} rows that cross-entropy cannot train")
+        terminal.result(
+            "-", f"{places}: {counted(len(absent), 'row')} that cross-entropy cannot train"
+        )
 
 
 def _show(recipe: "Recipe", sets: Sequence[str]) -> None:

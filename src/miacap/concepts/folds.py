@@ -13,6 +13,7 @@ from torch import Tensor
 from miacap.data import Photos
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
+from miacap.wording import by_number, counted
 
 WHOLE = -1
 """In place of a fold: the extractor of the whole training split."""
@@ -36,8 +37,9 @@ def assign(
     folds_of = {name: fold_of(_content(name, photos, regions), folds, seed) for name in names}
     if len(set(folds_of.values())) < 2:
         raise DataError(
-            f"{len(names)} training pictures with captions, or as many copies of one photo, are "
-            "too few to train concepts out of fold; give at least a few dozen."
+            f"{counted(len(names), 'training picture')} with captions, or as many copies of one "
+            f"photo, {by_number(len(names), 'is', 'are')} too few to train concepts out of fold; "
+            "give at least a few dozen."
         )
     return folds_of
 

@@ -42,6 +42,7 @@ from miacap.settings import to_json
 from miacap.tables.names import same_form
 from miacap.text import Vocabulary, tokenize_all
 from miacap.version import __version__
+from miacap.wording import counted, none
 
 BEST = 10
 """How many of a picture's words are held against its captions."""
@@ -133,7 +134,7 @@ def _known(found: ListFile, dataset: Dataset) -> dict[str, PictureList]:
     if not known:
         listed = next(iter(found.pictures))
         raise DataError(
-            f"{found.path}: none of its {len(found.pictures)} pictures is in {dataset.name}; it "
+            f"{found.path}: {none(len(found.pictures), 'picture')} is in {dataset.name}; it "
             f"calls them like {listed!r}, the data like {dataset.ids[0]!r}. Write the data's ids."
         )
     return known
@@ -172,8 +173,9 @@ def _concepts(
     words = sorted((w for w in listed if w in vocabulary), key=lambda word: (-counts[word], word))
     if not words:
         raise DataError(
-            f"{found.path}: none of its {len(listed)} words occurs {settings.minimum_count} times "
-            "in the training captions, so no captioner could use one; lower minimum_count, or see "
+            f"{found.path}: {none(len(listed), 'word')} occurs "
+            f"{counted(settings.minimum_count, 'time')} in the training captions, so no "
+            "captioner could use one; lower minimum_count, or see "
             "whether these are the right lists."
         )
     return ConceptVocabulary(words[: settings.words])

@@ -24,6 +24,7 @@ from miacap.files import sha256
 from miacap.reading import parse_json
 from miacap.tables.json_places import Cursor
 from miacap.tables.text import first_line, numbered_lines, read_text
+from miacap.wording import counted
 
 ID_NAMES = ("id", "image_id", "file_name")
 LIST_NAMES = ("concepts", "image_concepts")
@@ -159,7 +160,7 @@ def _list(words: Any, probabilities: Any, where: str) -> PictureList | str:
     if probabilities is None:
         return PictureList(tuple(dict.fromkeys(clean)), None, where)
     if not isinstance(probabilities, list) or len(probabilities) != len(words):
-        return f"{len(words)} words need as many probabilities"
+        return f"{counted(len(words), 'word needs', 'words need')} as many probabilities"
     for place, number in enumerate(probabilities, 1):
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if not is_number or not _LEAST <= number <= 1:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
 from miacap import weights
+from miacap.wording import counted
 
 Kind = Literal["multiple-instance", "multi-label", "pooled"]
 KINDS: tuple[Kind, ...] = ("multiple-instance", "multi-label", "pooled")
@@ -153,7 +154,9 @@ def build(kind: Kind, width: int, words: int, hidden: int, dropout: float) -> nn
             case "pooled":
                 return Pooled(head)
 
-    return weights.build(make, f"an extractor of width {width}, hidden {hidden}, {words} words")
+    return weights.build(
+        make, f"an extractor of width {width}, hidden {hidden}, {counted(words, 'word')}"
+    )
 
 
 def concept_loss(beliefs: Beliefs, targets: Bool[Tensor, "B A"]) -> Float[Tensor, ""]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from miacap import terminal
 from miacap.concepts.evaluation import base_rate, measure
+from miacap.wording import counted
 
 
 def split_report(
@@ -42,8 +43,8 @@ def table(report: Mapping[str, Any]) -> str:
     splits: Mapping[str, Any] = report["splits"]
     names = list(next(iter(splits.values()))["scores"]) if splits else []
     lines = [
-        f"{report['words']} concepts, {report['extractor']} extractor, {report['epochs']} epochs, "
-        f"{report['pictures']} pictures scored",
+        f"{counted(report['words'], 'concept')}, {report['extractor']} extractor, "
+        f"{counted(report['epochs'], 'epoch')}, {counted(report['pictures'], 'picture')} scored",
         f"{'split':<14}{'pictures':>9}" + "".join(f"{name:>9}" for name in names),
     ]
     for split, row in splits.items():
@@ -59,14 +60,15 @@ def lists_table(report: Mapping[str, Any]) -> str:
     how = {"ranks": "ranked by their order", "probabilities": "ranked by their probabilities"}
     file = terminal.escape(report["file"])
     lines = [
-        f"{report['words']} concepts of {file}, {how[report['scores']]}, for "
-        f"{report['pictures']} pictures",
+        f"{counted(report['words'], 'concept')} of {file}, {how[report['scores']]}, for "
+        f"{counted(report['pictures'], 'picture')}",
     ]
     for why, left in report["words left out"].items():
         if left["words"]:
             share = left["mentions"] / report["mentions"]
             lines.append(
-                f"left out, {why}: {left['words']} words ({share:.1%} of all that is listed)"
+                f"left out, {why}: {counted(left['words'], 'word')} ({share:.1%} of all that is "
+                "listed)"
             )
     lines.append(
         f"{'split':<14}{'pictures':>9}{'without':>9}{'least':>7}{'median':>8}{'most':>7}"
@@ -123,7 +125,8 @@ def at_base_rate(report: Mapping[str, Any]) -> str | None:
     return (
         f"on {split} the words are found no better than by their frequencies alone ({name} "
         f"{precision:.3f}, and {base:.3f} at the base rate): the extractor learned nothing from "
-        f"{pictures} training pictures. Give it more (some hundreds at least), or train a "
+        f"{counted(pictures, 'training picture')}. Give it more (some hundreds at least), or "
+        "train a "
         "captioner that reads no concepts: --source plain"
     )
 

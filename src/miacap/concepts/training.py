@@ -45,6 +45,7 @@ from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize_all
 from miacap.training import TrainingSettings, fit
 from miacap.version import __version__
+from miacap.wording import counted
 
 _CHUNK = 512  # pictures scored before they are handed to the store
 
@@ -130,7 +131,8 @@ class _Data:
         if not splits.get("train"):
             raise DataError(
                 f"{dataset.name}: no training picture has both captions and regions "
-                f"({absent} captioned pictures are not in {regions.folder})."
+                f"({counted(absent, 'captioned picture is', 'captioned pictures are')} not in "
+                f"{regions.folder})."
             )
         names = [name for group in splits.values() for name in group]
         tokens = _tokens(dataset, names)

@@ -11,6 +11,7 @@ from torch import Tensor
 from miacap.errors import DataError
 from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, EOS, PAD
+from miacap.wording import part
 
 __all__ = ["Batch", "Batches"]
 
@@ -108,7 +109,8 @@ class Batches:
         absent = [id for id in self.ids if captions is not None and id not in captions]
         if absent:
             raise DataError(
-                f"{len(absent)} of {len(self.ids)} pictures have no captions, the first: "
+                f"{part(len(absent), len(self.ids), 'picture', 'has', 'have')} no captions, "
+                "the first: "
                 f"{', '.join(repr(id) for id in absent[:3])}; leave them out of training."
             )
 

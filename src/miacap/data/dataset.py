@@ -11,6 +11,7 @@ from miacap.data.splits import split_name
 from miacap.errors import DataError, nearest
 from miacap.files import sha256
 from miacap.tables.captions import odd_words
+from miacap.wording import counted
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class Dataset:
         twice = [id for id, count in counts.items() if count > 1]
         if twice:
             raise DataError(
-                f"{self.name}: {len(twice)} ids belong to several pictures, the first is "
-                f"{twice[0]!r}; every picture needs an id of its own."
+                f"{self.name}: {counted(len(twice), 'id belongs', 'ids belong')} to several "
+                f"pictures, the first is {twice[0]!r}; every picture needs an id of its own."
             )
 
     def __len__(self) -> int:
@@ -113,7 +114,7 @@ class Dataset:
     def warnings(self) -> tuple[str, ...]:
         """What looks wrong in the captions though they can be used: `captions.odd_words`."""
         texts = (caption for entry in self.pictures for caption in entry.captions)
-        return tuple(odd_words(texts, "captions"))
+        return tuple(odd_words(texts, "caption"))
 
     def split(self, name: str) -> "Dataset":
         """Give the pictures of one split ("val" and "validation" are read as "dev").

@@ -10,6 +10,7 @@ from miacap.data.features import Record
 from miacap.data.sealed import read_sealed, write_sealed
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.settings import from_json, to_json
+from miacap.wording import counted
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -45,7 +46,9 @@ class Manifest:
         if self.width < 1:
             raise ValueError(f"width is {self.width}, but rows hold at least one number.")
         if self.kind == "concepts" and (self.words is None or len(self.words) != self.width):
-            raise ValueError(f"a store of concepts needs its {self.width} words in order.")
+            raise ValueError(
+                f"a store of concepts needs its {counted(self.width, 'word')} in order."
+            )
         if self.kind == "regions" and self.words is not None:
             raise ValueError("a store of regions has no concept words.")
 

@@ -25,6 +25,7 @@ from miacap.data.manifest import FORMAT, check_format
 from miacap.data.sealed import read_sealed, write_sealed
 from miacap.errors import DataError, RunError
 from miacap.files import atomic, sha256
+from miacap.wording import counted
 
 _FINISHED = re.compile(r"shard-(\d{5,})\.json")
 _UNFINISHED = re.compile(r"unfinished-(\d{5,})-(\d+)\.json")
@@ -205,11 +206,12 @@ def _require_whole(index: Index, value: dict[str, Any]) -> None:
     size = index.data.stat().st_size if index.data.is_file() else None
     if not index.rows and size is not None:
         raise RunError(
-            f"{index.path}: names no picture, but {index.data.name} beside it holds {size} bytes. "
+            f"{index.path}: names no picture, but {index.data.name} beside it holds "
+            f"{counted(size, 'byte')}. "
             f"{REMEDY}"
         )
     if index.rows and size != index.bytes:
-        state = "is absent" if size is None else f"has {size} bytes, not {index.bytes}"
+        state = "is absent" if size is None else f"has {counted(size, 'byte')}, not {index.bytes}"
         raise RunError(f"{index.data}: the shard {state}. {REMEDY}")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from miacap.data.shards import REMEDY, Index
 from miacap.errors import RunError
 from miacap.files import sha256
+from miacap.wording import counted
 
 _LONGEST_HEADER = 100_000
 _CHUNK = 1 << 22
@@ -111,7 +112,7 @@ class Shard:
             text = file.read(min(length, _LONGEST_HEADER + 1))
         try:
             if length > _LONGEST_HEADER or len(text) < length:
-                raise ValueError(f"a header of {length} bytes")
+                raise ValueError(f"a header of {counted(length, 'byte')}")
             return {
                 name: self._matrix(said, 8 + length)
                 for name, said in json.loads(text).items()

@@ -24,6 +24,7 @@ from miacap.data.shards import (
 from miacap.data.tensors import Shard
 from miacap.errors import DataError, MiacapError, RunError
 from miacap.files import lock, strangers
+from miacap.wording import counted
 
 _LOCK = ".lock"
 _LOCK_SECONDS = 2.0
@@ -130,7 +131,8 @@ class StoreWriter:
         if boxes is not None:
             if tuple(boxes.shape) != (len(rows), 4):
                 raise DataError(
-                    f"{name}: boxes of shape {tuple(boxes.shape)} for {len(rows)} regions."
+                    f"{name}: boxes of shape {tuple(boxes.shape)} for "
+                    f"{counted(len(rows), 'region')}."
                 )
             boxes = boxes.detach().to("cpu", torch.float32, copy=True)
             if not bool(boxes.isfinite().all()):

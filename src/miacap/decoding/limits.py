@@ -16,6 +16,7 @@ from torch import Tensor
 
 from miacap.errors import SettingsError
 from miacap.memory import free_memory
+from miacap.wording import by_number, counted
 
 __all__ = ["Needs", "require_memory"]
 
@@ -83,7 +84,8 @@ def require_memory(
     most = bisect_right(range(width), free, key=needs.of) - 1
     advice = f"take at most {most}" if most >= 1 else "take fewer pictures at a time"
     raise SettingsError(
-        f"{width} hypotheses for each of {needs.pictures} pictures take about "
+        f"{counted(width, 'hypothesis', 'hypotheses')} for each of "
+        f"{counted(needs.pictures, 'picture')} {by_number(width, 'takes', 'take')} about "
         f"{_gigabytes(needs.of(width))} of memory at once, and {_gigabytes(free)} are free; "
         f"{advice}."
     )

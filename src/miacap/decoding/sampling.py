@@ -22,6 +22,7 @@ from miacap.errors import SettingsError
 from miacap.pictures import Pictures
 from miacap.settings import check_at_least
 from miacap.text.vocabulary import BOS, EOS, PAD
+from miacap.wording import counted
 
 __all__ = ["Samples", "greedy", "policy_log_probabilities", "sample"]
 
@@ -220,7 +221,7 @@ def _ruled(
     allowed = torch.where(ended[:, :, None], logits, allowed)
     if bool(no_word_left(allowed).any()):
         raise SettingsError(
-            f"After {words.shape[2]} words the rules forbid every word and the end; "
+            f"After {counted(words.shape[2], 'word')} the rules forbid every word and the end; "
             "take fewer or milder rules."
         )
     return allowed

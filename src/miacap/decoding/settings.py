@@ -11,6 +11,7 @@ from miacap.decoding.sampling import greedy
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
 from miacap.settings import check_at_least, check_at_most
+from miacap.wording import counted
 
 __all__ = ["SearchSettings", "search"]
 
@@ -41,7 +42,7 @@ class SearchSettings:
         check_penalty(self.length_penalty)
         if self.minimum_words > self.maximum_words:
             raise SettingsError(
-                f"A caption of at least {self.minimum_words} words has no room in "
+                f"A caption of at least {counted(self.minimum_words, 'word')} has no room in "
                 f"maximum_words = {self.maximum_words}; lower minimum_words or raise "
                 "maximum_words."
             )

@@ -18,6 +18,7 @@ from miacap.experiments.page import write_page
 from miacap.files import atomic, claim, subfolder
 from miacap.metrics import Scores
 from miacap.runs import RunSettings
+from miacap.wording import counted
 
 ARMS = ("plain", "combined")
 """The paper's Baseline and w/ MIA."""
@@ -87,7 +88,7 @@ def _scenes(folder: Path, settings: Demo) -> Dataset:
         dataset = read(folder)
         if len(dataset) != settings.pictures:
             raise DataError(
-                f"{folder}: holds {len(dataset)} scenes, not {settings.pictures}; "
+                f"{folder}: holds {counted(len(dataset), 'scene')}, not {settings.pictures}; "
                 "choose another --output, or the same number."
             )
     return scenes.draw(folder, settings.pictures, seed=settings.seed)  # or see that it is the same
@@ -129,7 +130,8 @@ def table(results: Mapping[str, Evaluation], dataset: Dataset) -> str:
     pictures = len(next(iter(results.values())).rows)
     note = (
         "\nScores lie between 0 and 1, CIDEr-D between 0 and 10; higher is better.\n"
-        f"\n{pictures} drawn test scenes, one short training an arm: an example of the way, "
+        f"\n{counted(pictures, 'drawn test scene')}, one short training an arm: an example of "
+        "the way, "
         f"no evidence for either arm.\n\nSignature: `{first.signature}`\n"
     )
     return "\n".join(lines) + "\n" + note

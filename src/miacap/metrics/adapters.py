@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from miacap.errors import DataError
-from miacap.metrics.matching import counted
 from miacap.metrics.names import chosen
 from miacap.metrics.scoring import Scores, score
+from miacap.wording import counted
 
 Captions = str | Sequence[str]
 

@@ -11,11 +11,18 @@ from miacap.reading import parse_json, short
 from miacap.tables import captions, delimited, token_lines
 from miacap.tables.names import ID_NAMES, caption_columns, same_form, text_id
 from miacap.tables.text import first_line, name_of, numbered_lines, read_text
+from miacap.wording import counted
 
 # Under which key a JSON object keeps its rows.
 _LISTS = ("annotations", "results", "predictions", "captions", "data")
-_NO_IDS = "captions without ids; line 1 is picture 1, and so on"
-_NAN = 'say "nan": empty cells that pandas wrote out; they count as empty captions'
+_NO_IDS = (
+    "caption without an id; line 1 is picture 1",
+    "captions without ids; line 1 is picture 1, and so on",
+)
+_NAN = (
+    'caption says "nan": an empty cell that pandas wrote out; it counts as an empty caption',
+    'captions say "nan": empty cells that pandas wrote out; they count as empty captions',
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class CaptionRows:
     def __init__(self, path: str | os.PathLike[str], caption_names: Sequence[str]) -> None:
         self.name = name_of(path)
         self.set_aside: list[str] = []
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._caption_names = caption_names
         text = read_text(path)
         start = text.lstrip()[:1]
@@ -76,12 +83,10 @@ class CaptionRows:
 
     def notes(self) -> list[str]:
         """Say what was left out or taken for something else, once all rows were read."""
-        notes = [f"{self.name}: {count} {what}." for what, count in self._counts.items()]
+        notes = [f"{self.name}: {counted(count, *what)}." for what, count in self._counts.items()]
         if self.set_aside:
-            rows = "row was" if len(self.set_aside) == 1 else "rows were"
-            notes.append(
-                f"{self.name}: {len(self.set_aside)} {rows} set aside{self._first_aside()}."
-            )
+            rows = counted(len(self.set_aside), "row was", "rows were")
+            notes.append(f"{self.name}: {rows} set aside{self._first_aside()}.")
         return notes
 
     def _first_aside(self) -> str:
@@ -150,7 +155,7 @@ class CaptionRows:
             raise DataError(f"{where}: no id; name it one of {', '.join(ID_NAMES)}.")
         identity = text_id(value[key], where)
         if reason := captions.left_out_by_vizwiz(value):
-            self._counts[f"captions left out: {reason}"] += 1
+            self._counts[f"caption left out: {reason}", f"captions left out: {reason}"] += 1
             return
         name = next((name for name in self._caption_names if name in value), None)
         if name is not None:
@@ -170,7 +175,7 @@ class CaptionRows:
         if captions.is_cut(value):
             raise DataError(f"{where}: {captions.CUT}.")
         if captions.is_nan(value):
-            self._counts[f"captions {_NAN}"] += 1
+            self._counts[_NAN] += 1
         texts: list[str] = []
         for item in captions.items(value, self._caption_names):
             if isinstance(item, list):
@@ -223,9 +228,7 @@ class CaptionRows:
             fitted = columns.fitted(cells, separator)
             if fitted is None:
                 width = len(columns.names)
-                self.set_aside.append(
-                    f"{where}: {len(cells)} cells for {width} columns; quote captions"
-                )
+                self.set_aside.append(f"{where}: {delimited.few_cells(len(cells), width)}")
                 continue
             if separator == "|":
                 fitted = [cell.strip() for cell in fitted]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from miacap.tables.captions import odd_words
+from miacap.wording import by_number, part
 
 # What PTB tokenisation leaves behind and hardly anybody writes.
 _TOKEN_SIGNS = re.compile(r" (?:[.,;:?!]|n't|'s|'re|-lrb-|-rrb-|-LRB-|-RRB-|``|'')(?: |$)")
@@ -34,24 +35,19 @@ def warnings(
         found += _frequencies(pictures)
     mean = sum(map(len, references)) / pictures
     if mean < _USUAL_REFERENCES:
-        references_each = "1 reference" if mean == 1 else f"{mean:.3g} references"
         found.append(
-            f"{references_each} a picture; published scores use {_USUAL_REFERENCES}, "
+            f"{mean:.3g} {by_number(mean, 'reference', 'references')} a picture; published "
+            f"scores use {_USUAL_REFERENCES}, "
             "and fewer references lower every score."
         )
     found += _tokenisation(references, candidates, tokenized)
     empty = sum(not candidate.strip() for candidate in candidates)
     if empty:
-        found.append(_of(empty, pictures, "is empty; it scores 0.", "are empty; they score 0."))
-    sides = {"candidates": candidates, "references": [c for some in references for c in some]}
+        said = ("is empty; it scores 0.", "are empty; they score 0.")
+        found.append(part(empty, pictures, "candidate", *said))
+    sides = {"candidate": candidates, "reference": [c for some in references for c in some]}
     found += [text for side, some in sides.items() for text in odd_words(some, side)]
     return found
-
-
-def _of(number: int, pictures: int, one: str, several: str) -> str:
-    """Say what holds for some of the candidates."""
-    candidates = "candidate" if pictures == 1 else "candidates"
-    return f"{number} of {pictures} {candidates} {one if number == 1 else several}"
 
 
 def _frequencies(pictures: int) -> list[str]:

@@ -30,6 +30,7 @@ from miacap.tables.names import (
     same_form,
 )
 from miacap.tables.text import name_of
+from miacap.wording import counted
 
 __all__ = [
     "CAPTION_NAMES",
@@ -109,7 +110,9 @@ def read_candidates(path: Path) -> FromFile[str]:
         raise DataError(f"{result.name}: no captions in this file.")
     if twice:
         raise DataError(
-            f"{name_of(path)}: {len(twice)} ids have more than one candidate: {few(twice)}. "
+            f"{name_of(path)}: {counted(len(twice), 'id has', 'ids have')} more than one "
+            "candidate: "
+            f"{few(twice)}. "
             "A picture is scored on one caption: keep one row each. If this is the file of "
             "references, name it first: miacap score REFERENCES CANDIDATES."
         )

@@ -18,6 +18,7 @@ from miacap.errors import DataError
 from miacap.metrics.arrays import Floats
 from miacap.metrics.corpus import Corpus
 from miacap.metrics.ngrams import NGrams
+from miacap.wording import by_number
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class DocumentFrequencies:
         most = max(by_words, key=by_words.__getitem__, default=())
         if by_words.get(most, 0.0) > total:
             raise DataError(
-                f"{path}: {' '.join(most)!r} is in {by_words[most]:g} of {total:g} pictures; "
+                f"{path}: {' '.join(most)!r} is in {by_words[most]:g} of {total:g} "
+                f"{by_number(total, 'picture', 'pictures')}; "
                 "'pictures' must be the number that the counts were taken from."
             )
         return cls(by_words, total, str(value.get("name", "fixed")))

@@ -22,6 +22,7 @@ from miacap.reading import parse_json, short
 from miacap.tables import delimited
 from miacap.tables.names import CANDIDATE_NAMES, CAPTION_NAMES, ID_NAMES, same_form, text_id
 from miacap.tables.text import first_line, name_of, numbered_lines, read_text
+from miacap.wording import counted
 
 _PICTURE_NAMES = ("picture", "image", "image_id", *ID_NAMES)
 _CAPTION_NAMES = (*CANDIDATE_NAMES, *CAPTION_NAMES)
@@ -112,7 +113,7 @@ def _flickr_row(
     by_id: Mapping[str, str],
 ) -> Judgement:
     if len(cells) != 5:
-        raise ValueError(f"{len(cells)} columns instead of 5")
+        raise ValueError(f"{counted(len(cells), 'column')} instead of 5")
     picture, key = map(same_form, cells[:2])
     if picture not in captions:
         raise ValueError(f"no references for {picture!r}")

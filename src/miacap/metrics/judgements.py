@@ -21,6 +21,7 @@ from miacap.errors import DataError, UnknownName
 from miacap.metrics.kendall import Taus, taus
 from miacap.metrics.matching import few
 from miacap.metrics.scoring import Scores, score
+from miacap.wording import counted
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,11 @@ def judge(
     rule = PROTOCOLS[protocol]
     unknown = dict.fromkeys(j.picture for j in judgements if not references.get(j.picture))
     if unknown:
-        have = (
-            "1 judged picture has" if len(unknown) == 1 else f"{len(unknown)} judged pictures have"
-        )
+        have = counted(len(unknown), "judged picture has", "judged pictures have")
         raise DataError(f"{have} no references: {few(unknown)}.")
     kept = [j for j in judgements if rule.own != "drop" or not j.own]
     if len(kept) < 2:
-        left = "1 judged pair is" if len(kept) == 1 else f"{len(kept)} judged pairs are"
+        left = counted(len(kept), "judged pair is", "judged pairs are")
         raise DataError(f"{left} left under {protocol!r}; two are needed.")
     remove = rule.own == "leave out of the references"
     lists = [_references(j, references[j.picture], remove) for j in kept]

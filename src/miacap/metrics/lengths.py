@@ -8,6 +8,7 @@ stands after them is left out, with a warning that names the picture.
 from collections.abc import Iterable, Mapping, Sequence
 
 from miacap.metrics.matching import few
+from miacap.wording import by_number
 
 METEOR = 4_000
 """Words of a caption that METEOR reads: a pair of that length costs at most 2 to 4 CPU seconds."""
@@ -41,7 +42,7 @@ def warning(metric: str, beyond: Mapping[int, int], ids: Sequence[object]) -> st
     """
     named = [f"{few([str(ids[index])])} ({words:,} words)" for index, words in beyond.items()]
     more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
-    pictures = "picture" if len(named) == 1 else "pictures"
+    pictures = by_number(len(named), "picture", "pictures")
     return (
         f"{metric} reads the first {LIMITS[metric]:,} words of a caption; the rest is left out at "
         f"{pictures} {', '.join(named[:_NAMED])}{more}."

@@ -7,6 +7,7 @@ from miacap.errors import DataError
 from miacap.metrics.id_forms import in_form, offer
 from miacap.reading import short
 from miacap.tables.names import same_form, text_id
+from miacap.wording import counted
 
 References = Mapping[str, Sequence[str]] | Mapping[int, Sequence[str]] | Sequence[Sequence[str]]
 Candidates = Mapping[str, str] | Mapping[int, str] | Sequence[str]
@@ -78,7 +79,8 @@ def match(
     if not keys:
         raise DataError(
             "Nothing to score: no picture has both a candidate and references "
-            f"({len(texts)} ids of references, {len(given)} of candidates)." + _advice(texts, given)
+            f"({counted(len(texts), 'id')} of references, {len(given)} of candidates)."
+            + _advice(texts, given)
         )
     notes = [f"left out: {problem}" for problem in problems]
     return Pairs(
@@ -120,7 +122,7 @@ def _spellings(
     if ids is not None:
         return [f"ids are compared as {ids}."]
     other = sum(known[key].id != given[key].id for key in keys)
-    differ = "1 id differs" if other == 1 else f"{other} ids differ"
+    differ = counted(other, "id differs", "ids differ")
     return [f"{differ} by Unicode form alone; read as equal."] if other else []
 
 
@@ -148,11 +150,6 @@ def _blank_notes(
 def _not_blank(captions: tuple[str, ...]) -> tuple[str, ...]:
     """Leave out blank captions, but for a picture that has no other."""
     return tuple(caption for caption in captions if caption.strip()) or captions
-
-
-def counted(number: int, what: str) -> str:
-    """Write a number of things: "1 picture", "2 pictures"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def few(ids: Iterable[str]) -> str:

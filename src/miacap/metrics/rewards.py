@@ -24,6 +24,7 @@ from miacap.metrics.ngrams import NGrams, distinct
 from miacap.metrics.signatures import FIXED, setting
 from miacap.metrics.speed import loops
 from miacap.text import BOS, EOS, PAD
+from miacap.wording import counted
 
 ORDERS = 4
 # Loading the compiled loops always pays: rewards are wanted at every step of a training.
@@ -281,8 +282,8 @@ def _samples(samples: ArrayLike, pictures: int) -> Integers:
         raise DataError("Samples must be of equal length: fill them up with PAD (0).") from None
     if words.ndim != 3 or len(words) != pictures or words.dtype.kind not in "iu":
         raise DataError(
-            f"Samples must be whole numbers, pictures x samples x words, for {pictures} "
-            f"pictures; got {words.dtype} of shape {words.shape}."
+            f"Samples must be whole numbers, pictures x samples x words, for "
+            f"{counted(pictures, 'picture')}; got {words.dtype} of shape {words.shape}."
         )
     ids = words.astype(np.int64, copy=False)
     if ids.size and ids.min() < 0:
@@ -328,4 +329,4 @@ def _corpus(words: Integers, lengths: Integers, picture: Integers, pictures: int
 
 
 def _pictures_have(number: int) -> str:
-    return "1 picture has" if number == 1 else f"{number} pictures have"
+    return counted(number, "picture has", "pictures have")

@@ -8,10 +8,11 @@ from miacap.errors import DataError
 from miacap.metrics import checks, families, lengths, signatures
 from miacap.metrics.files import Path, opened
 from miacap.metrics.frequencies import DocumentFrequencies
-from miacap.metrics.matching import Candidates, Pairs, References, counted, few, match
+from miacap.metrics.matching import Candidates, Pairs, References, few, match
 from miacap.metrics.names import METRICS, canonical, chosen
 from miacap.metrics.statistics import Statistics
 from miacap.metrics.tokens import tokenised
+from miacap.wording import counted
 
 if TYPE_CHECKING:
     from miacap.metrics.spice import TupleFile
@@ -139,9 +140,8 @@ def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
     place = {str(name): row for row, name in enumerate(tuples.ids)}
     missing = [name for name in ids if name not in place]
     if missing:
-        have = "has" if len(missing) == 1 else "have"
-        number = counted(len(missing), "picture")
-        raise DataError(f"{number} {have} no tuples for SPICE: {few(missing)}.")
+        have = counted(len(missing), "picture has", "pictures have")
+        raise DataError(f"{have} no tuples for SPICE: {few(missing)}.")
     rows = [place[name] for name in ids]
     return replace(
         tuples,

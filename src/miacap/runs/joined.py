@@ -16,6 +16,7 @@ from miacap.errors import RunError
 from miacap.runs.folder import Run
 from miacap.runs.settings import RunSettings
 from miacap.text import Vocabulary
+from miacap.wording import counted
 
 __all__ = ["JoinedRuns", "join"]
 
@@ -107,7 +108,7 @@ def _same_words(one: Run, other: Run) -> None:
     said = [f"{word!r}" if word is not None else "none" for word in (left, right)]
     raise RunError(
         f"{one.folder} and {other.folder} cannot be averaged: their vocabularies differ "
-        f"({len(a)} and {len(b)} words; word {index} is {said[0]} and {said[1]}). "
+        f"({len(a)} and {counted(len(b), 'word')}; word {index} is {said[0]} and {said[1]}). "
         "Train both on the same captions with the same minimum_count."
     )
 

@@ -18,6 +18,8 @@ import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from miacap.wording import part
+
 _STRING = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 _LIST = re.compile(rf"\[\s*{_STRING}(?:(?:\s*,\s*|\s+){_STRING})*\s*,?\s*\]", re.DOTALL)
 _ITEM = re.compile(_STRING, re.DOTALL)
@@ -126,7 +128,7 @@ def odd_words(captions: Iterable[str], what: str) -> list[str]:
 
     Args:
         captions: raw ones.
-        what: they are called in the sentence.
+        what: one of them is called in the sentence.
 
     Returns:
         a sentence each for special tokens and for scripts without blanks; none where all is well.
@@ -139,13 +141,14 @@ def odd_words(captions: Iterable[str], what: str) -> list[str]:
     warnings = []
     if special:
         warnings.append(
-            f"{special} of {count} {what} hold special tokens such as <unk>, </s> or startseq; "
-            "they count as words. Remove them first."
+            f"{part(special, count, what, 'holds', 'hold')} special tokens such as <unk>, </s> or "
+            "startseq; they count as words. Remove them first."
         )
     if unbroken:
         warnings.append(
-            f"{unbroken} of {count} {what} are in a script without blanks between words (Chinese, "
-            "Thai ...): what stands between blanks counts as one word. Cut them into words first."
+            f"{part(unbroken, count, what, 'is', 'are')} in a script without blanks between words "
+            "(Chinese, Thai ...): what stands between blanks counts as one word. Cut them into "
+            "words first."
         )
     return warnings
 

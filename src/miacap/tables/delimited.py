@@ -19,6 +19,7 @@ from miacap.tables.names import (
     caption_columns,
 )
 from miacap.tables.text import LONGEST_ROW, numbered_lines, too_long
+from miacap.wording import counted
 
 SEPARATORS = "\t|;,"
 LONGEST_CELL = csv.field_size_limit()
@@ -184,3 +185,8 @@ def without_header(cells: Sequence[str], separator: str) -> bool:
 
 NAME_AND_CAPTION = Columns(("name", "caption"), 0, (1,))
 """Columns of a table without a header."""
+
+
+def few_cells(cells: int, width: int) -> str:
+    """Say that a row does not have a cell for each column."""
+    return f"{counted(cells, 'cell')} for {counted(width, 'column')}; quote captions"

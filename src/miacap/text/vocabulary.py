@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from miacap.errors import DataError
 from miacap.files import read_json, write_json
+from miacap.wording import counted
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIAL_NAMES = ("<pad>", "<bos>", "<eos>", "<unk>")
@@ -66,7 +67,7 @@ class Vocabulary:
         return hash(self._words)
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self._words)} words)"
+        return f"Vocabulary({counted(len(self._words), 'word')})"
 
     def id(self, word: str) -> int:
         """Give the id of a word, UNK if it is not here."""

@@ -26,6 +26,7 @@ from miacap.training.schedules import learning_rate
 from miacap.training.session import Session
 from miacap.training.settings import TrainingSettings
 from miacap.training.task import FitResult, Task
+from miacap.wording import counted
 
 
 def fit(
@@ -125,7 +126,8 @@ def _next_group(session: Session, batches: Iterator[Any]) -> list[Any]:
     if len(group) < size or surplus:
         given = f"more than {promised}" if surplus else str(done + len(group))
         raise RunError(
-            f"The task promised {promised} batches per epoch and gave {given} in epoch "
+            f"The task promised {counted(promised, 'batch', 'batches')} per epoch and gave "
+            f"{given} in epoch "
             f"{session.state.epoch + 1}."
         )
     return group

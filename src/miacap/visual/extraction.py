@@ -21,6 +21,7 @@ from miacap.visual.backbone import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.reading import Reader, Ready, prepared
 from miacap.visual.regions import Regions
+from miacap.wording import counted, none
 
 _LISTED = 20
 _UNREADABLE_IN_A_ROW = 20
@@ -104,8 +105,8 @@ def _absent(dataset: Dataset, present: Sequence[str]) -> dict[str, str]:
     """Say of each photo that is not there that it is not. Raises DataError if none is."""
     if dataset.ids and not present:
         raise DataError(
-            f"{dataset.name}: none of its {len(dataset)} photos is there, {dataset.ids[0]!r} for "
-            "one; say in which folder or tar the photos are."
+            f"{dataset.name}: {none(len(dataset), 'photo')} is there, {dataset.ids[0]!r} for one; "
+            "say in which folder or tar the photos are."
         )
     there = set(present)
     return {id: f"{id}: the photo is not there" for id in dataset.ids if id not in there}
@@ -225,7 +226,7 @@ def _tell(report: _Report, progress: Progress) -> None:
     )
     for what, lines in lists:
         if lines:
-            count = f"{len(lines)} photos are" if len(lines) > 1 else "1 photo is"
+            count = counted(len(lines), "photo is", "photos are")
             progress.note(f"{count} {what}:")
             for line in list(lines.values())[:_LISTED]:
                 progress.note(f"  {line}")

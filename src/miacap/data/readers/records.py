@@ -14,6 +14,7 @@ from miacap.errors import DataError
 from miacap.reading import parse_json
 from miacap.tables import captions
 from miacap.tables.names import CAPTION_NAMES, same_form
+from miacap.wording import counted, none
 
 _HINTS = 1000
 """Missing photos for which a name of another case is looked for."""
@@ -162,7 +163,8 @@ class Reading:
         if not any(record.captions for record in self.records.values()):
             raise DataError(
                 f"{name}: no captions at all in {', '.join(s.name for s in self.sources)}; "
-                f"{len(self.records)} pictures were named.{self._first_reason()}"
+                f"{counted(len(self.records), 'picture was', 'pictures were')} named."
+                f"{self._first_reason()}"
             )
         if isinstance(photos, Photos):
             found = photos
@@ -193,7 +195,8 @@ class Reading:
         if missing and len(missing) == len(self.records):
             hint = other_case(photos, missing[0])
             raise DataError(
-                f"{name}: none of the {len(missing)} photos is in {place}, {missing[0]!r} for one"
+                f"{name}: {none(len(missing), 'photo', 'the')} is in {place}, {missing[0]!r} for "
+                "one"
                 f"{hint}; say where they are with photos."
             )
         for id in missing:

@@ -90,7 +90,7 @@ def _add(
     if fitted is None:
         name = cells[columns.id].strip() if columns.id < len(cells) else ""
         width = len(columns.names)
-        reading.leave_out(name, where, f"{len(cells)} cells for {width} columns; quote captions")
+        reading.leave_out(name, where, delimited.few_cells(len(cells), width))
         return
     split = fitted[columns.split] if columns.split is not None else None
     id = reading.mention(fitted[columns.id], where, split=split)

@@ -18,6 +18,7 @@ from miacap.data.scenes.sentences import captions
 from miacap.errors import DataError
 from miacap.files import atomic, lock, read_json, strangers, write_json
 from miacap.progress import Progress
+from miacap.wording import counted
 
 __all__ = ["compose", "describe", "draw", "paint", "split_of"]
 
@@ -86,7 +87,10 @@ def draw(
         MissingExtra: Pillow is not installed.
     """
     if pictures < 1 or not 32 <= size <= 2048:
-        raise DataError(f"{pictures} scenes of {size} pixels: draw at least 1, of 32 to 2048.")
+        raise DataError(
+            f"{counted(pictures, 'scene')} of {counted(size, 'pixel')}: draw at least 1, of 32 "
+            "to 2048."
+        )
     place = Path(folder)
     _there(place, seed, size)  # refuses before anything is written
     with lock(place / _LOCK):  # two at once would read what the other has half drawn
@@ -98,7 +102,8 @@ def _draw(place: Path, pictures: int, seed: int, size: int, quiet: bool) -> None
     there = _there(place, seed, size)
     if there > pictures:
         raise DataError(
-            f"{place}: holds {there} scenes already, more than the {pictures} asked for; choose "
+            f"{place}: holds {counted(there, 'scene')} already, more than the {pictures} asked "
+            "for; choose "
             "another folder."
         )
     if there < pictures:

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from miacap.wording import counted
+
 WEIGHTS = (1.0, 0.6, 0.8, 0.6)
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.20, 0.60, 0.75
 
@@ -131,7 +133,9 @@ def aggregate(
         return score(rows.sum(axis=0).tolist())
     weights = np.asarray(weights)
     if weights.ndim not in (1, 2) or weights.shape[-1] != len(rows):
-        raise ValueError(f"weights for {len(rows)} pictures, not of shape {weights.shape}")
+        raise ValueError(
+            f"weights for {counted(len(rows), 'picture')}, not of shape {weights.shape}"
+        )
     # Floats multiply by BLAS; whole numbers below 2**53 stay exact in them.
     sums = weights.astype(np.float64) @ rows.astype(np.float64)
     if weights.ndim == 1:

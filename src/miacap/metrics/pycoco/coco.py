@@ -8,6 +8,7 @@ from typing import Any
 from miacap.errors import DataError
 from miacap.files import read_json
 from miacap.metrics.matching import few
+from miacap.wording import counted
 
 
 class COCO:
@@ -74,8 +75,8 @@ class COCO:
         rows = _entries(given, "result", "image_id", "caption")
         unknown = [str(row["image_id"]) for row in rows if row["image_id"] not in self.imgs]
         if unknown:
-            number = "1 result is" if len(unknown) == 1 else f"{len(unknown)} results are"
-            raise DataError(f"{number} for unknown pictures: {few(unknown)}.")
+            results = counted(len(unknown), "result is", "results are")
+            raise DataError(f"{results} for unknown pictures: {few(unknown)}.")
         names = {row["image_id"] for row in rows}
         result = COCO()
         result.dataset = {

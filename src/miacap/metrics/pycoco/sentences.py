@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from miacap.errors import DataError
 from miacap.metrics.matching import few
+from miacap.wording import counted
 
 Sentences = Mapping[object, Sequence[str]]
 
@@ -17,7 +18,7 @@ def sides(gts: Sentences, res: Sentences) -> tuple[list[str], list[list[str]]]:
     """
     if gts.keys() != res.keys():
         odd = [str(key) for key in gts.keys() ^ res.keys()]
-        number = "1 id is" if len(odd) == 1 else f"{len(odd)} ids are"
+        number = counted(len(odd), "id is", "ids are")
         raise DataError(f"{number} only in gts or only in res: {few(sorted(odd))}.")
     if not gts:
         raise DataError("gts and res hold no picture: there is nothing to score.")
