@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -159,3 +160,34 @@ def test_seventeen_of_the_largest_photos_fit_into_a_gigabyte(tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     count, peak = map(int, done.stdout.split())
     assert count >= 14 and peak < 1e9
+
+
+def sparse_bitmap(path: Path, width: int, height: int) -> Path:
+    """Write a black BMP of 24 bits a pixel whose pixels take no room on the disk."""
+    row = (3 * width + 3) // 4 * 4
+    header = struct.pack("<2sIHHI", b"BM", 54 + row * height, 0, 0, 54)
+    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, row * height, 0, 0, 0, 0)
+    with open(path, "wb") as file:
+        file.write(header)
+        file.truncate(54 + row * height)
+    return path
+
+
+# A thread that waits for ever holds up the end of the process as well, so it is ended from outside.
+@pytest.mark.timeout(60, method="thread")
+def test_a_large_file_never_waits_for_what_it_holds_itself(
+    shades: Backbone, tmp_path: Path
+) -> None:
+    from miacap.visual import preprocessing_for
+
+    grid = Grid(shades, preprocessing_for(shades, size=480))
+    # What fits at the default side of 224 and not at 480.
+    long = sparse_bitmap(tmp_path / "long.bmp", 60_000, 1_000)
+    large = sparse_bitmap(tmp_path / "large.bmp", 5_000, 3_000)
+    assert large.stat().st_size > memory.FILES
+    items = [(name, path) for name in "ab" for path in (long, large)]
+    found = list(prepared(items, grid, workers=4))
+    for ready in found[::2]:
+        assert ready.broken and "60000 x 1000 pixels as BMP take up to" in ready.reason
+    for ready in found[1::2]:
+        assert ready.reason == "" and ready.size == (5_000, 3_000)

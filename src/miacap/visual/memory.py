@@ -4,7 +4,7 @@
     decoded 456 MiB   what decoders and their images need, and the network that sees them
 
 A photo that needs more than all of it is refused; one whose file alone is larger than the first
-share takes the rest out of the second. Everything else takes less than 0.5 GB (docs/backbones.md),
+share holds both, and is read alone. Everything else takes less than 0.5 GB (docs/backbones.md),
 so that all of `miacap features` and `miacap caption` stays below 1 GB.
 """
 

@@ -98,14 +98,23 @@ def refusals(where: str, data: bytes = b"") -> Iterator[None]:
             raise PictureError(f"{where}: {_damage(error)}") from None
 
 
-def open_file(data: bytes, where: str) -> Image.Image:
-    """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`."""
+def open_file(data: bytes, where: str, side: int = 224) -> Image.Image:
+    """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`.
+
+    Args:
+        data: the file's bytes.
+        where: its id or path, for messages.
+        side: pixels of the square that it will be reduced to.
+
+    Raises:
+        PictureError: empty, or it takes more memory than is given to one photo.
+    """
     if not data:
         raise PictureError(f"{where}: the file is empty; copy it again.")
     kinds = formats.load_formats()
     check_size(Image.open(io.BytesIO(data), formats=kinds), where)
-    image = _opened(data, kinds)
-    need = needed(image, data)
+    image = _opened(data, kinds, side)
+    need = needed(image, data, side)
     if not _fits(need, data):
         raise PictureError(
             f"{where}: {image.size[0]} x {image.size[1]} pixels as {image.format} take up to "
@@ -125,39 +134,42 @@ def _fits(need: int, data: bytes) -> bool:
     return need <= memory.DECODED and need + len(data) <= memory.LARGEST
 
 
-def _opened(data: bytes, kinds: tuple[str, ...]) -> Image.Image:
+def _opened(data: bytes, kinds: tuple[str, ...], side: int) -> Image.Image:
     """Open a photo; a JPEG that takes too much memory is decoded at half its size, or less."""
     whole = Image.open(io.BytesIO(data), formats=kinds)
-    if whole.format not in _JPEG or _fits(needed(whole, data), data):
+    if whole.format not in _JPEG or _fits(needed(whole, data, side), data):
         return whole
     for scale in _SCALES:
         smaller = Image.open(io.BytesIO(data), formats=kinds)
         smaller.draft(None, (max(1, whole.size[0] // scale), max(1, whole.size[1] // scale)))
-        if _fits(needed(smaller, data), data):
+        if _fits(needed(smaller, data, side), data):
             return smaller
     return whole
 
 
-def load(image: Image.Image, data: bytes) -> tuple[Image.Image, str]:
-    """Unpack an opened photo; give it, and a note where it was odd. To be used in `refusals`."""
+def load(image: Image.Image, data: bytes, side: int = 224) -> tuple[Image.Image, str]:
+    """Unpack a photo that `open_file` gave for the same side, with a note where it is odd.
+
+    To be used in `refusals`.
+    """
     try:
         image.load()
     except OSError as error:
         if "truncated" not in str(error) or not jpeg.ends_early(data):
             raise
         image.close()  # one photo at a time is held
-        whole = _same_whatever_follows(data)
+        whole = _same_whatever_follows(data, side)
         if whole is None:
             raise
         return whole, LACKS_END
     return image, ""
 
 
-def _same_whatever_follows(data: bytes) -> Image.Image | None:
+def _same_whatever_follows(data: bytes, side: int) -> Image.Image | None:
     """Give a JPEG that ends early, if bytes appended to it leave it as it is."""
     digests = []
     for tail in jpeg.TAILS:
-        image = _opened(jpeg.completed(data, tail), ("JPEG",))
+        image = _opened(jpeg.completed(data, tail), ("JPEG",), side)
         image.load()
         digest = hashlib.sha256()
         for top in range(0, image.size[1], _ROWS_TOGETHER):

@@ -102,8 +102,8 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
     try:
         if isinstance(source, Image.Image):
             return _prepare_image(id, source, regions)
-        with _room_for_file(id, source):
-            return _prepare_file(id, _bytes(id, source), regions)
+        with _room_for_file(id, source) as held:
+            return _prepare_file(id, _bytes(id, source), regions, held)
     except PictureError as error:
         to_install = isinstance(error, NotReadHere)
         return Ready(id, reason=str(error), broken=True, to_install=to_install)
@@ -114,11 +114,13 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
         return Ready(id, reason=f"{id}: cannot be read now ({what or 'too little memory'}).")
 
 
-def _prepare_file(id: str, data: bytes, regions: Regions) -> Ready:
+def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
+    """Decode and prepare a photo; `held` bytes of the decoders' share are this photo's already."""
+    side = _preprocessing(regions).size
     with refusals(id, data):
-        opened = open_file(data, id)
-        with memory.decoded.hold(needed(opened, data, _preprocessing(regions).size)):
-            image, note = load(opened, data)
+        opened = open_file(data, id, side)
+        with memory.decoded.hold(0 if held else needed(opened, data, side)):
+            image, note = load(opened, data, side)
             pixels = _pixels(image, regions)
             picture = regions.prepare(pixels)
     return Ready(id, picture, pixels.size, note=note and f"{id}: {note}")
@@ -144,8 +146,8 @@ def _preprocessing(regions: Regions) -> Preprocessing:
 
 
 @contextmanager
-def _room_for_file(id: str, source: Any) -> Iterator[None]:
-    """Wait until there is room for a photo's bytes.
+def _room_for_file(id: str, source: Any) -> Iterator[int]:
+    """Wait until there is room for a photo's bytes; give the bytes held of the decoders' share.
 
     Raises PictureError where there never is, DataError where the file is not there.
     """
@@ -162,9 +164,11 @@ def _room_for_file(id: str, source: Any) -> Iterator[None]:
             f"{id}: the file has {size / 1e6:.0f} MB; at most {memory.LARGEST / 1e6:.0f} are "
             "read. Save it as JPEG or PNG."
         )
-    # What a large file takes beyond its share comes out of the other.
-    with memory.files.hold(size), memory.decoded.hold(max(0, size - memory.FILES)):
-        yield
+    # A file larger than its share takes the other as well, all of it at once: who held a part of
+    # a share and then asked for more of it could wait for itself.
+    held = memory.DECODED if size > memory.FILES else 0
+    with memory.files.hold(size), memory.decoded.hold(held):
+        yield held
 
 
 def _bytes(id: str, source: Any) -> bytes:
