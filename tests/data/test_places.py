@@ -1,9 +1,11 @@
 """Where captions and photos lie: a folder a split, texts beside photos, several places."""
 
 import gzip
+import hashlib
 import io
 import json
 import tarfile
+import tracemalloc
 import unicodedata
 import zipfile
 from pathlib import Path
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from miacap.cli import application
 from miacap.data import NoPhotos, read
-from miacap.data.photos import FolderPhotos, TarPhotos
+from miacap.data.photos import FolderPhotos, SeveralPhotos, TarPhotos, sha256_of
 from miacap.errors import DataError
 
 COMPOSED, APART = "café.jpg", unicodedata.normalize("NFD", "café.jpg")
@@ -193,3 +195,30 @@ def test_special_tokens_in_captions_warn_before_training(tmp_path: Path) -> None
     assert len(data.warnings) == 2
     assert data.warnings[0].startswith("1 of 3 captions holds special tokens such as <unk>")
     assert data.warnings[1].startswith("1 of 3 captions is in a script without blanks")
+
+
+def test_the_checksum_of_a_photo_takes_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    data = bytes(range(256)) * 4096 * 12 + b"end"
+    (folder / "a.jpg").write_bytes(data)
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        tar.add(folder / "a.jpg", "a.jpg")
+    wanted = hashlib.sha256(data).hexdigest()
+    del data
+
+    class Others(FolderPhotos):
+        def read(self, id: str) -> bytes:
+            return b"other bytes"
+
+    folder_photos, tar_photos = FolderPhotos(folder), TarPhotos([tmp_path / "p.tar"])
+    for photos in (folder_photos, tar_photos, SeveralPhotos([NoPhotos(), tar_photos])):
+        tracemalloc.start()
+        found = sha256_of(photos, "a.jpg")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == wanted
+        assert peak < 4 << 20
+        with pytest.raises(DataError):
+            sha256_of(photos, "b.jpg")
+    assert sha256_of(Others(folder), "a.jpg") == hashlib.sha256(b"other bytes").hexdigest()

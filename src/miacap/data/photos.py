@@ -1,15 +1,18 @@
 """Where photos lie: a folder, uncompressed tars, or nowhere. Bytes out; `visual` decodes them."""
 
+import hashlib
 import os
 import tarfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
 from miacap.errors import DataError
+from miacap.files import sha256
 from miacap.tables.names import same_form
 
 _SAMPLE = 200
+_PIECE = 1 << 20
 
 
 @runtime_checkable
@@ -91,6 +94,16 @@ class FolderPhotos:
         except OSError:
             return 0
 
+    def sha256(self, id: str) -> str:
+        """Give the SHA-256 of a photo's file. Raises DataError if it is absent."""
+        path = self._path(id)
+        try:
+            if path is not None:
+                return sha256(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
+        raise DataError(f"{id}: no such photo in {self.folder}.")
+
     def other_case(self, id: str) -> str:
         """Give the name of a file that differs from the photo's by upper and lower case, or ""."""
         name = self._name(id)
@@ -156,6 +169,21 @@ def size_of(photos: Photos, id: str) -> int:
     return photos.size(id) if isinstance(photos, FolderPhotos | TarPhotos) else 0
 
 
+def sha256_of(photos: Photos, id: str) -> str:
+    """Give the SHA-256 of a photo's bytes, read in pieces where they lie in a folder or a tar.
+
+    Raises:
+        DataError: the photo is absent or cannot be read.
+    """
+    if type(photos) is SeveralPhotos:
+        part = next((part for part in photos.parts if id in part), photos.parts[0])
+        return sha256_of(part, id)
+    # A class derived from these may read otherwise: what it reads is what counts.
+    if type(photos) is FolderPhotos or type(photos) is TarPhotos:
+        return photos.sha256(id)
+    return hashlib.sha256(photos.read(id)).hexdigest()
+
+
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no system would take has none."""
     try:
@@ -191,20 +219,31 @@ class TarPhotos:
 
     def read(self, id: str) -> bytes:
         """Give the bytes of a photo file. Raises DataError if it is absent or cut off."""
+        return b"".join(self._pieces(id, self.size(id)))
+
+    def sha256(self, id: str) -> str:
+        """Give the SHA-256 of a photo's file. Raises DataError if it is absent or cut off."""
+        checksum = hashlib.sha256()
+        for piece in self._pieces(id, _PIECE):
+            checksum.update(piece)
+        return checksum.hexdigest()
+
+    def _pieces(self, id: str, length: int) -> Iterator[bytes]:
         place = self._place(id)
         if place is None:
             tars = ", ".join(tar.name for tar in self.tars)
             raise DataError(f"{id}: no such photo in {tars}.")
-        tar, offset, size = place
+        tar, offset, left = place
         try:
             with open(tar, "rb") as file:
                 file.seek(offset)
-                data = file.read(size)
+                while left and (piece := file.read(min(left, length))):
+                    left -= len(piece)
+                    yield piece
         except OSError as error:
             raise DataError(f"{tar}: cannot be read ({error.strerror or error}).") from None
-        if len(data) != size:
+        if left:
             raise DataError(f"{tar}: cut short at {id}; fetch it again.")
-        return data
 
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self._place(id) is not None

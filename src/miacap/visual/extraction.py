@@ -10,7 +10,7 @@ from itertools import islice
 
 from miacap.data.dataset import Dataset
 from miacap.data.features import Preprocessing
-from miacap.data.photos import Photos, size_of
+from miacap.data.photos import Photos, sha256_of, size_of
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
@@ -157,7 +157,7 @@ def _sums(photos: Photos, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
 
     def one(id: str) -> str:
         try:
-            return hashlib.sha256(photos.read(id)).hexdigest()
+            return sha256_of(photos, id)
         except DataError:
             return ""
 
