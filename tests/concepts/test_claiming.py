@@ -61,5 +61,19 @@ def test_other_data_another_command_and_other_files_are_refused(begun: Path) -> 
         claim(begun, "train", SETTINGS, "data")
     (begun.parent / "mine").mkdir()
     (begun.parent / "mine" / "photo.jpg").touch()
-    with pytest.raises(RunError, match="mine: holds something else"):
+    with pytest.raises(RunError, match=r"mine: holds 'photo.jpg' and is no concept folder of"):
         claim(begun.parent / "mine", "train", SETTINGS, "data")
+    assert [p.name for p in (begun.parent / "mine").iterdir()] == ["photo.jpg"]
+
+
+def test_a_folder_is_claimed_before_its_settings_are_written(tmp_path: Path) -> None:
+    def write(*_: object) -> None:
+        raise OSError("killed")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr("miacap.concepts.claiming.write_json", write)
+        claim(tmp_path / "c", "train", SETTINGS, "data")
+    assert [p.name for p in (tmp_path / "c").iterdir()] == [".miacap"]
+    claim(tmp_path / "c", "train", SETTINGS, "data")
+    (tmp_path / "c" / ".miacap").unlink()  # as an earlier version left it
+    claim(tmp_path / "c", "train", SETTINGS, "data")

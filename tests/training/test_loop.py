@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -378,6 +379,25 @@ def test_tensorboard_gets_every_number(toy: ModuleType, tmp_path: Path) -> None:
     events.Reload()
     found = [(event.step, event.value) for event in events.Scalars("score")]
     assert found == [(r["step"], pytest.approx(r["score"])) for r in result.history]
+
+
+def test_tensorboard_writes_through_no_link(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in = ModuleType("torch.utils.tensorboard")
+    stand_in.SummaryWriter = mock.Mock()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    link = tmp_path / "run" / "checkpoints" / "tensorboard"
+    link.symlink_to(tmp_path / "outside")
+    with pytest.raises(RunError, match="tensorboard: a link, and nothing is written through one"):
+        fit(toy.Toy(), TrainingSettings(tensorboard=True), tmp_path / "run", quiet=True)
+    assert not stand_in.SummaryWriter.called and not list((tmp_path / "outside").iterdir())
+    link.unlink()
+    fit(toy.Toy(), TrainingSettings(tensorboard=True, epochs=1), tmp_path / "new", quiet=True)
+    assert (tmp_path / "new" / "checkpoints" / "tensorboard").is_dir()
+    assert stand_in.SummaryWriter.called
 
 
 @pytest.mark.parametrize(

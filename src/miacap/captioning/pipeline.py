@@ -143,16 +143,11 @@ class _Networks:
         good = [ready for ready in batch if ready.picture is not None]
         found: Iterator[Row] = iter(())
         if good:
-            vocabulary = pipeline.run.vocabulary
             with memory.decoded.hold(memory.NETWORK):  # photos are decoded meanwhile
                 pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
-                found = iter(
-                    list(
-                        caption_rows(
-                            self.captioner, [pictures], vocabulary, pipeline.search, self.device
-                        )
-                    )
-                )
+                words, search = pipeline.run.vocabulary, pipeline.search
+                rows = caption_rows(self.captioner, [pictures], words, search, self.device)
+                found = iter(list(rows))
         for ready in batch:
             yield Row(ready.id, error=ready.reason) if ready.picture is None else next(found)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from miacap import files
 from miacap.errors import RunError
-from miacap.files import folder as make_folder
-from miacap.files import read_json, strangers, write_json
+from miacap.files import read_json, write_json
 
 Made = Literal["train", "read"]
 """By which command: `miacap concepts train` or `miacap concepts read`."""
@@ -29,9 +29,7 @@ def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: st
         now["made"] = made  # folders of trained concepts never said so
     file = folder / "settings.json"
     if not file.is_file():
-        if strangers(folder):
-            raise RunError(f"{folder}: holds something else; choose an empty or new folder.")
-        make_folder(folder)
+        files.claim(folder, "concept folder")
         write_json(file, now)
         return
     before = read_json(file)

@@ -78,15 +78,15 @@ def write_page(
     rows = {arm: {row.id: row.caption or "" for row in r.rows} for arm, r in results.items()}
     names = [row.id for row in next(iter(results.values())).rows][:_CARDS]
     cards = [
-        _card(dataset.photos.read(name), captions[name][0], {arm: rows[arm][name] for arm in rows})
+        _card(name, dataset.photos.read(name), captions[name][0], {a: rows[a][name] for a in rows})
         for name in names
     ]
     with atomic(path, "w") as file:
         file.write(_PAGE.substitute(table=_table(table), cards="\n".join(cards)))
 
 
-def _card(photo: bytes, reference: str, captions: Mapping[str, str]) -> str:
-    image = decode(photo)
+def _card(name: str, photo: bytes, reference: str, captions: Mapping[str, str]) -> str:
+    image = decode(photo, name)
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=85)

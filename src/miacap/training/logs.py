@@ -71,6 +71,7 @@ class Board:
         if not self._wanted:
             return
         if self._writer is None:
+            files.subfolder(self._folder.parent, self._folder.name)  # or refuse a link
             # Events of this step or later, left by a sitting that was killed, are hidden.
             self._writer = self._kind()(str(self._folder), purge_step=record["step"])
         for name, value in record.items():
