@@ -67,5 +67,6 @@ class MissingExtra(MiacapError, ImportError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say " Did you mean 'x'?" for the most similar known name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    by_folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), list(by_folded), n=1, cutoff=0.6)
+    return f" Did you mean {by_folded[close[0]]!r}?" if close else ""

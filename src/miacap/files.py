@@ -60,6 +60,13 @@ def output(
     return _whole(Path(os.path.realpath(target)), target, mode)
 
 
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Refuse a file that a user named, and whose folder does not exist; raises DataError."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise DataError(f"{path}: there is no folder {folder}; make it, or write elsewhere.")
+
+
 # Text may hold lone surrogates, which UTF-8 cannot; \ud800 is also what JSON writes for them.
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
 

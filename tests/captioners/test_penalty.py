@@ -162,7 +162,7 @@ def test_those_that_have_it_have_both_attentions_and_no_other_has() -> None:
 def test_sizes_do_not_say_what_the_run_says() -> None:
     for name, decides in (("source", "source"), ("name", "captioner"), ("words", "vocabulary"),
                           ("region_width", "features")):  # fmt: skip
-        with pytest.raises(SettingsError, match=rf"sizes\.{name} is not for .* the .*{decides}"):
+        with pytest.raises(SettingsError, match=rf"sizes\.{name} cannot be set: the .*{decides}"):
             override(RunSettings(), [f"sizes.{name}=7"])
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from miacap import runs
 from miacap.data import Preprocessing, Source
 from miacap.errors import MiacapError, RunError, SettingsError
-from miacap.runs import CrossEntropy, RunSettings, Trained, create, write_card
+from miacap.runs import CrossEntropy, RunSettings, Trained, card_text, create
 from miacap.runs import folder as module
 from miacap.text import Vocabulary
 from miacap.weights import write_weights
@@ -78,7 +78,7 @@ def test_other_data_is_no_way_to_go_on(run: Path) -> None:
         with pytest.raises(RunError, match=r"begun with other data \(captions\.csv is not what"):
             lay(run, sources=sources)
     (run / "data.json").write_text("null")
-    for way in (lambda: lay(run), lambda: write_card(run, {"CIDEr-D": 1.0}, 1)):
+    for way in (lambda: lay(run), lambda: card_text(runs.load(run), {"CIDEr-D": 1.0}, 1)):
         with pytest.raises(RunError, match=r'data\.json: expected an object with a list "sourc'):
             way()
 
@@ -145,15 +145,13 @@ def test_half_an_extractor_is_not_none(run: Path) -> None:
 
 
 def test_the_card_prints_counts_as_whole_numbers(run: Path) -> None:
-    write_card(run, {"CIDEr-D": 1.0, "distinct": 858.0}, 3)
-    card = (run / "README.md").read_text()
+    card = card_text(runs.load(run), {"CIDEr-D": 1.0, "distinct": 858.0}, 3)
     assert "| CIDEr-D | 1.0000 |" in card and "| distinct | 858 |" in card
 
 
 def test_folders_as_text(run: Path) -> None:
     assert runs.load(lay(str(run)).folder).settings == SETTINGS  # type: ignore[arg-type]
     assert runs.listing(str(run.parent)) == [run]
-    write_card(str(run), {"CIDEr-D": 1.0}, 1)
 
 
 @pytest.mark.parametrize("name", ["beam", "maximum_words"])

@@ -160,7 +160,7 @@ class Inputs:
             device: where the extractor runs.
             reads: what to read, where that is not what the captioner reads.
         """
-        wanted = Wanted(reads or run.reads, run.rows, run.settings.concepts)
+        wanted = Wanted(run.reads if reads is None else reads, run.rows, run.settings.concepts)
         concepts = _found(run, device) if wanted.any_concepts else None
         return cls(wanted, concepts, regions=regions)
 
@@ -218,7 +218,7 @@ class Inputs:
         whose = [self.concepts_of.get(name, name) for name in names]
         self.concepts.store.require(whose)
         if self.concepts.listed and "concepts" in self.wanted.reads:
-            counts = [len(store.rows(name)) if self._matching else 1 for name in names]
+            counts = [store.count(name) if self._matching else 1 for name in names]
             _require_lists(self.concepts, whose, counts, self.wanted.rows)
 
     def set_aside(self, names: Sequence[str]) -> dict[str, str]:

@@ -4,29 +4,59 @@
 training is finished, and not again: a card that somebody has edited stays.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
+from miacap import terminal
 from miacap.captioning.evaluation import above_blind
 from miacap.captioning.validation import DevScores
 from miacap.captioning.words import Lengths
-from miacap.errors import RunError
-from miacap.files import read_json, sha256, write_json
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import atomic, read_json, sha256, write_json
 from miacap.metrics.comparisons import Interval
-from miacap.runs import CARD, write_card
+from miacap.runs import CARD, card_text
+from miacap.settings import from_json, to_json
 from miacap.training import FitResult
 from miacap.wording import counted
 
 __all__ = ["FILE", "doubt", "finish"]
 
 FILE = "dev.json"
-_FORMAT = 1
 _FEW = 500
 """Training pictures below which more pictures are the first thing to try."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `dev.json` holds.
+
+    Attributes:
+        step: training steps taken.
+        best_epoch: after which the kept weights were reached.
+        scores: dev scores of these weights.
+        above: CIDEr-D above each captioner that sees nothing: difference, low, high.
+        training_pictures: pictures that were trained on.
+        training_captions: their captions.
+        cut_captions: those that were longer than the run's captions may be.
+        card_sha256: of the card that was written; another one was edited by hand.
+        format: of this file.
+    """
+
+    step: int
+    best_epoch: int
+    scores: dict[str, Any]
+    above: dict[str, Any]
+    training_pictures: int
+    training_captions: int
+    cut_captions: int
+    card_sha256: str
+    format: Literal[1] = 1
 
 
 def finish(
@@ -48,28 +78,33 @@ def finish(
         lengths: of the training captions.
     """
     folder = dev.run.folder
-    before = _read(folder)
-    if before.get("step") == result.steps:
+    before, file = _read(folder), folder / CARD
+    if before is not None and before.step == result.steps and file.is_file():
         return
     above = above_blind(captions, dev.references, dev.candidates(module))
-    card = folder / CARD
-    edited = card.is_file() and sha256(card) != before.get("card_sha256")
-    if not edited:
-        write_card(folder, scores, result.best_epoch, _notes(above, lengths, dev))
-    write_json(
-        folder / FILE,
-        {
-            "format": _FORMAT,
-            "step": result.steps,
-            "best_epoch": result.best_epoch,
-            "scores": dict(scores),
-            "CIDEr-D above": {name: _plain(interval) for name, interval in above.items()},
-            "training_pictures": len(captions),
-            "training_captions": lengths.captions,
-            "cut_captions": lengths.longer,
-            "card_sha256": before.get("card_sha256") if edited else sha256(card),
-        },
+    notes = _notes(above, lengths, dev)
+    text = card_text(dev.run, scores, result.best_epoch, notes)
+    # Without a record nobody knows whether a card was edited: it is somebody's until it is deleted.
+    edited = file.is_file() and (before is None or sha256(file) != before.card_sha256)
+    outcome = Outcome(
+        step=result.steps,
+        best_epoch=result.best_epoch,
+        scores=dict(scores),
+        above={name: _plain(interval) for name, interval in above.items()},
+        training_pictures=len(captions),
+        training_captions=lengths.captions,
+        cut_captions=lengths.longer,
+        card_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
+    # First what the card is known by: after a kill in between it is written again.
+    write_json(folder / FILE, to_json(outcome))
+    if edited:
+        terminal.tell(
+            f"miacap: {file}: perhaps edited by hand, so left; delete it to have it anew."
+        )
+        return
+    with atomic(file, "w") as out:
+        out.write(text)
 
 
 def doubt(folder: str | os.PathLike[str]) -> str | None:
@@ -79,11 +114,12 @@ def doubt(folder: str | os.PathLike[str]) -> str | None:
     above that of its own captions shuffled, each with its whole interval.
     """
     outcome = _read(Path(folder))
-    above = outcome.get("CIDEr-D above", {})
-    lost = [name for name, numbers in above.items() if not numbers["low"] > 0]
+    if outcome is None:
+        return None
+    lost = [name for name, numbers in outcome.above.items() if not _low(numbers) > 0]
     if not lost:
         return None
-    pictures = outcome["training_pictures"]
+    pictures = outcome.training_pictures
     advice = "train for more epochs, or with another captioner or learning rate"
     if pictures < _FEW:
         advice = (
@@ -95,6 +131,11 @@ def doubt(folder: str | os.PathLike[str]) -> str | None:
         f"it has not learned to look: on the dev pictures its captions are no better than "
         f"{' and '.join(lost)} (CIDEr-D). What to do: {advice}."
     )
+
+
+def _low(numbers: Any) -> float:
+    low = numbers.get("low") if isinstance(numbers, Mapping) else None
+    return float(low) if isinstance(low, int | float) else 0.0
 
 
 def _notes(above: Mapping[str, Interval], lengths: Lengths, dev: DevScores) -> list[str]:
@@ -110,11 +151,11 @@ def _plain(interval: Interval) -> dict[str, float]:
     return {"difference": interval.difference, "low": interval.low, "high": interval.high}
 
 
-def _read(folder: Path) -> dict[str, Any]:
+def _read(folder: Path) -> Outcome | None:
     file = folder / FILE
     if not file.is_file():
-        return {}
-    value = read_json(file)
-    if not isinstance(value, dict) or value.get("format") != _FORMAT:
-        raise RunError(f"{file}: not what this miacap writes there; delete it to have it anew.")
-    return value
+        return None
+    try:
+        return from_json(Outcome, read_json(file), str(file))
+    except (DataError, SettingsError) as error:
+        raise RunError(f"{error} Delete {file} to have it anew.") from None

@@ -85,6 +85,7 @@ def train(
     dev = DevScores(run, inputs, references)
     task = _task(run, inputs, ids, dev)
     result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
+    runs.keep_settings(run)
     if result.finished:
         finish(result, best_scores(result), task.module, dev, captions, counted)
     return result

@@ -1,4 +1,4 @@
-"""`miacap concepts train`, `read` and `show`: the words that a picture brings to mind."""
+"""`miacap concepts train`, `read` and `show`: the words that are found in a picture."""
 
 import hashlib
 import re
@@ -103,7 +103,7 @@ def read(
         terminal.tell(f"miacap: {doubt}")
 
 
-@concepts.command(cls=Verb, short_help="Print the words that a photo brings to mind.")
+@concepts.command(cls=Verb, short_help="Print the words that are found in a photo.")
 def show(
     photo: Annotated[Path, typer.Argument(help="A photo.")],
     run: Annotated[Path, typer.Option("--run", help="A run folder trained with concepts.")],
@@ -113,7 +113,7 @@ def show(
     ] = None,
     top: Annotated[int, typer.Option(help="How many words.", min=1)] = 10,
 ) -> None:
-    """Print the words that a photo brings to mind, with probabilities.
+    """Print the words that are found in a photo, with probabilities.
 
     A multiple-instance extractor also says how sure its surest grid cell is; with -o
     it saves for each word where in the photo it sees it, in a folder for each photo.

@@ -63,7 +63,11 @@ def evaluate(
     from miacap.captioning.evaluation import write_rows
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
+    from miacap.files import check_output
 
+    for path in (output, json_file):
+        if path is not None:
+            check_output(path)  # now, and not when all captions are made
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
     found = [runs.load(folder) for folder in (run, *(others or []))]

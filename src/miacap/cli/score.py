@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miacap.metrics.matching import Pairs
     from miacap.metrics.reports import System
 
-Optional = Path | None
+_File = Path | None
 _Captions = Mapping[str, list[str]]
 _Result = TypeVar("_Result")
 _RESAMPLES = 1000  # of a comparison where no intervals are wanted
@@ -32,22 +32,18 @@ _Against = Annotated[
     list[Path] | None,
     typer.Option(help="Another system's candidates: test the differences; may be repeated."),
 ]
-_Json = Annotated[Optional, typer.Option("--json", help="Write scores and signature here.")]
-_Csv = Annotated[Optional, typer.Option("--csv", help="The same as CSV.")]
-_PerPicture = Annotated[
-    Optional, typer.Option(help="Write each picture's scores here (JSON Lines).")
-]
+_Json = Annotated[_File, typer.Option("--json", help="Write scores and signature here.")]
+_Csv = Annotated[_File, typer.Option("--csv", help="The same as CSV.")]
+_PerPicture = Annotated[_File, typer.Option(help="Write each picture's scores here (JSON Lines).")]
 _Df = Annotated[
-    Optional, typer.Option("--df", help="Document frequencies of a larger set, for CIDEr-D.")
+    _File, typer.Option("--df", help="Document frequencies of a larger set, for CIDEr-D.")
 ]
 _WriteDf = Annotated[
-    Optional, typer.Option("--write-df", help="Write these references' frequencies here.")
+    _File, typer.Option("--write-df", help="Write these references' frequencies here.")
 ]
-_Tuples = Annotated[
-    Optional, typer.Option(help="Another parser's tuples for SPICE (docs/spice.md).")
-]
+_Tuples = Annotated[_File, typer.Option(help="Another parser's tuples for SPICE (docs/spice.md).")]
 _Training = Annotated[
-    Optional, typer.Option(help="Training captions: also say how many captions are new.")
+    _File, typer.Option(help="Training captions: also say how many captions are new.")
 ]
 _Diversity = Annotated[bool, typer.Option("--diversity", help="Describe the captions.")]
 _Missing = Annotated[
@@ -105,7 +101,7 @@ def score(
     _check_systems(paths, spice_tuples)
     for output in (json_file, csv_file, per_picture, write_df):
         if output is not None:
-            reports.check_output(output)
+            files.check_output(output)
     # Everything is read and paired before anything takes time: METEOR and SPICE may take minutes.
     known = files.read_references(references)
     given = [files.read_candidates(path) for path in paths]

@@ -2,7 +2,7 @@
 
 Readers make a `Dataset` of any folder of photos with captions, `scenes` draws one, the feature
 store keeps what a backbone or a concept extractor saw, and batches join them by name.
-This room may import `text`, `metrics` (file readers), `pictures` and the ground floor; only
+This room may import `text`, `tables`, `pictures` and the ground floor; only
 `store` and `batches` import torch, so names are loaded when they are first used.
 """
 

@@ -25,15 +25,13 @@ from miacap.captioners.contract import Captioner, M, S
 from miacap.decoding.hypotheses import Hypothesis, check_finite, precise, ruled, searching
 from miacap.decoding.limits import require_memory
 from miacap.decoding.rules import Rule
+from miacap.decoding.settings import check_penalty
 from miacap.errors import SettingsError
 from miacap.pictures import Pictures
-from miacap.settings import check_at_least, check_at_most
+from miacap.settings import check_at_least
 from miacap.text.vocabulary import BOS, EOS, PAD
 
-__all__ = ["LONGEST_PENALTY", "beam", "check_penalty"]
-
-LONGEST_PENALTY = 10.0
-"""The largest length penalty; at 2 or 3 the longest caption wins already."""
+__all__ = ["beam"]
 
 
 @dataclass(frozen=True)
@@ -120,12 +118,6 @@ def beam(
             state = state.reorder(parents)
             last = beams.live_words[:, :, time]
     return results
-
-
-def check_penalty(length_penalty: float) -> None:
-    """Refuse a length penalty that is no number from 0 to 10; raises SettingsError."""
-    check_at_least(0, length_penalty=length_penalty)
-    check_at_most(LONGEST_PENALTY, length_penalty=length_penalty)
 
 
 def _begin(pictures: int, width: int, maximum: int, device: torch.device) -> _Beams:

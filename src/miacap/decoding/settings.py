@@ -1,22 +1,24 @@
-"""What is searched for, as settings, and the one function that searches by them."""
+"""What is searched for, as settings; reading them needs no torch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from miacap.captioners.contract import Captioner, M, S
-from miacap.decoding.beams import beam, check_penalty
-from miacap.decoding.hypotheses import Hypothesis
-from miacap.decoding.rules import BlockRepeats, MinimumLength, Rule
-from miacap.decoding.sampling import greedy
 from miacap.errors import SettingsError
-from miacap.pictures import Pictures
 from miacap.settings import check_at_least, check_at_most
 from miacap.wording import counted
 
-__all__ = ["SearchSettings", "search"]
+__all__ = ["LONGEST_PENALTY", "SearchSettings", "check_penalty"]
 
-_LONGEST = 1_000
-"""Steps beyond which a search would not end."""
+LONGEST_PENALTY = 10.0
+"""At 2 or 3 the longest caption wins already."""
+
+_MOST = 1_000
+"""Hypotheses or steps beyond which a search would not end."""
+
+
+def check_penalty(length_penalty: float) -> None:
+    """Refuse a length penalty that is no number from 0 to 10; raises SettingsError."""
+    check_at_least(0, length_penalty=length_penalty)
+    check_at_most(LONGEST_PENALTY, length_penalty=length_penalty)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         check_at_least(1, beam=self.beam, maximum_words=self.maximum_words)
-        check_at_most(_LONGEST, maximum_words=self.maximum_words)
+        check_at_most(_MOST, beam=self.beam, maximum_words=self.maximum_words)
         check_at_least(0, minimum_words=self.minimum_words, block_repeats=self.block_repeats)
         check_penalty(self.length_penalty)
         if self.minimum_words > self.maximum_words:
@@ -46,47 +48,3 @@ class SearchSettings:
                 f"maximum_words = {self.maximum_words}; lower minimum_words or raise "
                 "maximum_words."
             )
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules on logits that these settings ask for."""
-        length = (MinimumLength(self.minimum_words),) if self.minimum_words else ()
-        repeats = (BlockRepeats(self.block_repeats),) if self.block_repeats else ()
-        return (*length, *repeats)
-
-
-def search(
-    captioner: Captioner[M, S],
-    pictures: Pictures,
-    settings: SearchSettings = SearchSettings(),
-    rules: Sequence[Rule] = (),
-) -> list[Hypothesis]:
-    """Give the best caption of each picture.
-
-    Args:
-        captioner: anything that fulfils the contract; searched in eval mode, no gradients.
-        pictures: B of them, searched at once.
-        settings: beam, lengths and the rules that can be written down.
-        rules: more rules (words to forbid, bad endings), applied after those of the settings.
-
-    Returns:
-        One caption a picture. Its log-probability is the captioner's own: not normalised by
-        length, not renormalised for forbidden words.
-
-    Raises:
-        SettingsError: a beam that memory does not hold, or rules that leave a picture no
-            caption.
-        RunError: the captioner's numbers are NaN or infinite.
-    """
-    every = (*settings.rules, *rules)
-    if settings.beam == 1 and settings.length_penalty == 0:
-        return greedy(captioner, pictures, settings.maximum_words, every)
-    ranked = beam(
-        captioner,
-        pictures,
-        width=settings.beam,
-        maximum=settings.maximum_words,
-        rules=every,
-        length_penalty=settings.length_penalty,
-    )
-    return [best[0] for best in ranked]

@@ -8,7 +8,7 @@ import torch
 from miacap import captioners
 from miacap.errors import SettingsError
 from miacap.runs import RunSettings
-from miacap.runs.folder import build
+from miacap.runs.folder import make
 
 __all__ = ["matched", "parameters"]
 
@@ -19,7 +19,7 @@ TOLERANCE = 0.01
 def parameters(settings: RunSettings, words: int) -> int:
     """Count the numbers that training can change, for a vocabulary of `words` ids."""
     with torch.device("meta"):  # shapes alone; nothing is drawn
-        module = build(settings, words)
+        module = make(settings, words)
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 

@@ -10,10 +10,8 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from miacap import files, terminal
-from miacap.errors import DataError
 from miacap.metrics.comparisons import Comparison, Range
 from miacap.metrics.scoring import Scores
 
@@ -200,20 +198,9 @@ def systems_csv(systems: Sequence[System]) -> str:
     return text.getvalue()
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Refuse a file whose folder does not exist.
-
-    Raises:
-        DataError: names the folder.
-    """
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise DataError(f"{path}: there is no folder {folder}; make it, or write elsewhere.")
-
-
 def write_json(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
     """Write one system as `as_json`, several as `systems_json`; whole or not at all."""
-    check_output(path)
+    files.check_output(path)
     first = systems[0]
     several = len(systems) > 1
     files.output_json(
@@ -223,7 +210,7 @@ def write_json(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
 
 def write_csv(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
     """Write one system as `as_csv`, several as `systems_csv`; whole or not at all."""
-    check_output(path)
+    files.check_output(path)
     first = systems[0]
     several = len(systems) > 1
     with files.output(path) as file:
@@ -232,7 +219,7 @@ def write_csv(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
 
 def write_per_picture(path: str | os.PathLike[str], systems: Sequence[System]) -> None:
     """Write JSON Lines: one object a picture, `id`, `system` if there are several, every metric."""
-    check_output(path)
+    files.check_output(path)
     with files.output(path) as file:
         for system in systems:
             for index, name in enumerate(system.scores.ids):

@@ -8,8 +8,8 @@ room below it (`text`, `pictures`, `data`, `visual`, `captioners`, `decoding`, `
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from miacap.runs.card import CARD, write_card
-    from miacap.runs.folder import Run, create, load
+    from miacap.runs.card import CARD, card_text
+    from miacap.runs.folder import Run, create, keep_settings, load
     from miacap.runs.joined import JoinedRuns, join
     from miacap.runs.objectives import CrossEntropy, Objective
     from miacap.runs.overview import listing
@@ -24,11 +24,12 @@ __all__ = [
     "Run",
     "RunSettings",
     "Trained",
+    "card_text",
     "create",
     "join",
+    "keep_settings",
     "listing",
     "load",
-    "write_card",
 ]
 
 _LAZY = {
@@ -41,9 +42,10 @@ _LAZY = {
     "Trained": "trained",
     "create": "folder",
     "join": "joined",
+    "keep_settings": "folder",
     "listing": "overview",
     "load": "folder",
-    "write_card": "card",
+    "card_text": "card",
 }
 
 

@@ -1,34 +1,25 @@
 """A run's README.md: a person's card, with the front matter that model hubs read."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 from miacap.data.features import Given
-from miacap.files import atomic
-from miacap.runs.folder import Run, load, read_sources
+from miacap.runs.folder import Run, read_sources
 from miacap.version import __version__
 
 _COUNTS = ("distinct",)
 
-
 CARD = "README.md"
 
 
-def write_card(
-    folder: str | os.PathLike[str],
-    scores: Mapping[str, float],
-    epoch: int,
-    notes: Sequence[str] = (),
-) -> None:
-    """Write `README.md` of a run folder: what it is, its scores, how to use it.
+def card_text(run: Run, scores: Mapping[str, float], epoch: int, notes: Sequence[str] = ()) -> str:
+    """Give the `README.md` of a run folder: what it is, its scores, how to use it.
 
     Args:
-        folder: a run folder.
+        run: a run.
         scores: dev scores by metric name, on their own scale.
         epoch: after which the kept weights were reached.
         notes: sentences about scores and captions.
     """
-    run = load(folder)
     folder, settings = run.folder, run.settings
     more = "".join(f"\n{note}" for note in notes)
     rows = "\n".join(f"| {name} | {shown(name, value)} |" for name, value in scores.items())
@@ -36,9 +27,7 @@ def write_card(
         f"- `{s.get('name')}` ({s.get('terms') or 'terms not stated'})"
         for s in read_sources(folder)
     )
-    with atomic(folder / CARD, "w") as file:
-        file.write(
-            f"""---
+    return f"""---
 library_name: miacap
 pipeline_tag: image-to-text
 tags:
@@ -67,7 +56,6 @@ optimistic.{more}
 Captions describe what such photos usually show; they can be wrong, and they repeat
 the habits of the people who wrote the training captions.
 """
-        )
 
 
 def shown(name: str, value: float) -> str:
@@ -76,7 +64,7 @@ def shown(name: str, value: float) -> str:
 
 
 def _use(name: str, run: Run) -> str:
-    """Say how captions come of the run."""
+    """Say how to caption with the run."""
     stored = ""
     if isinstance(run.preprocessing, Given):
         stored = f"""Its features were given ({run.preprocessing.title}), so it cannot see photos,

@@ -76,18 +76,19 @@ def build(settings: RunSettings, words: int) -> nn.Module:
     Raises:
         SettingsError: it would not fit into memory.
     """
+    return weights.build(lambda: make(settings, words), f"the captioner {settings.captioner!r}")
 
-    def make() -> nn.Module:
-        module: nn.Module = captioners.build(
-            settings.captioner,
-            source=settings.source,
-            words=words,
-            region_width=settings.region_width,
-            **settings.sizes,
-        )
-        return module
 
-    return weights.build(make, f"the captioner {settings.captioner!r}")
+def make(settings: RunSettings, words: int) -> nn.Module:
+    """Build a run's captioner on the default device, however large it is."""
+    module: nn.Module = captioners.build(
+        settings.captioner,
+        source=settings.source,
+        words=words,
+        region_width=settings.region_width,
+        **settings.sizes,
+    )
+    return module
 
 
 def create(
@@ -166,7 +167,13 @@ def load(folder: str | os.PathLike[str]) -> Run:
         preprocessing = parse(read_json(file), str(file))
     except (DataError, SettingsError) as error:
         raise RunError(str(error)) from None
-    return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
+    run = Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
+    if run.concepts is None and not run.reads.isdisjoint(("concepts", "scores")):
+        raise RunError(
+            f"{folder}: {settings.captioner} fed {settings.source!r} reads concepts, and "
+            "concepts.json is absent; copy the run folder again."
+        )
+    return run
 
 
 def _check_format(folder: Path, tree: Any) -> None:
@@ -207,11 +214,17 @@ def _same(
             )
     if run.vocabulary.words != vocabulary.words:
         raise RunError(f"{run.folder}: made from other training captions; choose another folder.")
-    require_same(run.preprocessing, preprocessing, str(run.folder), "the given features")
+    require_same(run.preprocessing, preprocessing, str(run.folder), "the store")
     _check_sources(run.folder, sources)
-    if run.settings != settings:
-        write_json(run.folder / "settings.json", to_json(settings))
     return replace(run, settings=settings)
+
+
+def keep_settings(run: Run) -> None:
+    """Write the settings with which a run went on, once its training has accepted them."""
+    file = run.folder / "settings.json"
+    settings = to_json(run.settings)
+    if read_json(file) != settings:
+        write_json(file, settings)
 
 
 def _check_sources(folder: Path, sources: Sequence[Source]) -> None:

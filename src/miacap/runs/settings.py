@@ -1,29 +1,24 @@
 """The settings of one run, written whole into its folder."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from miacap import captioners
+from miacap.decoding.settings import SearchSettings
 from miacap.errors import SettingsError
 from miacap.runs.objectives import CrossEntropy, Objective
-from miacap.settings import check_at_least, check_at_most
+from miacap.settings import check_at_least
 from miacap.training import TrainingSettings
-
-if TYPE_CHECKING:
-    from miacap.decoding import SearchSettings
 
 FORMAT = 2
 """Newest layout of a run folder that this version reads and the one that it writes."""
 
 
-_MOST = {"beam": 1_000, "maximum_words": 1_000}
-"""Beyond these a search would not end, or not fit into memory."""
-
 _ELSEWHERE = {
-    "name": "the run's captioner does",
-    "source": "the run's source does",
-    "words": "the vocabulary does",
-    "region_width": "the features do",
+    "name": "the run's captioner decides it (--captioner)",
+    "source": "the run's source decides it (--source)",
+    "words": "the vocabulary decides it (minimum_count)",
+    "region_width": "the features decide it",
 }
 """What building a captioner also needs, and who decides it."""
 
@@ -94,10 +89,8 @@ class RunSettings:
         return self.parsed_sizes.rows
 
     @property
-    def search(self) -> "SearchSettings":
+    def search(self) -> SearchSettings:
         """Settings of the search."""
-        from miacap.decoding import SearchSettings  # with torch, which a list does not need
-
         return SearchSettings(
             beam=self.beam,
             maximum_words=self.maximum_words,
@@ -112,15 +105,12 @@ class RunSettings:
             region_width=self.region_width,
             concepts=self.concepts,
             minimum_count=self.minimum_count,
-            maximum_words=self.maximum_words,
-            beam=self.beam,
             pictures_per_batch=self.pictures_per_batch,
         )
-        for name, most in _MOST.items():
-            check_at_most(most, **{name: getattr(self, name)})
+        _ = self.search  # refuses what no search can use
         for name, decides in _ELSEWHERE.items():
             if name in self.sizes:
-                raise ValueError(f"sizes.{name} is not for sizes to say: {decides}.")
+                raise ValueError(f"sizes.{name} cannot be set: {decides}.")
         if self.objective.regulariser and captioners.regulariser(self.captioner) is None:
             having = [name for name in captioners.names() if captioners.regulariser(name)]
             raise SettingsError(

@@ -66,7 +66,7 @@ def regions_for(record: Record, device: Device = "auto") -> Regions:
 
     Raises:
         UnknownName, MissingExtra: no such backbone, or it is not installed (says the pip line).
-        RunError: features that somebody brought, of which no photo can be turned into any; a
+        RunError: features that somebody brought, which cannot be made from a photo; a
             detector; weights other than those that it was made with.
         SettingsError: a device that torch does not have.
     """
