@@ -100,7 +100,7 @@ def finish(
     write_json(folder / FILE, to_json(outcome))
     if edited:
         terminal.tell(
-            f"miacap: {file}: perhaps edited by hand, so left; delete it to have it anew."
+            f"miacap: {file}: left, as it may have been edited; delete it to have it anew."
         )
         return
     with atomic(file, "w") as out:

@@ -95,13 +95,14 @@ def score(
 
     Example: miacap score captions_val2014.json results.json --json scores.json
     """
+    from miacap.files import check_output
     from miacap.metrics import files, reports
 
     paths = [candidates, *(against or [])]
     _check_systems(paths, spice_tuples)
     for output in (json_file, csv_file, per_picture, write_df):
         if output is not None:
-            files.check_output(output)
+            check_output(output)
     # Everything is read and paired before anything takes time: METEOR and SPICE may take minutes.
     known = files.read_references(references)
     given = [files.read_candidates(path) for path in paths]

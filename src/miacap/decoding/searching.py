@@ -12,6 +12,8 @@ from miacap.pictures import Pictures
 
 __all__ = ["rules_of", "search"]
 
+_USUAL = SearchSettings()
+
 
 def rules_of(settings: SearchSettings) -> tuple[Rule, ...]:
     """Give the rules on logits that settings ask for."""
@@ -23,7 +25,7 @@ def rules_of(settings: SearchSettings) -> tuple[Rule, ...]:
 def search(
     captioner: Captioner[M, S],
     pictures: Pictures,
-    settings: SearchSettings = SearchSettings(),
+    settings: SearchSettings = _USUAL,
     rules: Sequence[Rule] = (),
 ) -> list[Hypothesis]:
     """Give the best caption of each picture.
