@@ -78,8 +78,9 @@ def exact(world, tmp_path_factory: pytest.TempPathFactory) -> Exact:
             writer.add(name, extract(extractor, [regions.rows(name)])[0])
     settings = RunSettings("spatial-attention", "combined", {"width": 8, "heads": 2})
     assert len(captions) > 5
-    run = runs.create(root / "r", settings, vocabulary, grid.record, (), root / "c")
-    return Exact(run, grid, regions, ConceptFolder.open(root / "c"))
+    concepts = ConceptFolder.open(root / "c")
+    run = runs.create(root / "r", settings, vocabulary, grid.record, (), concepts)
+    return Exact(run, grid, regions, concepts)
 
 
 @settings(

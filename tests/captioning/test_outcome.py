@@ -30,7 +30,7 @@ def test_the_card_has_the_numbers_of_the_best_epoch(world) -> None:
     assert f"Reached after epoch {best['epoch']}" in card
     assert f"| CIDEr-D | {best['CIDEr-D']:.4f} |" in card
     for name in ("a constant caption", "its captions shuffled"):
-        interval = told["CIDEr-D above"][name]
+        interval = told["above"][name]
         assert interval["low"] <= interval["difference"] <= interval["high"]
         assert f"CIDEr-D above {name}: {interval['difference']:+.3f}" in card
 
@@ -46,6 +46,9 @@ def test_a_card_that_somebody_edited_stays(world, tmp_path: Path) -> None:
     (tmp_path / "r" / FILE).unlink()  # as a run of an older version has none
     go(world, tmp_path / "r", wanted)
     assert card.read_text().endswith("My own words.\n")
+    card.unlink()  # killed between the two files, or wanted anew
+    go(world, tmp_path / "r", wanted)
+    assert card.read_text() == written
 
 
 def test_who_has_not_learned_to_look_is_told_so(world, tmp_path: Path) -> None:
@@ -55,15 +58,21 @@ def test_who_has_not_learned_to_look_is_told_so(world, tmp_path: Path) -> None:
     assert said is not None and "no better than a constant caption" in said
     assert "training pictures are few: bring some thousand" in said
     told = json.loads((few / FILE).read_text())
-    looks = {name: {"difference": 0.2, "low": 0.1, "high": 0.3} for name in told["CIDEr-D above"]}
-    (tmp_path / FILE).write_text(json.dumps({**told, "CIDEr-D above": looks}))
+    looks = {name: {"difference": 0.2, "low": 0.1, "high": 0.3} for name in told["above"]}
+    (tmp_path / FILE).write_text(json.dumps({**told, "above": looks}))
     assert doubt(tmp_path) is None
     many = {**told, "training_pictures": 6000}
     (tmp_path / FILE).write_text(json.dumps(many))
     said = doubt(tmp_path)
     assert said is not None and "train for more epochs" in said
+    for damaged in ({"step": "x"}, {"above": 3}, {"format": 2}, {"training_pictures": None}):
+        (tmp_path / FILE).write_text(json.dumps({**told, **damaged}))
+        with pytest.raises(RunError, match=r"to have it anew"):
+            doubt(tmp_path)
+    (tmp_path / FILE).write_text(json.dumps({**told, "above": {"a constant caption": 3}}))
+    assert "no better than a constant" in str(doubt(tmp_path))
     (tmp_path / FILE).write_text("[]")
-    with pytest.raises(RunError, match=r"dev\.json: not what this miacap writes there"):
+    with pytest.raises(RunError, match=r"dev\.json: expected settings .* to have it anew"):
         doubt(tmp_path)
 
 

@@ -14,6 +14,7 @@ from miacap.decoding import (
     greedy,
     search,
 )
+from miacap.decoding.searching import rules_of
 from miacap.errors import SettingsError
 from miacap.settings import from_json, to_json
 
@@ -37,9 +38,9 @@ def test_the_defaults() -> None:
         "length_penalty": 0.0,
         "block_repeats": 0,
     }
-    assert SearchSettings().rules == (MinimumLength(1),)
-    assert SearchSettings(minimum_words=0).rules == ()
-    assert SearchSettings(block_repeats=2).rules == (MinimumLength(1), BlockRepeats(2))
+    assert rules_of(SearchSettings()) == (MinimumLength(1),)
+    assert rules_of(SearchSettings(minimum_words=0)) == ()
+    assert rules_of(SearchSettings(block_repeats=2)) == (MinimumLength(1), BlockRepeats(2))
 
 
 def test_each_setting_reaches_the_search() -> None:

@@ -228,3 +228,29 @@ def test_somebodys_files_are_neither_replaced_nor_removed(tmp_path: Path, name: 
         lay(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "theirs"
+
+
+def test_settings_are_kept_once_training_has_accepted_them(run: Path) -> None:
+    """A refused `train` leaves settings.json as it was."""
+    before = (run / "settings.json").read_bytes()
+    changed = replace(SETTINGS, training=replace(SETTINGS.training, epochs=7))
+    again = lay(run, changed)
+    assert again.settings.training.epochs == 7
+    assert (run / "settings.json").read_bytes() == before
+    runs.keep_settings(again)
+    assert runs.load(run).settings.training.epochs == 7
+
+
+@pytest.mark.parametrize(
+    "change", [{"minimum_words": 30}, {"minimum_words": -1}, {"length_penalty": 50.0},
+               {"block_repeats": -2}, {"beam": 1001}],
+)  # fmt: skip
+def test_settings_that_no_search_can_use_are_refused_at_once(change: dict[str, float]) -> None:
+    with pytest.raises(SettingsError):
+        RunSettings(**change)
+
+
+def test_a_run_that_reads_concepts_and_has_none_is_no_whole_run(tmp_path: Path) -> None:
+    lay(tmp_path / "r", replace(SETTINGS, source="combined"))
+    with pytest.raises(RunError, match=r"'combined' reads concepts, and concepts\.json is absent"):
+        runs.load(tmp_path / "r")

@@ -78,7 +78,7 @@ def test_refused_words(words: list[str], message: str) -> None:
         ('["a"]', r"v\.json: not a vocabulary; expected an object with 'format' and a list"),
         ('{"format": 2, "words": []}', "vocabulary format 2, this miacap reads 1"),
         ('{"format": 1, "words": [1]}', r"v\.json: Word 0 of the vocabulary is 1"),
-        ("{", r"v\.json, line 1: not JSON"),
+        ("{", r"v\.json, line 1, column 2: not JSON"),
     ],
 )
 def test_refused_files(tmp_path: Path, content: str, message: str) -> None:

@@ -188,18 +188,14 @@ def _lay(
         before = ConceptSource.of(folder)
         if before is not None:
             check_same(before, concepts.source)
-    trained = concepts is not None and not concepts.source.is_lists
-    run = runs.create(
+    return runs.create(
         folder,
         settings,
         vocabulary,
         regions.manifest.preprocessing,
         dataset.sources,
-        concepts.folder if concepts is not None and trained else None,
+        concepts,
     )
-    if concepts is not None and not trained:
-        concepts.source.save(folder)
-    return run
 
 
 def _tell(

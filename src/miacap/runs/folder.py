@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from miacap import captioners, weights
-from miacap.concepts import ConceptSource, Extractor
+from miacap.concepts import ConceptFolder, ConceptSource, Extractor
 from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
 from miacap.data import Source
@@ -97,7 +97,7 @@ def create(
     vocabulary: Vocabulary,
     preprocessing: Record,
     sources: Sequence[Source],
-    concepts: str | os.PathLike[str] | None = None,
+    concepts: ConceptFolder | None = None,
 ) -> Run:
     """Lay a run folder, or find the same one again to go on with it.
 
@@ -107,7 +107,8 @@ def create(
         vocabulary: of the training captions.
         preprocessing: how the features were made.
         sources: files that were read, with hashes and terms, for data.json.
-        concepts: a folder with extractor.safetensors and concepts.json to copy.
+        concepts: what the captioner reads; the run keeps their extractor, or what is known of
+            their file.
 
     Raises:
         RunError: the folder holds something else.
@@ -116,21 +117,28 @@ def create(
     if settings.format != FORMAT:
         raise SettingsError(f"format is {FORMAT} for new runs, not {settings.format}.")
     if (folder / "settings.json").exists():
-        run = _same(load(folder), settings, vocabulary, preprocessing, sources)
-        if concepts is not None:
-            copy_extractor(concepts, folder)
-        return run
+        run = _same(_read(folder), settings, vocabulary, preprocessing, sources)
+        _keep_concepts(concepts, folder)
+        return replace(run, concepts=ConceptSource.of(folder))
     claim(folder, "run")  # a folder that an earlier call began and did not finish is ours, too
     for name in EXTRACTOR_FILES:  # of that call, which may have had other concepts, or any at all
         (folder / name).unlink(missing_ok=True)
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
-    if concepts is not None:
-        copy_extractor(concepts, folder)
+    _keep_concepts(concepts, folder)
     write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
     return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
+
+
+def _keep_concepts(concepts: ConceptFolder | None, folder: Path) -> None:
+    if concepts is None:
+        return
+    if not concepts.source.is_lists:
+        copy_extractor(concepts.folder, folder)
+    elif ConceptSource.of(folder) != concepts.source:
+        concepts.source.save(folder)
 
 
 def environment() -> dict[str, Any]:
@@ -147,7 +155,16 @@ def environment() -> dict[str, Any]:
 
 def load(folder: str | os.PathLike[str]) -> Run:
     """Read a run folder. Raises RunError that says what is missing or wrong in it."""
-    folder = Path(folder)
+    run = _read(Path(folder))
+    if run.concepts is None and not run.reads.isdisjoint(("concepts", "scores")):
+        raise RunError(
+            f"{folder}: {run.settings.captioner} fed {run.settings.source!r} reads concepts, and "
+            "concepts.json is absent; copy the run folder again."
+        )
+    return run
+
+
+def _read(folder: Path) -> Run:
     if not (folder / "settings.json").is_file():
         raise RunError(
             f"{folder}: no run folder (it has no settings.json).{near(folder)} "
@@ -167,13 +184,7 @@ def load(folder: str | os.PathLike[str]) -> Run:
         preprocessing = parse(read_json(file), str(file))
     except (DataError, SettingsError) as error:
         raise RunError(str(error)) from None
-    run = Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
-    if run.concepts is None and not run.reads.isdisjoint(("concepts", "scores")):
-        raise RunError(
-            f"{folder}: {settings.captioner} fed {settings.source!r} reads concepts, and "
-            "concepts.json is absent; copy the run folder again."
-        )
-    return run
+    return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
 
 
 def _check_format(folder: Path, tree: Any) -> None:
