@@ -1,0 +1,63 @@
+"""What is asked for on the command line reaches the search, wherever it runs."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from miacap import captioning, data, runs
+from miacap.captioning import Evaluation, Row
+from miacap.cli.application import app
+
+
+def go(*arguments: str) -> None:
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exit_code == 0, (done.output, done.exception)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The last evaluation that was asked for; nothing is read."""
+    last: dict[str, Any] = {}
+
+    def evaluate(run: Any, dataset: Any, split: str, store: Any, **more: Any) -> Evaluation:
+        last.update({"run": run, "dataset": dataset, "split": split, "store": store, **more})
+        return Evaluation((), 1.0)
+
+    monkeypatch.setattr(captioning, "evaluate", evaluate)
+    monkeypatch.setattr(runs, "load", lambda folder: SimpleNamespace(folder=folder, members=()))
+    monkeypatch.setattr(runs, "join", lambda found: SimpleNamespace(joined=found, members=()))
+    monkeypatch.setattr(data, "read", lambda path, photos=None: (path, photos))
+    monkeypatch.setattr(data.FeatureStore, "open", lambda folder: folder)
+    return last
+
+
+def test_evaluates_options_reach_the_evaluation(asked: dict[str, Any]) -> None:
+    go("evaluate", "r", "d", "--features", "f")
+    assert asked["run"].folder == Path("r") and asked["store"] == Path("f")
+    assert (asked["beam"], asked["length_penalty"], asked["concepts"]) == (None, None, None)
+    assert (asked["split"], asked["device"], asked["quiet"]) == ("dev", "auto", False)
+    go("evaluate", "r", "d", "--features", "f", "--beam", "7", "--length-penalty", "0.5",
+       "--split", "test", "--with", "s", "--with", "t", "--device", "cpu", "-q")  # fmt: skip
+    assert (asked["beam"], asked["length_penalty"]) == (7, 0.5)
+    assert (asked["split"], asked["device"], asked["quiet"]) == ("test", "cpu", True)
+    assert [run.folder for run in asked["run"].joined] == [Path("r"), Path("s"), Path("t")]
+
+
+def test_captions_options_reach_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last: dict[str, Any] = {}
+
+    def load(folders: Any, **options: Any) -> Any:
+        last.update({"folders": folders, **options})
+        return SimpleNamespace(rows=lambda photos, ids=None: iter([Row("a", "A dog.", -1.0)]))
+
+    monkeypatch.setattr(captioning, "load", load)
+    (tmp_path / "a.jpg").write_bytes(b"")
+    go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--run", "s", "--beam", "7",
+       "--length-penalty", "0.5", "--batch-size", "3", "--device", "cpu")  # fmt: skip
+    assert [Path(folder) for folder in last.pop("folders")] == [Path("r"), Path("s")]
+    assert last == {"beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu"}
