@@ -214,5 +214,6 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", captioners.names())
 def test_sizes_that_nobody_gives(name: str) -> None:
+    assert name in DEFAULTS, f"{name}: say in DEFAULTS what its own sizes begin with"
     sizes = dataclasses.asdict(captioners.sizes(name, words=9))
     assert sizes == {"name": name, "words": 9, **FED, **DEFAULTS[name]}

@@ -98,7 +98,8 @@ def test_a_size_changes_something(name: str, field: str) -> None:
     if field == "concept_input":
         changed = SCORED
     before, after = seen(name, source, base), seen(name, source, base | changed)
-    assert (before != after) == ((name, field) not in UNREAD)
+    read = (name, field) not in UNREAD
+    assert (before != after) == read, f"{name}: {field} changes nothing; else say so in UNREAD"
 
 
 def refiner_of(module: nn.Module) -> IterativeRefiner:

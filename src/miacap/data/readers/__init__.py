@@ -63,7 +63,7 @@ def read(
     """
     place = Path(path)
     if format is not None and format not in _READERS:
-        raise UnknownName("caption format", format, get_args(Format))
+        raise UnknownName("caption format", format, tuple(_READERS))
     files = caption_files(place, format)
     folder = place if place.is_dir() else place.parent
     if not files:
