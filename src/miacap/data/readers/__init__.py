@@ -7,7 +7,7 @@ They import the tables, the ground floor and their own room, never torch.
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from miacap.data.dataset import Dataset
 from miacap.data.photos import Photos
