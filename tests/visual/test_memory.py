@@ -63,6 +63,32 @@ def test_a_photo_of_the_largest_size_is_taken_or_refused_by_name(kind: str) -> N
     assert (needed(image) <= memory.DECODED) == (kind != "WEBP")
 
 
+STRIP = 32 * (1 << 18)  # what is converted at once
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "size", "beside"),
+    [
+        ("RGB", "JPEG", (1000, 1000), 4_000_000),
+        ("L", "PNG", (1000, 1000), 1_000_000),
+        ("I;16", "PNG", (1000, 1000), 2_000_000),
+        ("P", "PNG", (1000, 1000), 1_000_000),
+        ("P", "GIF", (1000, 1000), 4_000_000),  # its decoder may change the mode
+        ("RGB", "WEBP", (1000, 1000), 17_000_000),
+        ("RGB", "TIFF", (1000, 1000), 8_000_000),  # the image and one strip, all of it
+    ],
+)
+def test_what_a_photo_needs(mode: str, kind: str, size: tuple[int, int], beside: int) -> None:
+    image = Image.new(mode, size)
+    image.format = kind
+    assert needed(image) == beside + 1_000_000 + 224 * 1000 + STRIP
+    assert needed(image, coefficients=7) == needed(image) + 7
+    # Of a small photo less is converted; of a long one more lies between the two passes.
+    small = Image.new("RGB", (100, 50))
+    assert needed(small) == 4 * 5000 + max(4 * 22_400, 5000 + 22_400 + 32 * 5000)
+    assert needed(Image.new("L", (1, 60_000))) == 60_000 + 4 * 224 * 60_000
+
+
 def test_what_takes_too_much_memory_says_so() -> None:
     data = saved(Image.new("RGB", (6000, 6000)), "WEBP", method=0, lossless=True, quality=0)
     with pytest.raises(PictureError) as e:
