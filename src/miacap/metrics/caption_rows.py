@@ -3,8 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from miacap.errors import DataError
 from miacap.reading import parse_json, short
@@ -25,8 +25,7 @@ _NAN = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """Captions of one picture, as one place of a file gives them.
 
     Attributes:
@@ -75,11 +74,11 @@ class CaptionRows:
             self._rows = self._of_text(text)
 
     def __iter__(self) -> Iterator[Row]:
-        count = 0
-        for count, row in enumerate(self._rows, start=1):  # noqa: B007
-            yield row
-        if not count:
+        first = next(self._rows, None)
+        if first is None:
             raise DataError(f"{self.name}: no captions in this file{self._first_aside()}.")
+        yield first
+        yield from self._rows
 
     def notes(self) -> list[str]:
         """Say what was left out or taken for something else, once all rows were read."""
@@ -142,8 +141,31 @@ class CaptionRows:
             )
 
     def _objects(self, values: Iterable[object], what: str) -> Iterator[Row]:
+        shape: tuple[str, ...] = ()
+        key = name = ""
+        closer = captions.CLOSER_LOOK
         for number, value in enumerate(values, 1):
-            yield from self._object(value, f"{self.name}, {what} {number}")
+            where = f"{self.name}, {what} {number}"
+            # Rows have the same keys, mostly: which one is the id, and which the caption?
+            if type(value) is dict and (keys := tuple(value)) != shape:
+                shape, (key, name) = keys, self._named(keys)
+            if type(value) is dict and key and name:
+                identity, caption = value[key], value[name]
+                if type(caption) is str and caption[:1] not in closer:
+                    if type(identity) is int:
+                        identity = str(identity)
+                    elif type(identity) is not str or not identity:
+                        identity = text_id(identity, where)
+                    yield Row(identity, (caption,), where)
+                    continue
+            yield from self._object(value, where)
+
+    def _named(self, keys: tuple[str, ...]) -> tuple[str, str]:
+        """Give the keys of id and caption; nothing where a row needs a closer look."""
+        if captions.VIZWIZ.intersection(keys):
+            return "", ""
+        key = next((name for name in ID_NAMES if name in keys), "")
+        return key, next((name for name in self._caption_names if name in keys), "")
 
     def _object(self, value: object, where: str) -> Iterator[Row]:
         if not isinstance(value, dict):

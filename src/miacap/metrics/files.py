@@ -21,7 +21,7 @@ from typing import TypeVar
 from miacap.errors import DataError
 from miacap.metrics.caption_rows import CaptionRows, Row
 from miacap.metrics.matching import Candidates, References, few
-from miacap.reading import short
+from miacap.reading import collector_paused, short
 from miacap.tables.names import (
     CANDIDATE_NAMES,
     CAPTION_NAMES,
@@ -75,9 +75,13 @@ def read_references(path: Path) -> FromFile[list[str]]:
     rows = CaptionRows(path, (*REFERENCE_NAMES, *CAPTION_NAMES, *CANDIDATE_NAMES))
     result: FromFile[list[str]] = FromFile(name_of(path))
     spelled: dict[str, str] = {}
-    for row in rows:
-        id = spelled.setdefault(same_form(row.id), row.id)
-        result.setdefault(id, []).extend(row.captions)
+    with collector_paused():
+        for row in rows:
+            id = row.id if row.id.isascii() else spelled.setdefault(same_form(row.id), row.id)
+            if id in result:
+                result[id].extend(row.captions)
+            else:
+                result[id] = [*row.captions]
     if not any(result.values()):
         raise DataError(f"{result.name}: no captions in this file.")
     result.notes = tuple(rows.notes())
@@ -102,7 +106,7 @@ def read_candidates(path: Path) -> FromFile[str]:
     spelled: dict[str, str] = {}
     for row in rows:
         for caption in row.captions:
-            id = spelled.setdefault(same_form(row.id), row.id)
+            id = row.id if row.id.isascii() else spelled.setdefault(same_form(row.id), row.id)
             if id in result:
                 twice[id] = None
             result[id] = caption

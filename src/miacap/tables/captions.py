@@ -40,7 +40,9 @@ _SPECIAL = re.compile(
 
 
 # How a text may begin that holds a list, or says "nan"; most captions are told by this alone.
-_CLOSER_LOOK = ("", "[", "n", "N", *string.whitespace)
+CLOSER_LOOK = frozenset(("", "[", "n", "N", *string.whitespace))
+VIZWIZ = frozenset(("is_rejected", "is_precanned"))
+"""Keys of VizWiz' annotations that `left_out_by_vizwiz` looks at."""
 CUT = 'a caption cut into words; join them with blanks ("a dog runs")'
 """Why a list of words is refused."""
 
@@ -56,7 +58,7 @@ def items(value: Any, names: Sequence[str]) -> list[Any]:
         names: what a caption may be called inside an object, the likeliest first.
     """
     if isinstance(value, str):
-        if value[:1] not in _CLOSER_LOOK:
+        if value[:1] not in CLOSER_LOOK:
             return [value]
         value = list_in_text(value)
     result = []
@@ -94,7 +96,7 @@ def list_in_text(text: str) -> list[str] | str:
 def is_cut(value: Any) -> bool:
     """Whether captions are cut into words: a list of single words, or a list of such lists."""
     if isinstance(value, str):
-        if value[:1] not in _CLOSER_LOOK:
+        if value[:1] not in CLOSER_LOOK:
             return False
         value = list_in_text(value)
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ from miacap.data.readers.places import caption_files
 from miacap.data.readers.records import CaptionText, Reading
 from miacap.data.splits import Splits, lists_in
 from miacap.errors import DataError, UnknownName
-from miacap.reading import parse_json
+from miacap.reading import collector_paused, parse_json
 from miacap.tables import delimited, token_lines
 from miacap.tables.text import first_line, read_text
 
@@ -34,6 +34,7 @@ _READERS: dict[str, Callable[[list[CaptionText], Reading], None]] = {
 __all__ = ["Format", "read"]
 
 
+@collector_paused()
 def read(
     path: Place,
     *,
