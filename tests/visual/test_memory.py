@@ -47,6 +47,23 @@ def test_what_is_held_never_exceeds_the_share() -> None:
     assert most[0] == 100 and held[0] == 0
 
 
+def test_all_who_fit_are_woken_at_once() -> None:
+    share, both = Share(10), threading.Barrier(2)
+
+    def work() -> None:
+        with share.hold(5):
+            both.wait(10)  # both are inside, or this breaks
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    with share.hold(10):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join(20)
+    assert not both.broken
+
+
 def test_a_share_comes_back_after_an_error() -> None:
     share = Share(10)
     for _ in range(3):
