@@ -1,6 +1,7 @@
 """`miacap concepts show`: words with probabilities, and where in the photo."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from miacap import concepts as room
 from miacap import runs, visual
 from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
-from miacap.errors import RunError, SettingsError
+from miacap.errors import DataError, RunError, SettingsError
 from miacap.explain import heat_map, show
+from miacap.visual import memory
 
 from .conftest import WORDS
 
@@ -99,3 +101,30 @@ def test_what_cannot_be_shown_says_why(drawn, tmp_path: Path) -> None:
     assert not (tmp_path / "heat").exists()
     with pytest.raises(SettingsError, match="At least 1 word"):
         show(pooled, photo, top=0)
+
+
+@pytest.mark.timeout(60, method="thread")  # an endless read may not hear a signal
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+def test_the_command_reads_no_pipe_no_device_and_no_huge_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "huge.tif", "wb") as file:
+        file.truncate(memory.LARGEST + 1)
+    for photo, said in (
+        (tmp_path / "pipe", "is a named pipe; name a file."),
+        (Path("/dev/zero"), "is a device; name a file."),
+        (tmp_path, "is a folder; name a file."),
+        (tmp_path / "none.jpg", "there is no such file."),
+        (tmp_path / "huge.tif", "the file has 520 MB; at most 520 are read."),
+    ):
+        done = CliRunner().invoke(app, ["concepts", "show", str(photo), "--run", str(tmp_path)])
+        assert isinstance(done.exception, DataError)
+        assert str(done.exception).startswith(f"{photo}: {said}")
+
+
+def test_the_command_shows_on_the_device_that_is_asked_for(drawn, tmp_path: Path) -> None:
+    root, dataset, _ = drawn
+    path = tmp_path / "photo.png"
+    path.write_bytes(dataset.photos.read(dataset.ids[1]))
+    command = ["concepts", "show", str(path), "--run", str(root / "multiple-instance")]
+    done = CliRunner().invoke(app, [*command, "--device", "cuda:99"])
+    assert isinstance(done.exception, SettingsError) and "cuda:99" in str(done.exception)

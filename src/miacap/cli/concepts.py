@@ -112,6 +112,7 @@ def show(
         typer.Option("--output", "-o", help="Folder for a heat map (PNG) of each word."),
     ] = None,
     top: Annotated[int, typer.Option(help="How many words.", min=1)] = 10,
+    device: Device = "auto",
 ) -> None:
     """Print the words that are found in a photo, with probabilities.
 
@@ -122,14 +123,11 @@ def show(
     """
     from miacap import runs
     from miacap.cli.reporting import table
-    from miacap.errors import PictureError
     from miacap.explain import show as found
     from miacap.visual import decode
+    from miacap.visual.reading import read_file
 
-    try:
-        data = photo.read_bytes()
-    except OSError as error:
-        raise PictureError(f"{photo}: cannot be read ({error.strerror}).") from None
+    data = read_file(photo)
     folder = None if output is None else output / _folder_of(photo, data)
     rows = [
         {
@@ -138,7 +136,7 @@ def show(
             **({} if concept.hottest is None else {"surest cell": f"{concept.hottest:.4f}"}),
             **({} if concept.heat_map is None else {"heat map": str(concept.heat_map)}),
         }
-        for concept in found(runs.load(run), decode(data, str(photo)), top, folder)
+        for concept in found(runs.load(run), decode(data, str(photo)), top, folder, device)
     ]
     terminal.results(table(rows))
 

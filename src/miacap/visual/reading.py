@@ -14,6 +14,7 @@ from PIL import Image
 from miacap.data.features import Detector, Preprocessing
 from miacap.errors import DataError, PictureError
 from miacap.reading import open_file as open_regular
+from miacap.reading import read_stream
 from miacap.visual import memory
 from miacap.visual.formats import load_formats
 from miacap.visual.photo import NotReadHere, check_size, load, needed, open_file, refusals
@@ -145,6 +146,28 @@ def _preprocessing(regions: Regions) -> Preprocessing:
     return record.pooling if isinstance(record, Detector) else record
 
 
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """Read the bytes of a photo's file; nothing waits, nothing is endless.
+
+    Raises:
+        DataError: absent, a folder, a device, a named pipe, or unreadable.
+        PictureError: the file is larger than `memory.LARGEST`.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        _require_readable(str(path), size)
+        # A pipe of the shell has no size.
+        return file.read(size) if size else read_stream(file, str(path), memory.LARGEST)
+
+
+def _require_readable(where: str, size: int) -> None:
+    if size > memory.LARGEST:
+        raise PictureError(
+            f"{where}: the file has {size / 1e6:.0f} MB; at most {memory.LARGEST / 1e6:.0f} are "
+            "read. Save it as JPEG or PNG."
+        )
+
+
 @contextmanager
 def _room_for_file(id: str, source: Any) -> Iterator[int]:
     """Wait until there is room for a photo's bytes; give the bytes held of the decoders' share.
@@ -159,11 +182,7 @@ def _room_for_file(id: str, source: Any) -> Iterator[int]:
             raise DataError(f"{id}: there is no such photo.") from None
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             raise DataError(f"{id}: cannot be read ({error}).") from None
-    if size > memory.LARGEST:
-        raise PictureError(
-            f"{id}: the file has {size / 1e6:.0f} MB; at most {memory.LARGEST / 1e6:.0f} are "
-            "read. Save it as JPEG or PNG."
-        )
+    _require_readable(id, size)
     # A file larger than its share takes the other as well, all of it at once: who held a part of
     # a share and then asked for more of it could wait for itself.
     held = memory.DECODED if size > memory.FILES else 0
@@ -179,5 +198,4 @@ def _bytes(id: str, source: Any) -> bytes:
     if callable(source):
         data: bytes = source()
         return data
-    with open_regular(source) as file:
-        return file.read()
+    return read_file(source)
