@@ -1,10 +1,16 @@
 """Writers that are stopped lose nothing they had in hand; pictures may come once more."""
 
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
 
+from miacap.data import writing
 from miacap.data.features import Given
 from miacap.data.manifest import Manifest
 from miacap.data.store import FeatureStore, StoreWriter
@@ -138,3 +144,84 @@ def test_a_picture_in_hand_that_comes_once_more_counts_once(tmp_path: Path) -> N
     store = FeatureStore.open(tmp_path)
     assert set(store.names) == {"p0", "p1", "p2"} and store.rows("p1").shape == (1, 4)
     assert '"again"' not in (tmp_path / "shard-00000.json").read_text()
+
+
+class Interrupt:
+    """Ctrl-C at the n-th line that the writing functions run, counted over all of them."""
+
+    CODES = frozenset(
+        function.__code__
+        for function in (
+            StoreWriter._take,
+            StoreWriter._finish,
+            StoreWriter._keep,
+        )
+    )
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+        self.came = False
+
+    def __enter__(self) -> "Interrupt":
+        self.before = sys.gettrace()
+        sys.settrace(self.enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self.before)
+
+    def enter(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any] | None:
+        return self.line if frame.f_code in self.CODES else None
+
+    def line(self, frame: FrameType, event: str, _: Any) -> Callable[..., Any]:
+        if event == "line" and not self.came:
+            self.left -= 1
+            if self.left < 0:
+                self.came = True
+                raise KeyboardInterrupt
+        return self.line
+
+
+def full(number: float) -> torch.Tensor:
+    return torch.full((1, 4), number)
+
+
+@pytest.mark.parametrize("seconds_at_risk", [60.0, -1.0])
+def test_ctrl_c_at_any_line_leaves_a_store_that_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds_at_risk: float
+) -> None:
+    monkeypatch.setattr(writing, "_SECONDS_AT_RISK", seconds_at_risk)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    line, came = 0, True
+    while came:
+        folder = tmp_path / str(line)
+        with pytest.raises(OSError, match="stop"), StoreWriter(folder, REGIONS, 3) as writer:
+            for number, name in enumerate("abcd"):
+                writer.add(name, full(number))
+            raise OSError("stop")
+        added = []
+        with Interrupt(line) as interrupt:
+            try:
+                with StoreWriter(folder, REGIONS, 3) as writer:
+                    writer.retry(["a", "d"])
+                    for number, name in enumerate("adefg", 10):
+                        writer.add(name, full(number))
+                        added.append(name)
+            except KeyboardInterrupt:
+                assert interrupt.came
+        came = interrupt.came
+        new = dict(zip("adefg", range(10, 15), strict=True))
+        old = dict(zip("abcd", range(4), strict=True))
+        store = FeatureStore.open(folder)
+        for name in {*old, *added}:
+            value = float(store.rows(name)[0, 0])
+            assert value == new[name] if name in added else value in (old[name], new.get(name))
+        with StoreWriter(folder, REGIONS, 3) as writer:
+            for name, number in new.items():
+                if name not in writer.done:
+                    writer.add(name, full(number))
+        store = FeatureStore.open(folder)
+        assert sorted(store.names) == sorted("abcdefg")
+        assert all(float(store.rows(name)[0, 0]) == new[name] for name in "efg")
+        line += 1
+    assert line > 50

@@ -99,12 +99,14 @@ class StoreWriter:
         trace: TracebackType | None,
     ) -> None:
         with self._open:
-            if kind is None:
-                if self._in_hand:
+            if kind is not None:
+                self._keep_after_error()
+            elif self._in_hand:
+                try:
                     self._finish()
-            elif self._in_hand and self._changed:
-                with contextlib.suppress(OSError, MiacapError):  # the error says more
-                    self._keep()
+                except BaseException:
+                    self._keep_after_error()
+                    raise
 
     def add(
         self, name: str, tensor: Tensor, boxes: Tensor | None = None, photo: str | None = None
@@ -248,15 +250,19 @@ class StoreWriter:
         return rows
 
     def _take(self, name: str, picture: Picture) -> None:
-        # One assignment: an interrupt finds a picture in hand wholly or not at all.
+        # Ctrl-C may come between any two lines. One assignment puts the picture in hand, and what
+        # is known of it follows.
+        self._changed = True
         if name in self._again:
-            before = self._in_hand.pop(name, None)
+            before = self._in_hand.get(name)
             picture = replace(picture, again=before is None or before.again)
-            self._again.discard(name)
-        self._in_hand[name] = picture
+            others = {kept: own for kept, own in self._in_hand.items() if kept != name}
+            self._in_hand = {**others, name: picture}
+        else:
+            self._in_hand[name] = picture
+        self._again.discard(name)
         self.done.add(name)
         self._remember(name, picture.reason, picture.photo)
-        self._changed = True
         if len(self._in_hand) >= self.shard_size:
             self._finish()
         elif time.monotonic() - self._kept > _SECONDS_AT_RISK:
@@ -266,8 +272,15 @@ class StoreWriter:
         self._require_there()
         write_shard(finished_path(self.folder, self._number), self._in_hand)
         remove_unfinished(self.folder)
-        self._number += 1
-        self._in_hand, self._changed, self._kept = {}, False, time.monotonic()
+        self._kept = time.monotonic()
+        # Ctrl-C before this line leaves an unfinished shard of this number, which no longer counts;
+        # under the next number it would hold the same pictures a second time.
+        self._in_hand, self._number, self._changed = {}, self._number + 1, False
+
+    def _keep_after_error(self) -> None:
+        if self._in_hand and self._changed:
+            with contextlib.suppress(OSError, MiacapError):  # the error says more
+                self._keep()
 
     def _keep(self) -> None:
         """Leave what is in hand to the next writer."""
