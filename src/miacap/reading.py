@@ -151,6 +151,10 @@ def _too_large(name: str, limit: int = LARGEST, why: str = "") -> str:
     return f"{name}: holds more than {limit:,} bytes{why}; split the file."
 
 
+class NotJson(DataError):
+    """A text is no JSON at all; one that is JSON beyond the limits is another `DataError`."""
+
+
 class _Fault(Exception):
     """Why a value is not taken, though it is JSON."""
 
@@ -192,7 +196,8 @@ def parse_json(text: str, where: str, line: int = 0) -> Any:
         line: number of the line; 0 where the text is the whole file.
 
     Raises:
-        DataError: it is none, is nested too deeply, holds a key twice in one object, or a
+        NotJson: it is none; with file, line and column.
+        DataError: it is nested too deeply, holds a key twice in one object, or a
             number of too many digits; with file, line and column.
     """
     if len(text) >= _LONG:
@@ -204,7 +209,7 @@ def parse_json(text: str, where: str, line: int = 0) -> Any:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         place = f"{where}, line {line or error.lineno}, column {error.colno}"
-        raise DataError(f"{place}: not JSON ({error.msg}).") from None
+        raise NotJson(f"{place}: not JSON ({error.msg}).") from None
     except _Fault as fault:
         raise DataError(f"{place}: {fault}.") from None
     except RecursionError:

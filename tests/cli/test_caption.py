@@ -13,6 +13,7 @@ import pytest
 from miacap import captioning
 from miacap.captioning import Row
 from miacap.cli.application import _invoke
+from miacap.cli.caption import _image_id
 from miacap.errors import DataError
 
 ROWS = (
@@ -151,3 +152,27 @@ def test_heat_maps_of_two_photos_are_kept_apart() -> None:
 
     names = {_folder_of(Path(p), d) for p in ("a/dog 1.jpg", "b/dog 1.jpg") for d in (b"1", b"2")}
     assert len(names) == 2 and all(name.startswith("dog_1-") for name in names)
+
+
+def test_coco_ids_are_numbers_of_coco_or_paths() -> None:
+    ids = {
+        "b/COCO_val2014_000000391895.jpg": 391895,
+        "COCO_train2017_000000000001.jpg": 1,
+        "000000391895.jpg": 391895,
+        "x/17.png": 17,
+        "holiday/IMG_0001.JPG": "holiday/IMG_0001.JPG",
+        "other/DSC_0001.jpg": "other/DSC_0001.jpg",
+        "COCO_val2014_0001.jpg": "COCO_val2014_0001.jpg",
+        "a_COCO_val2014_000000391895.jpg": "a_COCO_val2014_000000391895.jpg",
+        "١.jpg": "١.jpg",
+    }
+    assert {name: _image_id(name) for name in ids} == ids
+
+
+def test_two_photos_of_one_coco_id_are_refused() -> None:
+    with pytest.raises(DataError) as e:
+        _invoke(["caption", "a/17.jpg", "b/0017.png", "--run", "r", "--format", "coco"])
+    assert str(e.value) == (
+        "b/0017.png: has the image_id 17, as a/17.jpg has; give each photo once, and rename or "
+        "leave out one of two with the same number."
+    )

@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,11 +17,15 @@ def test_ctrl_c_is_a_sentence_and_130() -> None:
     command = [*COMMAND, "tokenize", "-"]
     # Whoever starts tests in the background may have them ignore the signal: children inherit it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    started = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    started = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
     signal.signal(signal.SIGINT, before)
     with started as process:
-        assert process.stdin is not None and process.stderr is not None
-        time.sleep(4)  # long enough to be past the start, waiting for input
+        assert process.stdin and process.stdout and process.stderr
+        # Output may leave in blocks; once one is here, the command is at work and waits for input.
+        process.stdin.write(b"A dog runs.\n" * 1_500)
+        process.stdin.flush()
+        assert process.stdout.readline() == b"a dog runs\n"
         process.send_signal(signal.SIGINT)
         text = process.stderr.read().decode()
         process.stdin.close()
@@ -134,9 +138,17 @@ def test_too_little_memory_is_a_sentence(
         application.run()
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith("miacap: not enough memory (")
-    monkeypatch.setattr(application, "_invoke", lambda _: torch.ones(2) @ torch.ones(3))
-    with pytest.raises(RuntimeError, match="size"):  # a fault of ours is not hidden
-        application.run()
+    shortages = (MemoryError("no room"), torch.OutOfMemoryError("CUDA out of memory."))
+    for shortage in shortages:
+        monkeypatch.setattr(application, "_invoke", mock.Mock(side_effect=shortage))
+        with pytest.raises(SystemExit):
+            application.run()
+        assert capsys.readouterr().err.startswith(f"miacap: not enough memory ({shortage}); ")
+    # A fault of ours is not hidden, whatever words it has.
+    for fault in (RuntimeError("size"), RuntimeError("the memory of photo 3 has no rows")):
+        monkeypatch.setattr(application, "_invoke", mock.Mock(side_effect=fault))
+        with pytest.raises(RuntimeError, match=str(fault)):
+            application.run()
 
 
 def test_a_reader_who_leaves_is_no_mistake(tmp_path: Path) -> None:

@@ -222,3 +222,15 @@ def test_the_checksum_of_a_photo_takes_little_memory(tmp_path: Path) -> None:
         with pytest.raises(DataError):
             sha256_of(photos, "b.jpg")
     assert sha256_of(Others(folder), "a.jpg") == hashlib.sha256(b"other bytes").hexdigest()
+
+
+def test_one_text_of_two_photos_goes_to_one_and_the_other_is_listed(tmp_path: Path) -> None:
+    for name in ("dog.jpg", "dog.png", "x/cat.jpg", "x/cat.JPEG", "alone.jpg", "alone.png"):
+        put(tmp_path, **{name: b"photo"})
+    put(tmp_path, **{"dog.txt": "A dog.\n", "x/cat.txt": "A cat.\n"})
+    data = read(tmp_path, photos=NoPhotos())
+    assert data.captions == {"dog.png": ("A dog.",), "x/cat.jpg": ("A cat.",)}
+    assert [(aside.id, aside.where, aside.reason) for aside in data.set_aside] == [
+        ("dog.jpg", "dog.jpg", "its text, dog.txt, goes to dog.png; name one anew"),
+        ("x/cat.JPEG", "x/cat.JPEG", "its text, cat.txt, goes to cat.jpg; name one anew"),
+    ]

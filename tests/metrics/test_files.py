@@ -324,3 +324,13 @@ def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1")))
     with pytest.raises(DataError, match=r"^standard input, line 1, column 3: not JSON"):
         read_candidates("-")
+
+
+def test_the_name_of_a_file_does_not_decide_its_form(tmp_path: Path) -> None:
+    text = '{"id": "a", "id": "b", "caption": "x"}\n{"id": "b", "caption": "A dog."}\n'
+    for name in ("rows.jsonl", "not JSON.jsonl"):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(DataError) as e:
+            list(read_rows(path))
+        assert str(e.value) == f"{path}, line 1: the key 'id' occurs twice in one object."

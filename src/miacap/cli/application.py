@@ -111,7 +111,7 @@ def run() -> None:
     except OSError as error:
         _end_of_system_error(error)
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
+        if not _is_shortage(error):
             raise
         what = str(error).partition("\n")[0][:200]
         _end(f"not enough memory ({what}); take smaller sizes, batches or beams.", 1)
@@ -172,6 +172,15 @@ def _end_of_system_error(error: OSError) -> NoReturn:
             sys.exit(0)
     where = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
     _end(f"{where}{error.strerror or error}.", 1)
+
+
+def _is_shortage(error: MemoryError | RuntimeError) -> bool:
+    """Whether memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
+    torch = sys.modules.get("torch")  # where it was not imported, none of its errors came
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    text = str(error)  # torch has no type of its own for this one
+    return text.startswith("[enforce fail") and "DefaultCPUAllocator" in text
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from miacap.captioning import Row
 
 _LISTED = 3
+_NUMBERED = re.compile(r"(?:COCO_[^_]+_(?=[0-9]{12}$))?([0-9]{1,18})")
+"""COCO_val2014_000000391895, or digits alone."""
 
 
 class Form(StrEnum):
@@ -73,6 +76,8 @@ def caption(
             f"captions need a trained run, --run RUN: {runs_near()}.", param_hint="'--run'"
         )
     photos = [path for argument in photo for path in _expand(argument)]
+    if form is Form.coco:
+        _require_unique_ids(photos)
     pipeline = captioning.load(
         run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device
     )
@@ -141,9 +146,23 @@ def _csv(cells: list[Any]) -> str:
 
 
 def _image_id(name: str) -> int | str:
-    """Give COCO's number of a photo ("COCO_val2014_000000391895.jpg"), or else its name."""
-    last = Path(name).stem.rpartition("_")[2]
-    return int(last) if last.isascii() and last.isdigit() and len(last) <= 18 else name
+    """Give the number of a photo that COCO named, or that is all digits, and else its path."""
+    number = _NUMBERED.fullmatch(Path(name).stem)
+    return int(number[1]) if number else name
+
+
+def _require_unique_ids(photos: Iterable[str]) -> None:
+    from miacap.errors import DataError
+
+    taken: dict[int | str, str] = {}
+    for photo in photos:
+        id = _image_id(photo)
+        if id in taken:
+            raise DataError(
+                f"{photo}: has the image_id {id!r}, as {taken[id]} has; give each photo once, and "
+                "rename or leave out one of two with the same number."
+            )
+        taken[id] = photo
 
 
 def _expand(argument: str) -> list[str]:

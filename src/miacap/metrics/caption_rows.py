@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from miacap.errors import DataError
-from miacap.reading import parse_json, short
+from miacap.reading import NotJson, parse_json, short
 from miacap.tables import captions, delimited, token_lines
 from miacap.tables.names import ID_NAMES, caption_columns, same_form, text_id
 from miacap.tables.text import first_line, name_of, numbered_lines, read_text
@@ -98,9 +98,10 @@ class CaptionRows:
             return False
         try:
             parse_json(first, self.name)
-        except DataError as error:
-            # A row with a fault is a row; one half of an object on several lines is none.
-            return "not JSON" not in str(error) and first.rstrip().endswith("}")
+        except NotJson:  # a part of an object on several lines
+            return False
+        except DataError:  # a row with a fault is a row
+            return first.rstrip().endswith("}")
         return True
 
     # ---- JSON ----
