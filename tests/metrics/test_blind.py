@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miacap.metrics import blind
 from miacap.metrics.blind import best_constant, derangement, shuffled
 
 
@@ -69,3 +70,27 @@ def test_a_shuffle_is_the_same_for_a_seed_for_ever() -> None:
     """Controls of runs that were made earlier stay comparable."""
     assert derangement([0, 1, 2, 3, 4, 5, 6]) == [2, 4, 5, 1, 0, 6, 3]
     assert derangement([0, 1, 2, 3, 4, 5, 6], seed=1) == [3, 2, 5, 6, 0, 4, 1]
+
+
+@given(_CAPTIONS, st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_the_choice_is_that_of_plain_sums(lists: list[list[str]], empty: bool) -> None:
+    """Ties go as the sums in the order of the captions have them, then to the first caption."""
+    captions = {str(i): [*texts, *([""] if empty else [])] for i, texts in enumerate(lists)}
+    flat = [text for texts in captions.values() for text in texts]
+    grams = [[blind._ngrams(text.split()) for text in texts] for texts in captions.values()]
+    masses = blind._Masses(grams)
+    plain = max(range(len(flat)), key=lambda i: (masses.score(flat[i].split()), -i))
+    assert best_constant(captions) == flat[plain]
+
+
+def test_only_near_ties_are_summed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blind, "_Masses", None)
+    captions = {"1": ["A dog runs.", "a dog runs"], "2": ["A dog runs."], "3": ["Two cats."]}
+    assert best_constant(captions) == "A dog runs."
+
+
+def test_words_may_hold_odd_blanks() -> None:
+    """A telephone number is one token with a blank that is none to the tokenizer."""
+    captions = {"1": ["call 555 123 4567 now", "call me now"], "2": ["call 555 123 4567 now"]}
+    assert best_constant({**captions, "3": ["a dog"]}) == "call 555 123 4567 now"

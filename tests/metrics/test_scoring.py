@@ -311,3 +311,9 @@ def test_a_metric_that_nothing_computes_is_no_empty_table(monkeypatch: pytest.Mo
 
 def test_every_metric_has_its_part_in_the_signature() -> None:
     assert {signatures.family(name) for name in METRICS} == set(signatures.FIXED)
+
+
+def test_two_of_ten_captions_that_look_tokenised_are_said() -> None:
+    given = ["a dog , running", "a dog 's ball"] + ["a dog"] * 8
+    scores = score([["A dog."] * 5] * 10, given, ["ROUGE-L"])
+    assert any("candidates look tokenised already" in text for text in scores.warnings)

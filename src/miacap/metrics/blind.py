@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from math import exp, log, sqrt
 from typing import TypeVar
 
+import numpy as np
+
+from miacap.metrics.corpus import Corpus
+from miacap.metrics.ngrams import distinct
 from miacap.text import tokenize_all
 
 T = TypeVar("T")
@@ -51,7 +55,9 @@ def best_constant(captions: Mapping[str, Sequence[str]]) -> str:
 
     Document frequencies are those of the pictures given. Exact, and quick: a candidate's
     score is a sum over its n-grams of masses that depend only on n-gram, its count in the
-    candidate and the reference's length, so these masses are summed once.
+    candidate and the reference's length, so these masses are summed once. That is done in numpy;
+    where several captions come out as good, but for rounding, they are summed once more in the
+    order of the captions, so that the choice never depends on how numpy adds.
 
     Raises ValueError where there is no caption.
     """
@@ -60,10 +66,60 @@ def best_constant(captions: Mapping[str, Sequence[str]]) -> str:
         raise ValueError("no captions to choose from")
     tokens = iter(tokenize_all(flat))
     pictures = [[next(tokens) for _ in texts] for texts in captions.values()]
-    masses = _Masses([[_ngrams(words) for words in references] for references in pictures])
     words = [reference for references in pictures for reference in references]
-    best = max(range(len(flat)), key=lambda index: (masses.score(words[index]), -index))
-    return flat[best]
+    near = _best(words, [len(references) for references in pictures])
+    if len({tuple(words[index]) for index in near}) > 1:
+        masses = _Masses([[_ngrams(words) for words in references] for references in pictures])
+        near.sort(key=lambda index: (-masses.score(words[index]), index))
+    return flat[near[0]]
+
+
+def _best(words: Sequence[Sequence[str]], sizes: Sequence[int]) -> list[int]:
+    """Give the captions whose score is the best but for rounding, in their order.
+
+    Args:
+        words: tokens of each caption, picture by picture.
+        sizes: captions of each picture.
+    """
+    corpus = _corpus(words, sizes)
+    pairs = np.maximum(corpus.lengths - 1, 0)
+    share = np.repeat(1 / np.maximum(sizes, 1), sizes)
+    total = np.zeros(len(words))
+    for grams in distinct(corpus, _ORDERS):
+        idf = np.log(corpus.pictures) - np.log(grams.document_frequency[grams.gram])
+        norm = np.sqrt(np.bincount(grams.sentence, (grams.count * idf) ** 2, minlength=len(words)))
+        rows = np.flatnonzero(norm[grams.sentence] > 0)
+        sentence, count = grams.sentence[rows], grams.count[rows]
+        gain = share[sentence] * count * idf[rows] ** 2 / norm[sentence]
+        # One entry for each k up to the count: what a caption gains that holds the n-gram k times.
+        entry = np.repeat(np.arange(len(rows)), count)
+        k = np.arange(len(entry)) - np.repeat(np.cumsum(count) - count, count)
+        _, which = np.unique(
+            grams.gram[rows][entry] * (int(count.max(initial=0)) + 1) + k, return_inverse=True
+        )
+        gain, sentence = gain[entry], sentence[entry]
+        for length in np.unique(pairs):
+            penalty = np.exp(-((pairs[sentence] - length) ** 2) / (2 * _SIGMA**2))
+            mass = np.bincount(which, gain * penalty)
+            own = np.flatnonzero(pairs[sentence] == length)
+            summed = np.bincount(sentence[own], mass[which[own]], minlength=len(words))
+            total += np.divide(summed, norm, out=np.zeros(len(words)), where=norm > 0)
+    return np.flatnonzero(total >= total.max() * (1 - 1e-9)).tolist()
+
+
+def _corpus(words: Sequence[Sequence[str]], sizes: Sequence[int]) -> Corpus:
+    """Number the words; no caption is a candidate."""
+    number: dict[str, int] = {}
+    ids = [number.setdefault(word, len(number)) for caption in words for word in caption]
+    return Corpus(
+        np.array(ids, np.int64),
+        np.array([len(caption) for caption in words], np.int64),
+        np.repeat(np.arange(len(sizes)), sizes),
+        np.zeros(len(words), bool),
+        len(sizes),
+        len(number),
+        lambda: tuple(number),
+    )
 
 
 Grams = list[Counter[tuple[str, ...]]]

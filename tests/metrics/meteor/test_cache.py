@@ -209,3 +209,15 @@ def test_a_pipe_in_its_place_is_not_waited_for(home: Path, builds: list[int]) ->
     os.mkfifo(home / NAME)
     cache.load(quiet=True)
     assert len(builds) == 1
+
+
+def test_a_header_longer_than_ours_is_not_read(home: Path, builds: list[int]) -> None:
+    """Whole and with the right checksum, but padded: somebody else's."""
+    cache.load(quiet=True)
+    path, size = home / NAME, str(sources.paraphrases().stat().st_size)
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    for longer, taken in ((1000, True), (100_001, False)):
+        header = data[8 : 8 + length].ljust(longer)
+        path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
+        assert (cache.read(path, size) is not None) == taken

@@ -77,3 +77,8 @@ def test_wrong_shapes_are_refused() -> None:
         aggregate(np.zeros((3, 22), np.int64))
     with pytest.raises(ValueError, match="weights for 3 pictures"):
         aggregate(np.zeros((3, 23), np.int64), np.ones(4, np.int64))
+
+
+def test_all_words_matched_in_two_chunks_are_not_perfect() -> None:
+    """frag = 2 / 2, so 1 - .6."""
+    assert score([2, 2, 1, 1, 1, 1, 1, 1, *[0] * 12, 2, 2, 2]) == pytest.approx(0.4)

@@ -135,3 +135,13 @@ def test_similarity_is_a_shared_word_or_the_jaccard_index() -> None:
     assert one.similarity(Concept(("bike", "bicycle"), frozenset())) == 1.0
     assert one.similarity(Concept(("dog",), frozenset())) == 0.0
     assert one.merged(two).synsets == {1, 2, 3, 4}
+
+
+def test_an_attribute_joins_the_first_that_it_matches(few_synonyms: type) -> None:
+    from miacap.metrics.spice.concepts import Lexicon
+    from miacap.metrics.spice.graph import SceneGraph
+
+    lexicon = Lexicon(few_synonyms(big={1}, tall={2}, large={1, 2}))
+    graph = SceneGraph(lexicon).add([("dog", "big"), ("dog", "tall"), ("dog", "large")])
+    attributes = [parts[1].word_set for parts in graph.propositions() if len(parts) == 2]
+    assert sorted(map(sorted, attributes)) == [["big", "large"], ["tall"]]
