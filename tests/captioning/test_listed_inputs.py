@@ -134,9 +134,13 @@ def test_pictures_without_concepts_are_absent_before_a_batch_is_made(
     some = replace(DATA, pictures=DATA.pictures[:4])
     lists = world.read("four", {id: LONG[id] for id in some.ids}, some)
     inputs = of_lists(world, lists, ALIGNED)
+    assert inputs.concepts is not None
     assert len(inputs.batches(some.ids, batch_size=3)) == 2
-    with pytest.raises(DataError, match="are not in this store of concepts, the first: 'p4'"):
-        inputs.batches(DATA.ids, batch_size=3)
+    for listed in (True, False):
+        stored = StoredConcepts(lists.store, inputs.concepts.words, listed)
+        unread = Inputs(ALIGNED, stored, world.regions)
+        with pytest.raises(DataError, match="8 of 12 pictures are not in this store of concepts"):
+            unread.batches(DATA.ids, batch_size=3)
     inputs = of_lists(world, lists, ALIGNED, concepts_of={name: "p0" for name in DATA.ids})
     assert len(inputs.batches(DATA.ids, batch_size=3)) == 4
 
