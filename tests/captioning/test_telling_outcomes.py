@@ -76,8 +76,11 @@ def test_a_finished_training_is_told_once_and_an_edited_card_stays_for_ever(
     monkeypatch.setattr(DevScores, "candidates", lambda *_: SAID)
     folder = dev.run.folder
     first = go(dev)
+    written = (folder / CARD).read_text()
+    (folder / CARD).write_text("")
+    assert go(dev) == first and (folder / CARD).read_text() == ""  # the same end, nothing is done
     (folder / CARD).unlink()
-    assert go(dev) == first and not (folder / CARD).exists()  # the same end, nothing is done
+    assert go(dev) == first and (folder / CARD).read_text() == written  # deleted, to have it anew
     go(dev, steps=9)
     assert "Reached after epoch 2" in (folder / CARD).read_text()  # trained longer
     (folder / CARD).write_text("My own words.")
@@ -89,7 +92,9 @@ def test_a_finished_training_is_told_once_and_an_edited_card_stays_for_ever(
 def told(folder: Path, above: dict[str, tuple[float, float]], pictures: int) -> str | None:
     values = {name: {"difference": difference, "low": low, "high": difference + 1}
               for name, (difference, low) in above.items()}  # fmt: skip
-    content = {"format": 1, "CIDEr-D above": values, "training_pictures": pictures}
+    content = {"step": 6, "best_epoch": 2, "scores": SCORES, "above": values,
+               "training_pictures": pictures, "training_captions": 9, "cut_captions": 0,
+               "card_sha256": "0" * 64}  # fmt: skip
     (folder / FILE).write_text(json.dumps(content))
     return doubt(folder)
 

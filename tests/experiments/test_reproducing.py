@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         found.trained.append({"settings": settings, **more})
         vocabulary = build_vocabulary(dataset.split("train"), settings.minimum_count)
         made = regions.manifest.preprocessing
-        runs.create(folder, settings, vocabulary, made, dataset.sources)
+        runs.create(folder, settings, vocabulary, made, dataset.sources, more["concepts"])
         finished = more["stop_after"] is None
         return FitResult(finished, "epochs", 1.0, 1, 1, 2, 1.0, (), folder)
 

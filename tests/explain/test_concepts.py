@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from miacap import runs
-from miacap.concepts import ConceptVocabulary, Extractor
+from miacap.concepts import ConceptFolder, ConceptSource, ConceptVocabulary, Extractor
 from miacap.concepts.networks import build
-from miacap.data import Preprocessing
+from miacap.data import FeatureStore, Manifest, Preprocessing
 from miacap.explain import concepts as module
 from miacap.explain import heat_map, show
 from miacap.runs import RunSettings
@@ -57,11 +57,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> runs.Run:
     words = ConceptVocabulary(WORDS)
     extractor = Extractor(words, "multiple-instance", len(WORDS), 0, 0.0, network)
     extractor.save(tmp_path / "c")
+    source = ConceptSource.of(tmp_path / "c")
+    assert source is not None
+    made = Preprocessing("made-up", "0" * 64)
+    about = Manifest("concepts", made, len(WORDS), WORDS, source.checksum, "a test")
+    nothing = FeatureStore(tmp_path / "c", about, [], verify=False)
+    found = ConceptFolder(tmp_path / "c", nothing, source)
     monkeypatch.setattr(module, "regions_for", Cells)
     sizes = {"width": 8, "heads": 2, "inner": 8, "rows": "aligned"}
     settings = RunSettings("nic", "combined", sizes, region_width=len(WORDS), concepts=1)
-    made = Preprocessing("made-up", "0" * 64)
-    return runs.create(tmp_path / "r", settings, Vocabulary(["dog"]), made, (), tmp_path / "c")
+    return runs.create(tmp_path / "r", settings, Vocabulary(["dog"]), made, (), found)
 
 
 PHOTO = Image.new("RGB", (90, 60), (90, 90, 90))

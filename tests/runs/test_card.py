@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from miacap.concepts import ConceptSource
-from miacap.data import Preprocessing, Source
+from miacap.concepts import ConceptFolder, ConceptSource
+from miacap.data import FeatureStore, Manifest, Preprocessing, Source
 from miacap.data.features import Given
-from miacap.runs import CARD, RunSettings, create, write_card
+from miacap.runs import RunSettings, card_text, create
 from miacap.text import Vocabulary
 
 SOURCES = (Source("captions.csv", "1" * 64, 10, "CC0"), Source("more.csv", "2" * 64, 10, ""))
@@ -19,12 +19,12 @@ LISTS = ConceptSource(("cat", "dog"), "lists", "1" * 64, "ranks", "lists.json")
 
 def card(folder: Path, made: Any, concepts: ConceptSource | None = None) -> str:
     settings = RunSettings("nic", "plain", SIZES, region_width=6)
-    create(folder, settings, Vocabulary(["a", "cat"]), made, SOURCES)
-    if concepts is not None:
-        concepts.save(folder)
+    about = Manifest("concepts", made, 2, LISTS.words, LISTS.checksum, "a test")
+    nothing = FeatureStore(folder, about, [], verify=False)
+    given = None if concepts is None else ConceptFolder(folder, nothing, concepts)
+    run = create(folder, settings, Vocabulary(["a", "cat"]), made, SOURCES, given)
     scores = {"BLEU-4": 0.25, "CIDEr-D": 1.5, "distinct": 12.0}
-    write_card(folder, scores, 7, ["A first note.", "A second note."])
-    return (folder / CARD).read_text()
+    return card_text(run, scores, 7, ["A first note.", "A second note."])
 
 
 def test_every_number_and_name_has_its_place(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from torch import nn
 
 from miacap import runs
-from miacap.data import Preprocessing
+from miacap.concepts import ConceptFolder, ConceptSource
+from miacap.data import FeatureStore, Manifest, Preprocessing
 from miacap.errors import RunError
 from miacap.runs import CrossEntropy, RunSettings, create
 from miacap.runs.folder import build
@@ -20,6 +21,7 @@ SETTINGS = RunSettings("att-fcn", "combined", {"width": 8, "heads": 2, "dropout"
                        region_width=6)  # fmt: skip
 WORDS = Vocabulary(["a", "cat", "dog"])
 PREPARED = Preprocessing("made-up", "0" * 64)
+LISTS = ConceptSource(("cat", "dog"), "lists", "1" * 64, "ranks", "lists.json")
 
 CHANGED: dict[str, Any] = {
     "captioner": "nic",
@@ -40,7 +42,10 @@ CHANGED: dict[str, Any] = {
 
 def lay(folder: Path, settings: RunSettings = SETTINGS, words: Vocabulary = WORDS,
         made: Preprocessing = PREPARED) -> runs.Run:  # fmt: skip
-    return create(folder, settings, words, made, ())
+    about = Manifest("concepts", PREPARED, 2, LISTS.words, LISTS.checksum, "a test")
+    nothing = FeatureStore(folder, about, [], verify=False)
+    concepts = ConceptFolder(folder, nothing, LISTS)
+    return create(folder, settings, words, made, (), concepts)
 
 
 def test_every_setting_but_the_trainings_makes_another_run(tmp_path: Path) -> None:
@@ -54,7 +59,10 @@ def test_every_setting_but_the_trainings_makes_another_run(tmp_path: Path) -> No
             lay(tmp_path, replace(SETTINGS, **{name: value}))
     assert (tmp_path / "settings.json").read_bytes() == before
     longer = replace(SETTINGS, training=replace(SETTINGS.training, epochs=99))
-    assert lay(tmp_path, longer).settings == longer == runs.load(tmp_path).settings
+    run = lay(tmp_path, longer)
+    assert run.settings == longer and (tmp_path / "settings.json").read_bytes() == before
+    runs.keep_settings(run)  # the training has accepted them
+    assert runs.load(tmp_path).settings == longer
 
 
 def test_other_words_or_features_make_another_run(tmp_path: Path) -> None:
