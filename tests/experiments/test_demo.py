@@ -8,6 +8,7 @@ import pytest
 
 from miacap.captioning import Evaluation, Row
 from miacap.data import scenes
+from miacap.errors import RunError, SettingsError
 from miacap.experiments import demonstration
 from miacap.experiments.page import write_page
 from miacap.metrics import score
@@ -42,13 +43,14 @@ def test_the_demos_arms_are_trained_as_asked_and_told_apart(
     monkeypatch.setattr(demonstration.runs, "load", lambda folder: folder.name)
     monkeypatch.setattr(demonstration, "write_page", lambda *page: pages.append(page))
     wanted = demonstration.Demo(pictures=20, epochs=4, width=24, seed=6)
-    text = demonstration.demo(tmp_path / "demo", wanted, quiet=True)
+    text = demonstration.demo(tmp_path / "demo", wanted, device="cpu", quiet=True)
     assert [(name, concepts) for name, _, concepts in trained] == [
         ("plain", None), ("combined", made_up.concepts),
     ]  # fmt: skip
     for name, settings, _ in trained:
         assert (settings.captioner, settings.source) == ("spatial-attention", name)
         assert (settings.training.epochs, settings.training.seed) == (4, 6)
+        assert settings.training.device == "cpu"
         assert settings.sizes["width"] == 24 and settings.minimum_count == 2
     assert "| metric | plain | combined |\n" in text
     assert "| distinct captions | 1 | 2 |\n" in text and "\n2 drawn test scenes" in text
@@ -77,3 +79,22 @@ def test_a_card_has_each_arms_own_caption_and_a_reference(tmp_path: Path) -> Non
     assert "<dt>combined</dt><dd>a &lt;cat&gt;</dd>" in second
     assert "<dt>a reference</dt><dd>&lt;b&gt;a dog&lt;/b&gt;</dd>" in second
     assert 'alt="&lt;b&gt;a dog&lt;/b&gt;"' in second and "another" not in second
+
+
+@pytest.mark.parametrize(
+    "file", ["features/mine.npy", "concepts/a", "runs/a", "runs/plain/a", "scenes/a", "other.txt"]
+)
+def test_a_folder_with_other_files_in_a_part_is_left_as_it_was(tmp_path: Path, file: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match=path.name if "plain" not in file else "plain"):
+        demonstration.demo(tmp_path, demonstration.Demo(pictures=20), quiet=True)
+    assert sorted(tmp_path.rglob("*")) == before and path.read_bytes() == b"mine"
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cuda:99"):
+        demonstration.demo(tmp_path / "demo", device="cuda:99", quiet=True)
+    assert not (tmp_path / "demo").exists()

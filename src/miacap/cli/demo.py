@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Quiet, Seed
+from miacap.cli.options import Device, Quiet, Seed
 
 
 def demo(
@@ -16,6 +16,7 @@ def demo(
     pictures: Annotated[int, typer.Option(help="Scenes to draw.", min=20)] = 1200,
     epochs: Annotated[int, typer.Option(help="Epochs of each captioner.", min=1)] = 6,
     seed: Seed = 0,
+    device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Draw scenes, train a captioner plain and combined, score and show both.
@@ -27,7 +28,8 @@ def demo(
     from miacap.experiments import Demo
     from miacap.experiments import demo as walk
 
-    text = walk(output, Demo(pictures=pictures, epochs=epochs, seed=seed), quiet=quiet)
+    settings = Demo(pictures=pictures, epochs=epochs, seed=seed)
+    text = walk(output, settings, device=device, quiet=quiet)
     terminal.results(text)
     terminal.result(f"page: {output / 'index.html'}")
     scene = output / "scenes" / read(output / "scenes").split("test").ids[0]

@@ -13,9 +13,10 @@ from miacap.captioning import Evaluation
 from miacap.concepts import ConceptFolder, ConceptSettings
 from miacap.data import Dataset, read, scenes
 from miacap.data.store import FeatureStore
-from miacap.errors import DataError
+from miacap.devices import choose
+from miacap.errors import DataError, RunError
 from miacap.experiments.page import write_page
-from miacap.files import atomic, claim, subfolder
+from miacap.files import CLAIM, atomic, claim, is_claimed, strangers, subfolder
 from miacap.metrics import Scores
 from miacap.runs import RunSettings
 from miacap.wording import counted
@@ -44,43 +45,72 @@ class Demo:
 
 
 def demo(
-    folder: str | os.PathLike[str], settings: Demo | None = None, *, quiet: bool = False
+    folder: str | os.PathLike[str],
+    settings: Demo | None = None,
+    *,
+    device: str = "auto",
+    quiet: bool = False,
 ) -> str:
     """Walk the whole way on drawn scenes and leave table.md, index.html and two runs.
 
     Args:
         folder: where everything goes; what is already there is used again.
         settings: how much to do.
+        device: where everything runs; "auto" takes a GPU where torch sees one.
         quiet: show no progress.
 
     Returns:
         The table, plain beside combined, as Markdown.
+
+    Raises:
+        RunError: the folder, or that of a step, holds something else; it is left as it was.
+        SettingsError: a device that torch does not have.
     """
     settings = settings or Demo()
     place = Path(folder)
-    claim(place, "demo", PARTS)  # each part sees for itself that it is of ours
+    choose(device)
+    _require_ours(place)
+    claim(place, "demo", PARTS)
     for part in PARTS:
         subfolder(place, part)
     dataset = _scenes(place / "scenes", settings)
-    regions = visual.extract(dataset, place / "features", quiet=quiet)
-    _concepts(place, regions, dataset, settings, quiet)
+    regions = visual.extract(dataset, place / "features", device=device, quiet=quiet)
+    _concepts(place, regions, dataset, settings, device, quiet)
     trained = ConceptFolder.open(place / "concepts")
     results: dict[str, Evaluation] = {}
     for arm in ARMS:
         run = place / "runs" / arm
         if not quiet:
             terminal.tell(f"training {arm}")
-        wanted = _run_settings(arm, settings)
+        wanted = _run_settings(arm, settings, device)
         found = None if arm == "plain" else trained  # plain looks at regions alone
         captioning.train(dataset, regions, run, wanted, concepts=found, quiet=quiet)
         results[arm] = captioning.evaluate(
-            runs.load(run), dataset, "test", regions, metrics=SHOWN, quiet=quiet
+            runs.load(run), dataset, "test", regions, metrics=SHOWN, device=device, quiet=quiet
         )
     text = table(results, dataset)
     with atomic(place / "table.md", "w") as file:
         file.write(text)
     write_page(place / "index.html", dataset, results, text)
     return text
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse folders of steps that hold something else, before anything is written."""
+    marks = {"scenes": "scenes.json", "features": "manifest.json", "concepts": "settings.json"}
+    for part in PARTS:
+        inside = folder / part
+        if inside.is_symlink() or (inside.exists() and not inside.is_dir()):
+            raise RunError(f"{inside}: is no folder of a demo; choose another --output.")
+        others = strangers(inside, (".lock", CLAIM, *ARMS) if part == "runs" else (".lock", CLAIM))
+        if others and (part == "runs" or not (inside / marks[part]).is_file()):
+            raise RunError(
+                f"{inside}: holds {others[0]!r}, which is of no demo; choose another --output."
+            )
+    for arm in ARMS:
+        run = folder / "runs" / arm
+        if run.is_symlink() or (strangers(run) and not is_claimed(run, "run")):
+            raise RunError(f"{run}: is no run of a demo; choose another --output.")
 
 
 def _scenes(folder: Path, settings: Demo) -> Dataset:
@@ -95,22 +125,30 @@ def _scenes(folder: Path, settings: Demo) -> Dataset:
 
 
 def _concepts(
-    folder: Path, regions: FeatureStore, dataset: Dataset, settings: Demo, quiet: bool
+    folder: Path,
+    regions: FeatureStore,
+    dataset: Dataset,
+    settings: Demo,
+    device: str,
+    quiet: bool,
 ) -> None:
     default = ConceptSettings(seed=settings.seed, batch_size=32)
     # Few pictures: more epochs than Flickr8k needs, each a matter of seconds.
-    wanted = replace(default, training=replace(default.training, epochs=12, warmup_steps=20))
+    training = replace(default.training, epochs=12, warmup_steps=20, device=device)
+    wanted = replace(default, training=training)
     concepts.train(regions, dataset, folder / "concepts", wanted, quiet=quiet)
 
 
-def _run_settings(arm: str, settings: Demo) -> RunSettings:
+def _run_settings(arm: str, settings: Demo, device: str) -> RunSettings:
     run = RunSettings(
         captioner="spatial-attention",
         source=arm,
         sizes={"width": settings.width, "dropout": 0.3},
         minimum_count=2,
     )
-    training = replace(run.training, epochs=settings.epochs, seed=settings.seed, warmup_steps=50)
+    training = replace(
+        run.training, epochs=settings.epochs, seed=settings.seed, warmup_steps=50, device=device
+    )
     return replace(run, training=training)
 
 
