@@ -119,7 +119,7 @@ def test_tables(form: str, tmp_path: Path) -> None:
         ("picture,caption\n1,x\n", "line 2: no ratings"),
         ("picture,caption,ratings\n1,x,good\n", "line 2: a rating is a number, not 'good'"),
         ("caption,rating\nx,1\n", "line 2: no picture; name it one of picture, image"),
-        ("picture,caption,rating\n1,x\n", "line 2: too many or too few cells"),
+        ("picture,caption,rating\n1,x\n", "line 2: 2 cells for 3 columns; quote captions"),
         ('{"picture": 1, "caption": 2, "ratings": [1]}', "a judged caption is text, not 2"),
         ('{"picture": 1\n', "line 2, column 1: not JSON"),
         ("[1]", "entry 1: expected an object, got 1"),
@@ -200,3 +200,13 @@ def test_crowd_removes_a_picture_s_own_caption_and_not_its_twin() -> None:
     assert found.scores.per_picture == expected.per_picture
     assert found.scores.per_picture["ROUGE-L"][0] == found.scores.per_picture["ROUGE-L"][2] == 1
     assert found.scores.per_picture["ROUGE-L"][1] < 1
+
+
+def test_a_row_of_too_many_cells_is_set_aside_and_the_others_count(
+    tokens: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("picture,caption,rating\na.jpg,A dog,1\nb.jpg,Men, horses,2\nb.jpg,Men,3\n")
+    read = read_judgements(path, tokens)
+    assert [(j.picture, j.ratings) for j in read.judgements] == [("a.jpg", (1,)), ("b.jpg", (3,))]
+    assert read.set_aside == (f"{path}, line 3: 4 cells for 3 columns; quote captions",)

@@ -49,7 +49,8 @@ class Judged:
 def read_judgements(path: str | os.PathLike[str], references: str | os.PathLike[str]) -> Judged:
     """Read judgements and the references that they are scored against.
 
-    Damaged rows of the Flickr8k formats are set aside and listed. Raises DataError.
+    Damaged rows of the Flickr8k formats, and rows of a table with too many or too few cells, are
+    set aside and listed. Raises DataError.
     """
     captions: dict[str, list[str]] = {}
     by_id: dict[str, str] = {}
@@ -65,11 +66,14 @@ def read_judgements(path: str | os.PathLike[str], references: str | os.PathLike[
     first = first_line(text).split("\t")
     if len(first) == 5 and re.search(r"#\d+$", first[1]):
         return _flickr(list(numbered_lines(text, name)), name, captions, by_id)
+    aside: list[str] = []
     judgements = [
         Judgement(picture, caption, ratings, caption in captions.get(picture, ()))
-        for picture, caption, ratings in _table(text, name)
+        for picture, caption, ratings in _table(text, name, aside)
     ]
-    return Judged(tuple(judgements), captions, ())
+    if aside and not judgements:
+        raise DataError(f"{name}: no row can be used; the first: {aside[0]}.")
+    return Judged(tuple(judgements), captions, tuple(aside))
 
 
 def _flickr(
@@ -130,8 +134,8 @@ def _flickr_row(
     return Judgement(picture, by_id[key], ratings, key.rpartition("#")[0] == picture)
 
 
-def _table(text: str, path: str) -> Iterator[tuple[str, str, tuple[float, ...]]]:
-    for where, row in _objects(text, path):
+def _table(text: str, path: str, aside: list[str]) -> Iterator[tuple[str, str, tuple[float, ...]]]:
+    for where, row in _objects(text, path, aside):
         picture = _first(row, _PICTURE_NAMES, where, "picture")
         caption = _first(row, _CAPTION_NAMES, where, "caption")
         if not isinstance(caption, str):
@@ -143,25 +147,26 @@ def _table(text: str, path: str) -> Iterator[tuple[str, str, tuple[float, ...]]]
         yield same_form(text_id(picture, where)), caption, ratings
 
 
-def _objects(text: str, path: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+def _objects(text: str, path: str, aside: list[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
     start = text.lstrip()[:1]
     if not start:
         raise DataError(f"{path}: the file is empty.")
-    rows = _json(text, path) if start in "{[" else _rows(text, path)
+    rows = _json(text, path) if start in "{[" else _rows(text, path, aside)
     for where, value in rows:
         if not isinstance(value, dict):
             raise DataError(f"{where}: expected an object, got {short(value)}.")
         yield where, value
 
 
-def _rows(text: str, path: str) -> Iterator[tuple[str, object]]:
+def _rows(text: str, path: str, aside: list[str]) -> Iterator[tuple[str, object]]:
     separator = delimited.separator_of(first_line(text))
     rows = delimited.rows(text, separator, path)
     _, header = next(rows, (0, [""]))
     for number, cells in rows:
         where = f"{path}, line {number}"
         if len(cells) != len(header):
-            raise DataError(f"{where}: too many or too few cells.")
+            aside.append(f"{where}: {len(cells)} cells for {len(header)} columns; quote captions")
+            continue
         yield where, dict(zip(header, cells, strict=True))
 
 
