@@ -1,4 +1,6 @@
-"""Numbers of things in messages, right in the singular too: "1 picture", "2 pictures"."""
+"""Words of messages: numbers of things, right in the singular too, and the first few of many."""
+
+from collections.abc import Iterable
 
 
 def by_number(number: float, one: str, several: str) -> str:
@@ -49,3 +51,17 @@ def none(number: int, what: str, whose: str = "its") -> str:
 def singular(several: str) -> str:
     """Give one of "photos" or "batches"."""
     return several.removesuffix("es") if several.endswith("ches") else several.removesuffix("s")
+
+
+def first_lines(lines: Iterable[str], most: int) -> list[str]:
+    """Give the first `most` lines and, where there are others, the line "and 7 more"."""
+    every = list(lines)
+    more = [f"and {len(every) - most:,} more"] if len(every) > most else []
+    return every[:most] + more
+
+
+def first_names(names: Iterable[str], most: int) -> str:
+    """Write the first `most` names into a sentence: "a, b" or "a, b and 7 more"."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more

@@ -82,7 +82,7 @@ def test_unknown_names_and_sizes_are_explained() -> None:
     [
         ("nic", {"words": 3}, "words counts the four special ids"),
         ("nic", {"width": 0}, "width is at least 1"),
-        ("nic", {"dropout": 1.0}, "dropout is from 0 to below 1"),
+        ("nic", {"dropout": 1.0}, "dropout lies in \\[0, 1\\)"),
         ("nic", {"iterations": -1}, "iterations is 0 or more"),
         ("nic", {"iterations": 10**12}, "iterations is at most 1,000"),
         ("nic", {"preset": "official"}, "preset is one of paper, released"),

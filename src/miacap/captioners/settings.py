@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from miacap.errors import SettingsError, nearest
+from miacap.settings import check_at_least, check_share
 
 __all__ = ["REFINED", "FedSizes", "Sizes", "check_same_width", "check_source"]
 
@@ -41,7 +42,7 @@ class Sizes:
             raise ValueError(
                 f"words counts the four special ids and at least one word, not {self.words}."
             )
-        _at_least_one(region_width=self.region_width)
+        check_at_least(1, region_width=self.region_width)
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,10 @@ class FedSizes(Sizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _at_least_one(width=self.width, heads=self.heads, inner=self.inner)
-        if self.word_width is not None:
-            _at_least_one(word_width=self.word_width)
-        _share(dropout=self.dropout, refiner_dropout=self.refiner_dropout)
-        _share(region_dropout=self.dropout_of_regions)
+        check_at_least(1, width=self.width, heads=self.heads, inner=self.inner)
+        check_at_least(1, word_width=self.word_width)
+        check_share(dropout=self.dropout, refiner_dropout=self.refiner_dropout)
+        check_share(region_dropout=self.dropout_of_regions)
         if self.iterations < 0:
             raise ValueError(f"iterations is 0 or more, not {self.iterations}.")
         if self.iterations > 1_000:
@@ -117,18 +117,6 @@ class FedSizes(Sizes):
     def embedding_width(self) -> int:
         """e, resolved."""
         return self.width if self.word_width is None else self.word_width
-
-
-def _at_least_one(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} is at least 1, not {size}.")
-
-
-def _share(**shares: float) -> None:
-    for name, share in shares.items():
-        if not 0.0 <= share < 1.0:
-            raise ValueError(f"{name} is from 0 to below 1, not {share}.")
 
 
 def check_same_width(sizes: FedSizes, why: str) -> None:

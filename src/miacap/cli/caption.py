@@ -169,6 +169,7 @@ def _expand(argument: str) -> list[str]:
     from miacap.errors import DataError
     from miacap.tables.names import PHOTO_SUFFIXES
     from miacap.visual.formats import OTHER_SUFFIXES, why_unread
+    from miacap.wording import first_names
 
     folder = Path(argument)
     if not argument or not folder.is_dir():  # "" would be the folder one stands in
@@ -182,8 +183,7 @@ def _expand(argument: str) -> list[str]:
         reason = why_unread(suffix)
         (left_out.setdefault(reason, []) if reason else photos).append(str(path))
     for reason, files in left_out.items():
-        more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
-        terminal.tell(f"not read: {', '.join(files[:_LISTED])}{more}: {reason}")
+        terminal.tell(f"not read: {first_names(files, _LISTED)}: {reason}")
     if not photos:
         raise DataError(f"{argument}: no photos in this folder ({', '.join(PHOTO_SUFFIXES)}).")
     return photos

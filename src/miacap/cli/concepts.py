@@ -11,6 +11,7 @@ import typer
 from miacap import terminal
 from miacap.cli.help import Verb
 from miacap.cli.options import Data, Device, Features, Photos, Quiet, Seed, Sets
+from miacap.wording import first_lines
 
 _LISTED = 5
 
@@ -93,10 +94,8 @@ def read(
     for what, items in found.set_aside.items():
         if items:
             terminal.tell(f"{what}: {len(items)}")
-            for item in items[:_LISTED]:
-                terminal.tell(f"  {item.where}: {item.reason}")
-            if len(items) > _LISTED:
-                terminal.tell(f"  and {len(items) - _LISTED} more")
+            for line in first_lines((f"{i.where}: {i.reason}" for i in items), _LISTED):
+                terminal.tell(f"  {line}")
     terminal.results(room.lists_table(found.report))
     doubt = room.suspicion(found.report)
     if doubt is not None:

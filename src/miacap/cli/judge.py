@@ -8,7 +8,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Quiet
-from miacap.wording import counted
+from miacap.wording import counted, first_lines
 
 _LISTED = 5
 
@@ -45,8 +45,8 @@ def judge(
     read = judgement_files.read_judgements(file, references)
     if read.set_aside:
         terminal.tell(f"set aside: {counted(len(read.set_aside), 'row')}")
-        for reason in read.set_aside[:_LISTED]:
-            terminal.tell(f"  {reason}")
+        for line in first_lines(read.set_aside, _LISTED):
+            terminal.tell(f"  {line}")
     chosen = protocol or ("crowd" if read.crowd else "flat")
     found = judgements.judge(read.judgements, read.references, metrics, chosen, quiet=quiet)
     terminal.result(f"{'metric':<12}{'tau-b':>9}{'tau-c':>9}")

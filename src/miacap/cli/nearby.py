@@ -10,6 +10,7 @@ TUTORIAL = "docs/tutorial.md (or `miacap demo`) makes one"
 def runs_near() -> str:
     """Name the run folders that lie where runs usually lie, a few at most."""
     from miacap.runs.overview import is_run
+    from miacap.wording import first_names
 
     found = []
     for place in map(Path, _PLACES):
@@ -17,8 +18,7 @@ def runs_near() -> str:
         found += [str(folder) for folder in names if is_run(folder)]
     if not found:
         return f"none lies near; {TUTORIAL}"
-    more = f" and {len(found) - _MOST} more" if len(found) > _MOST else ""
-    return f"near lie {', '.join(found[:_MOST])}{more}; {TUTORIAL}"
+    return f"near lie {first_names(found, _MOST)}; {TUTORIAL}"
 
 
 def photos_alone(data: Path) -> str:

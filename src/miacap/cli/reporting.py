@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from miacap import terminal
+from miacap.wording import first_lines
 
 _LISTED = 10
 
@@ -13,11 +14,13 @@ def report_set_aside(set_aside: Sequence[Any]) -> None:
     if not set_aside:
         return
     terminal.tell(f"set aside: {len(set_aside)}")
-    for item in set_aside[:_LISTED]:
-        name = f" {item.id!r}:" if item.id and item.id not in item.where else ""
-        terminal.tell(f"  {item.where}:{name} {item.reason}")
-    if len(set_aside) > _LISTED:
-        terminal.tell(f"  and {len(set_aside) - _LISTED} more")
+    for line in first_lines(map(_told, set_aside), _LISTED):
+        terminal.tell(f"  {line}")
+
+
+def _told(item: Any) -> str:
+    name = f" {item.id!r}:" if item.id and item.id not in item.where else ""
+    return f"{item.where}:{name} {item.reason}"
 
 
 def report_warnings(warnings: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ stands after them is left out, with a warning that names the picture.
 from collections.abc import Iterable, Mapping, Sequence
 
 from miacap.metrics.matching import few
-from miacap.wording import by_number
+from miacap.wording import by_number, first_names
 
 METEOR = 4_000
 """Words of a caption that METEOR reads: a pair of that length costs at most 2 to 4 CPU seconds."""
@@ -41,9 +41,8 @@ def warning(metric: str, beyond: Mapping[int, int], ids: Sequence[object]) -> st
         ids: the pictures' names.
     """
     named = [f"{few([str(ids[index])])} ({words:,} words)" for index, words in beyond.items()]
-    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
     pictures = by_number(len(named), "picture", "pictures")
     return (
         f"{metric} reads the first {LIMITS[metric]:,} words of a caption; the rest is left out at "
-        f"{pictures} {', '.join(named[:_NAMED])}{more}."
+        f"{pictures} {first_names(named, _NAMED)}."
     )

@@ -7,7 +7,7 @@ from miacap.errors import DataError
 from miacap.metrics.id_forms import in_form, offer
 from miacap.reading import short
 from miacap.tables.names import same_form, text_id
-from miacap.wording import counted
+from miacap.wording import counted, first_names
 
 References = Mapping[str, Sequence[str]] | Mapping[int, Sequence[str]] | Sequence[Sequence[str]]
 Candidates = Mapping[str, str] | Mapping[int, str] | Sequence[str]
@@ -154,9 +154,7 @@ def _not_blank(captions: tuple[str, ...]) -> tuple[str, ...]:
 
 def few(ids: Iterable[str]) -> str:
     """The first few ids, and how many more there are."""
-    names = list(ids)
-    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
-    return ", ".join(name if len(name) <= 80 else f"{name[:77]}..." for name in names[:_FEW]) + more
+    return first_names((id if len(id) <= 80 else f"{id[:77]}..." for id in ids), _FEW)
 
 
 def _mapping(value: object, what: str, form: str | None) -> dict[str, _Side]:

@@ -19,7 +19,7 @@ from miacap.tables.names import (
     caption_columns,
 )
 from miacap.tables.text import LONGEST_ROW, numbered_lines, too_long
-from miacap.wording import counted
+from miacap.wording import counted, first_names
 
 SEPARATORS = "\t|;,"
 LONGEST_CELL = csv.field_size_limit()
@@ -167,8 +167,7 @@ def columns(
 
 def listed(names: Sequence[str]) -> str:
     """List names for a message: the first few, each cut."""
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return (", ".join(short(name) for name in names[:_LISTED]) or "nothing") + more
+    return first_names(map(short, names), _LISTED) or "nothing"
 
 
 def without_header(cells: Sequence[str], separator: str) -> bool:

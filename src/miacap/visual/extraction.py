@@ -21,7 +21,7 @@ from miacap.visual.backbone import Backbone
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.reading import Reader, Ready, prepared
 from miacap.visual.regions import Regions
-from miacap.wording import counted, none
+from miacap.wording import counted, first_lines, none
 
 _LISTED = 20
 _UNREADABLE_IN_A_ROW = 20
@@ -228,7 +228,5 @@ def _tell(report: _Report, progress: Progress) -> None:
         if lines:
             count = counted(len(lines), "photo is", "photos are")
             progress.note(f"{count} {what}:")
-            for line in list(lines.values())[:_LISTED]:
+            for line in first_lines(lines.values(), _LISTED):
                 progress.note(f"  {line}")
-            if len(lines) > _LISTED:
-                progress.note(f"  and {len(lines) - _LISTED} more")
