@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -254,3 +255,16 @@ def test_what_an_earlier_sitting_set_aside_is_listed_again(
     for _ in range(2):
         extract(data, tmp_path / "f", shades)
         assert "1 photo is broken and set aside:\n  100b.png: " in capsys.readouterr().err
+
+
+def test_names_of_another_unicode_form_are_not_extracted_again(
+    tmp_path: Path, shades: Backbone
+) -> None:
+    """A store that was made from NFD names, as some file systems have them; readers give NFC."""
+    older = {unicodedata.normalize("NFD", f"café{i}.png"): photo(i) for i in range(3)}
+    extract(dataset(Album(older)), tmp_path, shades, quiet=True)
+    before = contents(tmp_path)
+    photos = Album({unicodedata.normalize("NFC", name): data for name, data in older.items()})
+    store = extract(dataset(photos), tmp_path, shades, quiet=True)
+    assert photos.reads == [] and contents(tmp_path) == before
+    assert torch.equal(store.rows("café1.png"), store.rows(list(older)[1]))

@@ -11,6 +11,7 @@ from itertools import islice
 from miacap.data.dataset import Dataset
 from miacap.data.features import Preprocessing
 from miacap.data.photos import Photos, sha256_of, size_of
+from miacap.data.spelling import ByForm
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
@@ -77,7 +78,8 @@ def extract(
     report = _Report(absent=_absent(dataset, present))
     with StoreWriter(folder, _manifest(grid), shard_size) as writer:
         writer.retry(_changed(dataset.photos, present, writer, again, quiet))
-        ids = [id for id in present if id not in writer.done]
+        done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
+        ids = [id for id in present if id not in done]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
             sums: dict[str, str] = {}
             photos = ((id, _reader(dataset.photos, id, sums)) for id in ids)
