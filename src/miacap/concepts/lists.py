@@ -20,10 +20,9 @@ from typing import Any
 
 from miacap.data import SetAside
 from miacap.errors import DataError
-from miacap.files import sha256
 from miacap.reading import parse_json
 from miacap.tables.json_places import Cursor
-from miacap.tables.text import first_line, numbered_lines, read_text
+from miacap.tables.text import first_line, numbered_lines, read_text_file
 from miacap.wording import counted
 
 ID_NAMES = ("id", "image_id", "file_name")
@@ -54,7 +53,8 @@ class ListFile:
     """A file of lists, read.
 
     Attributes:
-        path, sha256: of the file as it lies on disk.
+        path: of the file.
+        sha256: of the bytes that were read.
         pictures: lists by id, in the order of the file.
         unread: lists that make no sense, with the reason.
         twice: lists of a picture that had one before; the first one counts.
@@ -84,9 +84,9 @@ def read_lists(path: str | os.PathLike[str]) -> ListFile:
     place = Path(path)
     if str(place) == "-":
         raise DataError("Lists of words are read from a file, not from standard input; name one.")
-    text = read_text(place)
-    found = ListFile(place, sha256(place))
-    for where, id, words, probabilities in _rows(place, text):
+    file = read_text_file(place)
+    found = ListFile(place, file.sha256)
+    for where, id, words, probabilities in _rows(place, file.text):
         if id in found.pictures:
             first = found.pictures[id].where
             found.twice.append(SetAside(id, where, f"{id!r} was already listed at {first}"))

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from miacap.data.photos import Photos
 from miacap.data.splits import split_name
 from miacap.errors import DataError, nearest
-from miacap.files import sha256
 from miacap.tables.captions import odd_words
+from miacap.tables.text import TextFile
 from miacap.wording import counted
 
 
@@ -50,7 +49,7 @@ class Source:
 
     Attributes:
         name: the file's name, without its folder.
-        sha256: checksum of its bytes as they lie on disk.
+        sha256: checksum of its bytes as they were read.
         bytes: its size.
         terms: under which terms it may be used, or "" where it does not say.
     """
@@ -61,9 +60,9 @@ class Source:
     terms: str = ""
 
 
-def source(path: Path, terms: str = "") -> Source:
-    """Describe the file `path`: name, checksum, size, terms."""
-    return Source(path.name, sha256(path), path.stat().st_size, terms)
+def source(file: TextFile, terms: str = "") -> Source:
+    """Describe a file that was read: name, checksum, size, terms."""
+    return Source(file.name, file.sha256, file.bytes, terms)
 
 
 @dataclass(frozen=True)

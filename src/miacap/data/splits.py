@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from miacap.errors import DataError
-from miacap.tables.text import numbered_lines, read_text
+from miacap.tables.text import TextFile, numbered_lines, read_text_file
 
 Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
 
@@ -70,7 +70,7 @@ def lists_in(folder: Path) -> dict[str, Path]:
 
 def read_splits(
     splits: "Splits | str | os.PathLike[str] | None",
-) -> tuple[dict[str, str], tuple[Path, ...]]:
+) -> tuple[dict[str, str], tuple[TextFile, ...]]:
     """Read who is in which split.
 
     Args:
@@ -92,12 +92,12 @@ def read_splits(
         if not splits:
             raise DataError(f"{folder}: no split lists here (train.txt, dev.txt, test.txt).")
     assigned: dict[str, str] = {}
-    files: list[Path] = []
+    files: list[TextFile] = []
     for name, members in splits.items():
         if isinstance(members, str | os.PathLike):
-            files.append(Path(members))
-            text = read_text(files[-1])
-            members = [line.strip() for _, line in numbered_lines(text, str(members))]
+            files.append(read_text_file(members))
+            lines = numbered_lines(files[-1].text, str(members))
+            members = [line.strip() for _, line in lines]
         for id in members:
             if id and assigned.setdefault(id, split_name(name)) != split_name(name):
                 raise DataError(

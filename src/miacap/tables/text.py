@@ -1,12 +1,15 @@
 """Text of a file: UTF-8, UTF-16 or UTF-32, packed with gzip or not, within limits."""
 
 import gzip
+import hashlib
 import io
 import itertools
 import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from miacap.errors import DataError
@@ -48,6 +51,34 @@ def read_text(path: str | os.PathLike[str]) -> str:
     name = name_of(path)
     data = read_stream(sys.stdin.buffer, name) if str(path) == "-" else read_bytes(path)
     return text_of(data, name)
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text, and of which bytes it is.
+
+    Attributes:
+        name: of the file, without its folder.
+        text: as `read_text` gives it.
+        sha256: checksum of the bytes that were read, packed as they came.
+        bytes: how many.
+    """
+
+    name: str
+    text: str
+    sha256: str
+    bytes: int
+
+
+def read_text_file(path: str | os.PathLike[str]) -> TextFile:
+    """Read a text and the checksum of its bytes at once: a pipe can be read only once.
+
+    Raises:
+        DataError: as `read_text`.
+    """
+    data = read_bytes(path)
+    checksum = hashlib.sha256(data).hexdigest()
+    return TextFile(Path(path).name, text_of(data, str(path)), checksum, len(data))
 
 
 def text_of(data: bytes, name: str) -> str:

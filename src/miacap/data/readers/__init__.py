@@ -18,7 +18,7 @@ from miacap.data.splits import Splits, lists_in
 from miacap.errors import DataError, UnknownName
 from miacap.reading import collector_paused, parse_json
 from miacap.tables import delimited, token_lines
-from miacap.tables.text import first_line, read_text
+from miacap.tables.text import first_line, read_text_file
 
 Format = Literal["flickr", "csv", "jsonl", "karpathy", "coco"]
 Place = str | os.PathLike[str]
@@ -71,7 +71,8 @@ def read(
         reading = pairs.read(folder)
     else:
         texts = [
-            CaptionText(file.path, read_text(file.path), file.folder, file.split) for file in files
+            CaptionText(file.path, read_text_file(file.path), file.folder, file.split)
+            for file in files
         ]
         reading = Reading()
         by_format: dict[str, list[CaptionText]] = {}

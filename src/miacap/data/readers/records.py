@@ -14,6 +14,7 @@ from miacap.errors import DataError
 from miacap.reading import parse_json
 from miacap.tables import captions
 from miacap.tables.names import CAPTION_NAMES, same_form
+from miacap.tables.text import TextFile
 from miacap.wording import counted, none
 
 _HINTS = 1000
@@ -26,15 +27,20 @@ class CaptionText:
 
     Attributes:
         path: of the file.
-        content: of the file, decoded and unpacked.
+        file: what was read of it.
         folder: in which its photos are, relative to the folder of photos; "" for that itself.
         split: of its pictures where the file does not say; None where nobody does.
     """
 
     path: Path
-    content: str
+    file: TextFile
     folder: str = ""
     split: str | None = None
+
+    @property
+    def content(self) -> str:
+        """The file's text, decoded and unpacked."""
+        return self.file.text
 
     @cached_property
     def value(self) -> Any:
@@ -75,7 +81,7 @@ class Reading:
 
     def begin(self, text: CaptionText, terms: str = "") -> None:
         """Say which file is read from here on, and under which terms it may be used."""
-        self.sources.append(source(text.path, terms))
+        self.sources.append(source(text.file, terms))
         self._text = text
 
     def mention(
@@ -158,7 +164,7 @@ class Reading:
             DataError: no captions at all, no photo at all, or contradictory splits.
         """
         assigned, files = read_splits(splits)
-        self.sources += [source(path) for path in files]
+        self.sources += [source(file) for file in files]
         assigned = self._known(assigned, name)
         if not any(record.captions for record in self.records.values()):
             raise DataError(
