@@ -77,6 +77,37 @@ def test_ctrl_c_while_modules_load(
     assert done.stderr == f"miacap: interrupted; the same command {how}.\n"
 
 
+_IN_A_VERB = """
+import os, signal, sys
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == "wave":
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(1000):
+                pass
+sys.meta_path.insert(0, Sender())
+from miacap.cli import application, main
+from miacap.cli.help import Verb
+def probe() -> None:
+    try:
+        import wave
+    finally:
+        print("closed what was open", flush=True)
+application.app.command(cls=Verb)(probe)
+main()
+"""
+
+
+def test_ctrl_c_in_an_import_of_a_verb_closes_what_is_open() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-c", _IN_A_VERB, "probe"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    signal.signal(signal.SIGINT, before)
+    assert done.stdout == "closed what was open\n"
+    assert done.stderr == "miacap: interrupted; the same command starts over.\n"
+    assert done.returncode == 130
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

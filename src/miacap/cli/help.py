@@ -14,6 +14,8 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from miacap.cli import interruption
+
 ORDER = (
     "demo", "features", "concepts", "train", "evaluate", "caption",
     "score", "judge", "tokenize", "runs", "reproduce",
@@ -31,6 +33,11 @@ class Verb(TyperCommand):
         super().__init__(*args, **kwargs)
         for parameter in self.params:
             _word(parameter, self.callback)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb."""
+        interruption.verb_begins()
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Give "[OPTIONS]" and the arguments: DATA, [RECIPE], PHOTO..."""

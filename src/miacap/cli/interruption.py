@@ -1,9 +1,10 @@
 """Ctrl-C, from the first moment on: one sentence that is true of the verb, and exit code 130.
 
-While modules load, the process ends at once: nothing is half written then, and what a library
-does with a KeyboardInterrupt in the middle of its import is anybody's guess. Afterwards Ctrl-C
-raises KeyboardInterrupt as everywhere. A signal that is ignored (`miacap train ... &` in a
-script) stays ignored.
+While modules load before a verb begins, the process ends at once: nothing is open then, and what a
+library does with a KeyboardInterrupt in the middle of its import is anybody's guess. Once the verb
+has begun (`verb_begins`), Ctrl-C raises KeyboardInterrupt as everywhere, in its imports as well:
+files that are open by then are finished or removed. A signal that is ignored (`miacap train ... &`
+in a script) stays ignored.
 """
 
 import contextlib
@@ -49,6 +50,12 @@ def watched() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def verb_begins() -> None:
+    """Say that files may be open from here on: Ctrl-C raises KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is _answer:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _answer(number: int, frame: FrameType | None) -> None:
