@@ -4,23 +4,44 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from miacap import terminal
-from miacap.wording import first_lines
+from miacap.data.photos import LOST
+from miacap.wording import counted, first_lines
 
-_LISTED = 10
+_REASONS = 10
+_EXAMPLES = 2
 
 
 def report_set_aside(set_aside: Sequence[Any]) -> None:
-    """Say on standard error what was set aside: how many, and the first few with reasons."""
+    """Say on standard error what was set aside: by reason, how often and two examples.
+
+    Lost photos come first, then the most frequent reason.
+    """
     if not set_aside:
         return
     terminal.tell(f"set aside: {len(set_aside)}")
-    for line in first_lines(map(_told, set_aside), _LISTED):
-        terminal.tell(f"  {line}")
+    groups: dict[str, list[str]] = {}
+    for item in set_aside:
+        reason, detail = _reason(item)
+        groups.setdefault(reason, []).append(_example(item, detail))
+    reasons = sorted(groups, key=lambda reason: (reason != LOST, -len(groups[reason])))
+    for reason in reasons[:_REASONS]:
+        terminal.tell(f"  {reason}: {len(groups[reason])}")
+        for line in first_lines(groups[reason], _EXAMPLES):
+            terminal.tell(f"    {line}")
+    if len(reasons) > _REASONS:
+        terminal.tell(f"  and {counted(len(reasons) - _REASONS, 'other reason')}")
 
 
-def _told(item: Any) -> str:
-    name = f" {item.id!r}:" if item.id and item.id not in item.where else ""
-    return f"{item.where}:{name} {item.reason}"
+def _reason(item: Any) -> tuple[str, str]:
+    """Give what is wrong, and what is said of this picture alone."""
+    if item.reason.startswith(LOST):
+        return LOST, item.reason[len(LOST) :]
+    return item.reason, ""
+
+
+def _example(item: Any, detail: str) -> str:
+    name = f": {item.id!r}" if item.id and item.id not in item.where else ""
+    return f"{item.where}{name}{detail}"
 
 
 def report_warnings(warnings: Iterable[str]) -> None:

@@ -11,6 +11,9 @@ from miacap.errors import DataError
 from miacap.files import sha256
 from miacap.tables.names import same_form
 
+LOST = "no such photo"
+"""How the reason starts for which a picture without its photo is set aside."""
+
 _SAMPLE = 200
 _PIECE = 1 << 20
 

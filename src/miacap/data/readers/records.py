@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
-from miacap.data.photos import NoPhotos, Photos, checked_name, locate, other_case
+from miacap.data.photos import LOST, NoPhotos, Photos, checked_name, locate, other_case
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
 from miacap.reading import parse_json
@@ -197,7 +197,7 @@ class Reading:
 
     def _drop_missing(self, name: str, photos: Photos, place: object) -> None:
         missing = [id for id in self.records if id not in photos]
-        reasons = {id: "no such photo" + other_case(photos, id) for id in missing[:_HINTS]}
+        reasons = {id: LOST + other_case(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
             hint = other_case(photos, missing[0])
             raise DataError(
@@ -206,7 +206,7 @@ class Reading:
                 f"{hint}; say where they are with photos."
             )
         for id in missing:
-            self.leave_out(id, self.records.pop(id).where, reasons.get(id, "no such photo"))
+            self.leave_out(id, self.records.pop(id).where, reasons.get(id, LOST))
 
     def _first_reason(self) -> str:
         if not self.set_aside:
