@@ -123,6 +123,27 @@ def test_two_spellings_of_one_name_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_without_its_extension_gets_a_hint(tmp_path: Path) -> None:
+    put(tmp_path, **{"x.csv": "file,caption\nCOCO_1,a dog\nb.jpg,a cat\nc,a cow\n",
+                     "b.jpg": "B", "COCO_1.jpg": "A", "c.jpg": "C", "c.png": "C"})  # fmt: skip
+    first, second = read(tmp_path).set_aside
+    assert first.reason == (
+        "no such photo; 'COCO_1.jpg' is there: write names with their extension"
+    )
+    assert second.reason == "no such photo"
+    put(tmp_path, **{"y.csv": "file,caption\nCOCO_1,a dog\n"})
+    with pytest.raises(DataError, match=r"one; 'COCO_1\.jpg' is there: write names with their"):
+        read(tmp_path / "y.csv")
+    put(tmp_path, **{"y.csv": "file,caption\nnone.jpg,a dog\n"})
+    with pytest.raises(
+        DataError, match=r"one; say where they are with --photos FOLDER \(photos= in Python\)\.$"
+    ):
+        read(tmp_path / "y.csv")
+    tar = TarPhotos([tar_of(tmp_path / "q.tar", "x/A.jpg")])
+    assert tar.with_suffix("A") == SeveralPhotos([tar]).with_suffix("A") == "x/A.jpg"
+    assert tar.with_suffix("A.jpg") == tar.with_suffix("B") == ""
+
+
 def test_a_name_of_another_case_gets_a_hint(tmp_path: Path) -> None:
     put(tmp_path, **{"x.csv": "file,caption\nsub/img_1.jpg,a dog\nb.jpg,a cat\n", "b.jpg": "B",
                      "sub/IMG_1.JPG": "A"})  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from miacap.errors import DataError
 from miacap.files import sha256
-from miacap.tables.names import same_form
+from miacap.tables.names import PHOTO_SUFFIXES, same_form
 
 LOST = "no such photo"
 """How the reason starts for which a picture without its photo is set aside."""
@@ -41,7 +41,7 @@ def checked_name(name: str, where: str) -> str:
     if plain.startswith("/") or ".." in parts or (len(plain) > 1 and plain[1] == ":"):
         raise DataError(
             f"{where}: {name!r} leads out of the folder of photos; write names relative to that "
-            "folder and say where it is with photos."
+            "folder and say where it is with --photos FOLDER (photos= in Python)."
         )
     try:
         plain.encode("utf-8")
@@ -112,6 +112,11 @@ class FolderPhotos:
         name = self._name(id)
         return "" if name is None else self._lists.find(name, str.casefold)
 
+    def with_suffix(self, id: str) -> str:
+        """Give the only file that is called as the photo is, and .jpg or the like, or ""."""
+        name = self._name(id)
+        return "" if name is None or _stem(name) != name else self._lists.find(name, _stem)
+
     def _path(self, id: str) -> Path | None:
         """Where a photo lies, whichever Unicode form its name has on disk."""
         name = self._name(id)
@@ -154,14 +159,15 @@ class _Lists:
         return self._names[parent]
 
 
-def other_case(photos: Photos, id: str) -> str:
-    """Say so where a photo is there under a name of other upper and lower case, or give ""."""
-    name = (
-        photos.other_case(id)
-        if isinstance(photos, FolderPhotos | TarPhotos | SeveralPhotos)
-        else ""
-    )
-    return f" (but {name!r} is there; write the same upper and lower case)" if name else ""
+def nearly(photos: Photos, id: str) -> str:
+    """Say under which other name an absent photo is there, or give ""."""
+    if not isinstance(photos, FolderPhotos | TarPhotos | SeveralPhotos):
+        return ""
+    if name := photos.other_case(id):
+        return f" (but {name!r} is there; write the same upper and lower case)"
+    if name := photos.with_suffix(id):
+        return f"; {name!r} is there: write names with their extension"
+    return ""
 
 
 def size_of(photos: Photos, id: str) -> int:
@@ -185,6 +191,11 @@ def sha256_of(photos: Photos, id: str) -> str:
     if type(photos) is FolderPhotos or type(photos) is TarPhotos:
         return photos.sha256(id)
     return hashlib.sha256(photos.read(id)).hexdigest()
+
+
+def _stem(name: str) -> str:
+    suffix = next((s for s in PHOTO_SUFFIXES if name.lower().endswith(s)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def _is_file(path: Path) -> bool:
@@ -261,6 +272,12 @@ class TarPhotos:
         wanted = same_form(self._name(id).rpartition("/")[2]).casefold()
         return next((name for last, name in self._short.items() if last.casefold() == wanted), "")
 
+    def with_suffix(self, id: str) -> str:
+        """Give the only photo that is called as this one is, and .jpg or the like, or ""."""
+        wanted = same_form(self._name(id).rpartition("/")[2])
+        names = [name for last, name in self._short.items() if _stem(last) == wanted]
+        return names[0] if len(names) == 1 and _stem(wanted) == wanted else ""
+
     def _name(self, id: str) -> str:
         return id if self._names is None else self._names.get(id, "")
 
@@ -330,6 +347,11 @@ class SeveralPhotos:
         """Give the name of a photo that differs by upper and lower case, or ""."""
         parts = (part for part in self.parts if isinstance(part, FolderPhotos | TarPhotos))
         return next(filter(None, (part.other_case(id) for part in parts)), "")
+
+    def with_suffix(self, id: str) -> str:
+        """Give the photo that is called as this one is, and .jpg or the like, or ""."""
+        parts = (part for part in self.parts if isinstance(part, FolderPhotos | TarPhotos))
+        return next(filter(None, (part.with_suffix(id) for part in parts)), "")
 
 
 def locate(places: Sequence[Path], names: Mapping[str, str]) -> Photos:

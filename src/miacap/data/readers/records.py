@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
-from miacap.data.photos import LOST, NoPhotos, Photos, checked_name, locate, other_case
+from miacap.data.photos import LOST, NoPhotos, Photos, checked_name, locate, nearly
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
 from miacap.reading import parse_json
@@ -18,7 +18,7 @@ from miacap.tables.text import TextFile
 from miacap.wording import counted, none
 
 _HINTS = 1000
-"""Missing photos for which a name of another case is looked for."""
+"""Missing photos for which a name that is nearly the same is looked for."""
 
 
 @dataclass(frozen=True)
@@ -197,13 +197,15 @@ class Reading:
 
     def _drop_missing(self, name: str, photos: Photos, place: object) -> None:
         missing = [id for id in self.records if id not in photos]
-        reasons = {id: LOST + other_case(photos, id) for id in missing[:_HINTS]}
+        reasons = {id: LOST + nearly(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
-            hint = other_case(photos, missing[0])
+            hint = nearly(photos, missing[0]) or (
+                "; say where they are with --photos FOLDER (photos= in Python)"
+            )
             raise DataError(
                 f"{name}: {none(len(missing), 'photo', 'the')} is in {place}, {missing[0]!r} for "
                 "one"
-                f"{hint}; say where they are with photos."
+                f"{hint}."
             )
         for id in missing:
             self.leave_out(id, self.records.pop(id).where, reasons.get(id, LOST))
