@@ -124,18 +124,6 @@ def _hand_on_permissions(target: Path, handle: int) -> None:
         os.fchmod(handle, stat.S_IMODE(target.stat().st_mode))
 
 
-def append(path: str | os.PathLike[str], text: str) -> None:
-    """Add text to a file of a folder of ours, never through a link, and bring it to the disk.
-
-    Raises OSError, which names the file; RunError where no regular file has its name.
-    """
-    handle = _open_regular(Path(path), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    with open(handle, "a", **_TEXT) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _open_regular(path: Path, flags: int) -> int:
     """Open a regular file and nothing else: no link, pipe or device."""
     try:
@@ -196,30 +184,30 @@ def folder(path: str | os.PathLike[str]) -> Path:
 
     Raises RunError where a file is in the way.
     """
-    place = Path(path)
+    target = Path(path)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        file = next((p for p in (place, *place.parents) if p.exists() and not p.is_dir()), place)
+        file = next((p for p in (target, *target.parents) if p.exists() and not p.is_dir()), target)
         raise RunError(f"{file}: is a file, not a folder; choose another place.") from None
-    return place
+    return target
 
 
 def subfolder(path: str | os.PathLike[str], name: str) -> Path:
     """Make a folder inside one of ours, and those above it; raises RunError where it is a link."""
-    place = Path(path) / name
-    if place.is_symlink():
+    target = Path(path) / name
+    if target.is_symlink():
         raise RunError(
-            f"{place}: a link, and nothing is written through one here; remove it, or choose "
+            f"{target}: a link, and nothing is written through one here; remove it, or choose "
             "another folder."
         )
-    return folder(place)
+    return folder(target)
 
 
 def strangers(path: str | os.PathLike[str], ours: Container[str] = ()) -> list[str]:
     """Name what a folder holds besides `ours` and half-written files; nothing if it is absent."""
-    place = Path(path)
-    names = sorted(item.name for item in place.iterdir()) if place.is_dir() else []
+    target = Path(path)
+    names = sorted(item.name for item in target.iterdir()) if target.is_dir() else []
     return [name for name in names if name not in ours and not _PART.fullmatch(name)]
 
 
@@ -240,17 +228,17 @@ def claim(path: str | os.PathLike[str], what: str, ours: Sequence[str] = ()) -> 
     Raises:
         RunError: it holds something else.
     """
-    place = Path(path)
-    mark = place / CLAIM
-    others = strangers(place, (CLAIM, *ours))
+    target = Path(path)
+    mark = target / CLAIM
+    others = strangers(target, (CLAIM, *ours))
     if _claimed(mark) == what:
         return
     if others or not _is_free(mark):
         raise RunError(
-            f"{place}: holds {(others or [CLAIM])[0]!r} and is no {what} of miacap; choose an "
+            f"{target}: holds {(others or [CLAIM])[0]!r} and is no {what} of miacap; choose an "
             "empty or new folder."
         )
-    folder(place)
+    folder(target)
     with atomic(mark, "w") as file:
         file.write(f"{what}\n")
 

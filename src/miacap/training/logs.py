@@ -39,11 +39,6 @@ def settle(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
         file.write(wanted)
 
 
-def append(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one evaluation to `metrics.jsonl`."""
-    files.append(path, line(record))
-
-
 def summary(record: Mapping[str, Any], epochs: int) -> str:
     """Give one evaluation as a line for people."""
     parts = [f"epoch {record['epoch']}/{epochs}", f"loss {_short(record['loss'])}"]
