@@ -90,14 +90,14 @@ def read(
     dataset = read_data(data, photos=photos)
     report_set_aside(dataset.set_aside)
     settings = override(room.ListSettings(), sets or [])
-    found = room.read(file, dataset, output, settings, quiet=quiet)
-    for what, items in found.set_aside.items():
+    result = room.read(file, dataset, output, settings, quiet=quiet)
+    for what, items in result.set_aside.items():
         if items:
             terminal.tell(f"{what}: {len(items)}")
             for line in first_lines((f"{i.where}: {i.reason}" for i in items), _LISTED):
                 terminal.tell(f"  {line}")
-    terminal.results(room.lists_table(found.report))
-    doubt = room.suspicion(found.report)
+    terminal.results(room.lists_table(result.report))
+    doubt = room.suspicion(result.report)
     if doubt is not None:
         terminal.tell(f"miacap: {doubt}")
 
@@ -122,7 +122,7 @@ def show(
     """
     from miacap import runs
     from miacap.cli.reporting import table
-    from miacap.explain import show as found
+    from miacap.explain import show as show_concepts
     from miacap.visual import decode
     from miacap.visual.reading import read_file
 
@@ -135,7 +135,7 @@ def show(
             **({} if concept.hottest is None else {"surest cell": f"{concept.hottest:.4f}"}),
             **({} if concept.heat_map is None else {"heat map": str(concept.heat_map)}),
         }
-        for concept in found(runs.load(run), decode(data, str(photo)), top, folder, device)
+        for concept in show_concepts(runs.load(run), decode(data, str(photo)), top, folder, device)
     ]
     terminal.results(table(rows))
 

@@ -70,8 +70,8 @@ def evaluate(
             check_output(path)  # now, and not when all captions are made
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
-    found = [runs.load(folder) for folder in (run, *(others or []))]
-    joined = runs.join(found) if others else found[0]
+    loaded = [runs.load(folder) for folder in (run, *(others or []))]
+    joined = runs.join(loaded) if others else loaded[0]
     stored = ConceptFolder.open(concepts) if concepts else None
     _tell(joined, split, stored)
     result = captioning.evaluate(

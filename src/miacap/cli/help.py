@@ -59,8 +59,10 @@ class Verbs(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Give the names of the verbs."""
-        place = {name: index for index, name in enumerate(ORDER)}
-        return sorted(super().list_commands(ctx), key=lambda name: place.get(name, len(place)))
+        positions = {name: index for index, name in enumerate(ORDER)}
+        return sorted(
+            super().list_commands(ctx), key=lambda name: positions.get(name, len(positions))
+        )
 
 
 def _word(parameter: Any, callback: Any) -> None:

@@ -48,20 +48,22 @@ def judge(
         for line in first_lines(read.set_aside, _LISTED):
             terminal.tell(f"  {line}")
     chosen = protocol or ("crowd" if read.crowd else "flat")
-    found = judgements.judge(read.judgements, read.references, metrics, chosen, quiet=quiet)
+    agreement = judgements.judge(read.judgements, read.references, metrics, chosen, quiet=quiet)
     terminal.result(f"{'metric':<12}{'tau-b':>9}{'tau-c':>9}")
-    for name, pair in found.taus.items():
+    for name, pair in agreement.taus.items():
         terminal.result(f"{name:<12}{pair.tau_b:>9.2f}{pair.tau_c:>9.2f}")
-    for name, reason in found.scores.skipped.items():
+    for name, reason in agreement.scores.skipped.items():
         terminal.result(f"{name:<12}{'-':>9}{'-':>9}  {reason}")
     terminal.result(
-        f"protocol: {chosen}; {counted(found.pairs, 'pair')} ({found.dropped} of a picture's own "
-        f"captions dropped), {counted(found.observations, 'observation')}; times 100"
+        f"protocol: {chosen}; {counted(agreement.pairs, 'pair')} ({agreement.dropped} of a "
+        f"picture's own captions dropped), "
+        f"{counted(agreement.observations, 'observation')}; times 100"
     )
-    terminal.result(f"signature: {found.scores.signature}")
+    terminal.result(f"signature: {agreement.scores.signature}")
     if json_file is not None:
         taus = {
-            n: {"tau_b": _plain(t.tau_b), "tau_c": _plain(t.tau_c)} for n, t in found.taus.items()
+            n: {"tau_b": _plain(t.tau_b), "tau_c": _plain(t.tau_c)}
+            for n, t in agreement.taus.items()
         }
         output_json(json_file, taus)
 

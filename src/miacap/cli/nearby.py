@@ -12,13 +12,13 @@ def runs_near() -> str:
     from miacap.runs.overview import is_run
     from miacap.wording import first_names
 
-    found = []
-    for place in map(Path, _PLACES):
-        names = sorted(place.iterdir()) if place.is_dir() else []
-        found += [str(folder) for folder in names if is_run(folder)]
-    if not found:
+    folders = []
+    for parent in map(Path, _PLACES):
+        names = sorted(parent.iterdir()) if parent.is_dir() else []
+        folders += [str(folder) for folder in names if is_run(folder)]
+    if not folders:
         return f"none lies near; {TUTORIAL}"
-    return f"near lie {first_names(found, _MOST)}; {TUTORIAL}"
+    return f"near lie {first_names(folders, _MOST)}; {TUTORIAL}"
 
 
 def photos_alone(data: Path) -> str:

@@ -52,9 +52,9 @@ def reproduce(
     if recipe is None:
         _list()
         return
-    found = experiments.recipe(recipe, small)
+    chosen = experiments.recipe(recipe, small)
     if data is None:
-        _show(found, sets or [])
+        _show(chosen, sets or [])
         return
     for name, value in (("--features", features), ("--output", output)):
         if value is None:
@@ -67,7 +67,7 @@ def reproduce(
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
     done = experiments.reproduce(
-        found,
+        chosen,
         dataset,
         FeatureStore.open(features),
         output,
@@ -76,7 +76,7 @@ def reproduce(
         sets=tuple(sets or ()),
         quiet=quiet,
     )
-    _report(found, done, output)
+    _report(chosen, done, output)
 
 
 def _list() -> None:

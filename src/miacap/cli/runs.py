@@ -23,13 +23,13 @@ def runs(
     from miacap.errors import RunError
     from miacap.runs.overview import listing, overview
 
-    found = listing(folder) if folder.is_dir() else []
-    if not found:
+    folders = listing(folder) if folder.is_dir() else []
+    if not folders:
         raise RunError(
             f"{folder}: no run folders here; look in another folder with: miacap runs FOLDER, or "
             "make one with: miacap train"
         )
-    terminal.results(table([_row(overview(run)) for run in found]))
+    terminal.results(table([_row(overview(run)) for run in folders]))
 
 
 def _row(run: "Overview") -> dict[str, str]:

@@ -242,9 +242,9 @@ def _describe(
     from miacap.metrics import diversity
 
     known = None if training is None else [c for some in training.values() for c in some]
-    found = asdict(diversity.diversity(captions, known, tokenized=tokenized))
+    values = asdict(diversity.diversity(captions, known, tokenized=tokenized))
     terminal.result("")
-    for name, value in found.items():
+    for name, value in values.items():
         if value is not None:
             number = f"{value:.4f}" if isinstance(value, float) else str(value)
             terminal.result(f"{name.replace('_', ' '):<18}{number:>9}")

@@ -87,20 +87,20 @@ def read(
         RunError: the folder was begun with other settings or data.
     """
     settings = settings or ListSettings()
-    found = read_lists(file)
-    known = _known(found, dataset)
+    lists = read_lists(file)
+    known = _known(lists, dataset)
     named = _named(dataset)
     vocabulary = _vocabulary(dataset, named, settings)
-    words = _concepts(found, known, vocabulary, dataset, settings)
-    place = Path(folder)
-    claim(place, "read", to_json(settings), _fingerprint(found, words, dataset))
+    words = _concepts(lists, known, vocabulary, dataset, settings)
+    path = Path(folder)
+    claim(path, "read", to_json(settings), _fingerprint(lists, words, dataset))
     kept = {id: one for id, one in known.items() if any(word in words for word in one.words)}
-    left_out = _left_out(found, known, kept, dataset)
-    _store(kept, left_out["pictures without concepts"], found, words, dataset, place, quiet)
-    scores: Scores = "probabilities" if found.with_probabilities else "ranks"
-    ConceptSource(words.words, LISTS, found.sha256, scores, found.path.name).save(place)
-    report = _report(found, known, kept, words, vocabulary, named, dataset, left_out)
-    write_json(place / "report.json", report)
+    left_out = _left_out(lists, known, kept, dataset)
+    _store(kept, left_out["pictures without concepts"], lists, words, dataset, path, quiet)
+    scores: Scores = "probabilities" if lists.with_probabilities else "ranks"
+    ConceptSource(words.words, LISTS, lists.sha256, scores, lists.path.name).save(path)
+    report = _report(lists, known, kept, words, vocabulary, named, dataset, left_out)
+    write_json(path / "report.json", report)
     return ReadLists(report, left_out)
 
 
@@ -123,18 +123,18 @@ def scores_of(one: PictureList, words: ConceptVocabulary) -> Float[Tensor, " A"]
     return torch.from_numpy(scores)
 
 
-def _known(found: ListFile, dataset: Dataset) -> dict[str, PictureList]:
+def _known(lists: ListFile, dataset: Dataset) -> dict[str, PictureList]:
     """Give the lists of the dataset's pictures. Raises DataError where there is none."""
     ids = set(dataset.ids)
     known: dict[str, PictureList] = {}
-    for id, one in found.pictures.items():
+    for id, one in lists.pictures.items():
         name = id if id in ids else same_form(id)
         if name in ids:
             known.setdefault(name, one)
     if not known:
-        listed = next(iter(found.pictures))
+        listed = next(iter(lists.pictures))
         raise DataError(
-            f"{found.path}: {none(len(found.pictures), 'picture')} is in {dataset.name}; it "
+            f"{lists.path}: {none(len(lists.pictures), 'picture')} is in {dataset.name}; it "
             f"calls them like {listed!r}, the data like {dataset.ids[0]!r}. Write the data's ids."
         )
     return known
@@ -160,7 +160,7 @@ def _vocabulary(
 
 
 def _concepts(
-    found: ListFile,
+    lists: ListFile,
     known: Mapping[str, PictureList],
     vocabulary: Vocabulary,
     dataset: Dataset,
@@ -173,7 +173,7 @@ def _concepts(
     words = sorted((w for w in listed if w in vocabulary), key=lambda word: (-counts[word], word))
     if not words:
         raise DataError(
-            f"{found.path}: {none(len(listed), 'word')} occurs "
+            f"{lists.path}: {none(len(listed), 'word')} occurs "
             f"{counted(settings.minimum_count, 'time')} in the training captions, so no "
             "captioner could use one; lower minimum_count, or see "
             "whether these are the right lists."
@@ -181,22 +181,22 @@ def _concepts(
     return ConceptVocabulary(words[: settings.words])
 
 
-def _fingerprint(found: ListFile, words: ConceptVocabulary, dataset: Dataset) -> str:
-    digest = hashlib.sha256(json.dumps([found.sha256, words.words]).encode())
+def _fingerprint(lists: ListFile, words: ConceptVocabulary, dataset: Dataset) -> str:
+    digest = hashlib.sha256(json.dumps([lists.sha256, words.words]).encode())
     for entry in dataset.pictures:
         digest.update(json.dumps([entry.id, entry.split, entry.captions]).encode())
     return digest.hexdigest()
 
 
 def _left_out(
-    found: ListFile,
+    lists: ListFile,
     known: Mapping[str, PictureList],
     kept: Mapping[str, PictureList],
     dataset: Dataset,
 ) -> dict[str, tuple[SetAside, ...]]:
     """Say what was set aside, and why."""
     ids = set(dataset.ids)
-    unread = {one.id: one for one in found.unread if one.id not in known}
+    unread = {one.id: one for one in lists.unread if one.id not in known}
     without = []
     for id in dataset.ids:
         if id in kept:
@@ -206,33 +206,33 @@ def _left_out(
         elif id in unread:
             where, reason = unread[id].where, unread[id].reason
         else:
-            where, reason = str(found.path), f"{id!r} has no list"
+            where, reason = str(lists.path), f"{id!r} has no list"
         without.append(SetAside(id, where, reason))
     unknown = [
         SetAside(id, one.where, f"{id!r} is no picture of {dataset.name}")
-        for id, one in found.pictures.items()
+        for id, one in lists.pictures.items()
         if not {id, same_form(id)} & ids
     ]
     return {
         "pictures without concepts": tuple(without),
         "lists of unknown pictures": tuple(unknown),
-        "second lists of a picture": tuple(found.twice),
-        "lists that cannot be read": tuple(found.unread),
+        "second lists of a picture": tuple(lists.twice),
+        "lists that cannot be read": tuple(lists.unread),
     }
 
 
 def _store(
     kept: Mapping[str, PictureList],
     without: Sequence[SetAside],
-    found: ListFile,
+    lists: ListFile,
     words: ConceptVocabulary,
     dataset: Dataset,
-    place: Path,
+    folder: Path,
     quiet: bool,
 ) -> None:
     manifest = Manifest(
         kind="concepts",
-        preprocessing=Given(LISTS, f"file of SHA-256 {found.sha256}"),
+        preprocessing=Given(LISTS, f"file of SHA-256 {lists.sha256}"),
         width=len(words),
         words=words.words,
         extractor=None,
@@ -240,7 +240,7 @@ def _store(
     )
     # The file's folder is nobody's business where the store is copied to.
     reasons = {one.id: f"{Path(one.where).name}: {one.reason}" for one in without}
-    with StoreWriter(place / SCORES, manifest) as writer:
+    with StoreWriter(folder / SCORES, manifest) as writer:
         ids = [id for id in dataset.ids if id not in writer.done]
         with Progress("storing concepts", len(ids), "pictures", quiet) as progress:
             for id in ids:
@@ -252,7 +252,7 @@ def _store(
 
 
 def _report(
-    found: ListFile,
+    lists: ListFile,
     known: Mapping[str, PictureList],
     kept: Mapping[str, PictureList],
     words: ConceptVocabulary,
@@ -276,13 +276,13 @@ def _report(
     return {
         "format": 1,
         "extractor": None,
-        "file": found.path.name,
-        "file_sha256": found.sha256,
-        "scores": "probabilities" if found.with_probabilities else "ranks",
+        "file": lists.path.name,
+        "file_sha256": lists.sha256,
+        "scores": "probabilities" if lists.with_probabilities else "ranks",
         "words": len(words),
         "pictures": len(kept),
         **{what: len(items) for what, items in left_out.items()},
-        "words listed twice": found.repeated,
+        "words listed twice": lists.repeated,
         "words left out": {
             why: {"words": len(group), "mentions": sum(mentions[word] for word in group)}
             for why, group in dropped.items()

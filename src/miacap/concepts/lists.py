@@ -71,7 +71,7 @@ class ListFile:
     @property
     def with_probabilities(self) -> bool:
         """Whether the lists come with probabilities."""
-        return any(found.probabilities is not None for found in self.pictures.values())
+        return any(one.probabilities is not None for one in self.pictures.values())
 
 
 def read_lists(path: str | os.PathLike[str]) -> ListFile:
@@ -81,27 +81,27 @@ def read_lists(path: str | os.PathLike[str]) -> ListFile:
         DataError: no such file, not JSON, a row without id, no list at all, or probabilities
             for some pictures alone; with file and line.
     """
-    place = Path(path)
-    if str(place) == "-":
+    source = Path(path)
+    if str(source) == "-":
         raise DataError("Lists of words are read from a file, not from standard input; name one.")
-    file = read_text_file(place)
-    found = ListFile(place, file.sha256)
-    for where, id, words, probabilities in _rows(place, file.text):
-        if id in found.pictures:
-            first = found.pictures[id].where
-            found.twice.append(SetAside(id, where, f"{id!r} was already listed at {first}"))
+    file = read_text_file(source)
+    result = ListFile(source, file.sha256)
+    for where, id, words, probabilities in _rows(source, file.text):
+        if id in result.pictures:
+            first = result.pictures[id].where
+            result.twice.append(SetAside(id, where, f"{id!r} was already listed at {first}"))
             continue
         one = _list(words, probabilities, where)
         if isinstance(one, str):
-            found.unread.append(SetAside(id, where, f"{id!r}: {one}"))
+            result.unread.append(SetAside(id, where, f"{id!r}: {one}"))
             continue
-        found.repeated += len(words) - len(one.words)
-        found.pictures[id] = one
-    if not found.pictures:
-        first = "".join(f"; the first row, {one.where}: {one.reason}" for one in found.unread[:1])
-        raise DataError(f"{place}: no list of words in this file{first}.")
-    _same_kind(found.pictures)
-    return found
+        result.repeated += len(words) - len(one.words)
+        result.pictures[id] = one
+    if not result.pictures:
+        first = "".join(f"; the first row, {one.where}: {one.reason}" for one in result.unread[:1])
+        raise DataError(f"{source}: no list of words in this file{first}.")
+    _same_kind(result.pictures)
+    return result
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[str, str, Any, Any]]:
@@ -153,23 +153,23 @@ def _list(words: Any, probabilities: Any, where: str) -> PictureList | str:
         return f"concepts are a list of words, not {type(words).__name__}"
     if not words:
         return "its list is empty"
-    for place, word in enumerate(words, 1):
+    for index, word in enumerate(words, 1):
         if not isinstance(word, str):
-            return f"concept {place} is {_short(word)}, no word"
+            return f"concept {index} is {_short(word)}, no word"
     clean = [word.strip().lower() for word in words]
     if probabilities is None:
         return PictureList(tuple(dict.fromkeys(clean)), None, where)
     if not isinstance(probabilities, list) or len(probabilities) != len(words):
         return f"{counted(len(words), 'word needs', 'words need')} as many probabilities"
-    for place, number in enumerate(probabilities, 1):
+    for index, number in enumerate(probabilities, 1):
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if not is_number or not _LEAST <= number <= 1:
-            return f"probability {place} is {_short(number)}, not above 0 and at most 1"
+            return f"probability {index} is {_short(number)}, not above 0 and at most 1"
     # Sorting stably keeps equally probable words in the order of the list.
-    order = sorted(range(len(clean)), key=lambda place: -probabilities[place])
+    order = sorted(range(len(clean)), key=lambda index: -probabilities[index])
     ranked: dict[str, float] = {}
-    for place in order:
-        ranked.setdefault(clean[place], float(probabilities[place]))
+    for index in order:
+        ranked.setdefault(clean[index], float(probabilities[index]))
     return PictureList(tuple(ranked), tuple(ranked.values()), where)
 
 

@@ -67,31 +67,31 @@ def demo(
         SettingsError: a device that torch does not have.
     """
     settings = settings or Demo()
-    place = Path(folder)
+    path = Path(folder)
     choose(device)
-    _require_ours(place)
-    claim(place, "demo", PARTS)
+    _require_ours(path)
+    claim(path, "demo", PARTS)
     for part in PARTS:
-        subfolder(place, part)
-    dataset = _scenes(place / "scenes", settings)
-    regions = visual.extract(dataset, place / "features", device=device, quiet=quiet)
-    _concepts(place, regions, dataset, settings, device, quiet)
-    trained = ConceptFolder.open(place / "concepts")
+        subfolder(path, part)
+    dataset = _scenes(path / "scenes", settings)
+    regions = visual.extract(dataset, path / "features", device=device, quiet=quiet)
+    _concepts(path, regions, dataset, settings, device, quiet)
+    trained = ConceptFolder.open(path / "concepts")
     results: dict[str, Evaluation] = {}
     for arm in ARMS:
-        run = place / "runs" / arm
+        run = path / "runs" / arm
         if not quiet:
             terminal.tell(f"training {arm}")
         wanted = _run_settings(arm, settings, device)
-        found = None if arm == "plain" else trained  # plain looks at regions alone
-        captioning.train(dataset, regions, run, wanted, concepts=found, quiet=quiet)
+        used = None if arm == "plain" else trained  # plain looks at regions alone
+        captioning.train(dataset, regions, run, wanted, concepts=used, quiet=quiet)
         results[arm] = captioning.evaluate(
             runs.load(run), dataset, "test", regions, metrics=SHOWN, device=device, quiet=quiet
         )
     text = table(results, dataset)
-    with atomic(place / "table.md", "w") as file:
+    with atomic(path / "table.md", "w") as file:
         file.write(text)
-    write_page(place / "index.html", dataset, results, text)
+    write_page(path / "index.html", dataset, results, text)
     return text
 
 

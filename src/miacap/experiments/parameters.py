@@ -47,7 +47,7 @@ def matched(settings: RunSettings, larger: RunSettings, words: int) -> RunSettin
         narrow = candidates[0]
         start = _largest(lambda n: parameters(sized(fine, n, narrow), words), wanted)
         candidates += [sized(fine, start, narrow), sized(fine, start + 1, narrow)]
-    best = min(candidates, key=lambda found: abs(parameters(found, words) - wanted))
+    best = min(candidates, key=lambda candidate: abs(parameters(candidate, words) - wanted))
     count = parameters(best, words)
     if abs(count - wanted) > TOLERANCE * wanted:
         raise SettingsError(

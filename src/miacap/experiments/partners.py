@@ -23,7 +23,7 @@ def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str,
         DataError: a split has one picture alone.
     """
     known = set(names)
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for split in dataset.splits:
         ids = [id for id in dataset.split(split).ids if id in known]
         if len(ids) == 1:
@@ -32,5 +32,5 @@ def partners(dataset: Dataset, names: Sequence[str], seed: int = 0) -> dict[str,
                 "other picture whose concepts it could get."
             )
         if ids:
-            found |= dict(zip(ids, derangement(ids, seed), strict=True))
-    return found
+            result |= dict(zip(ids, derangement(ids, seed), strict=True))
+    return result

@@ -192,11 +192,11 @@ def _unknown(name: str) -> MiacapError:
     A table of the paper is no recipe, but its rows are.
     """
     near = [*names(), *BASELINES, *paper.PLACES]
-    for place in paper.PLACES:
-        if _plain(name) == _plain(place):
-            rows = dict.fromkeys(row.recipe for row in paper.place(place) if row.recipe)
+    for table in paper.PLACES:
+        if _plain(name) == _plain(table):
+            rows = dict.fromkeys(row.recipe for row in paper.place(table) if row.recipe)
             stand = ", ".join(rows) or "none, they need more than cross-entropy"
-            return SettingsError(f"{place} is no recipe; recipes that stand for its rows: {stand}.")
+            return SettingsError(f"{table} is no recipe; recipes that stand for its rows: {stand}.")
     for baseline in BASELINES.values():
         if name.startswith(f"{baseline.name}-"):
             arms = [f"{baseline.name}-{arm.name}" for arm in _arms(baseline)]

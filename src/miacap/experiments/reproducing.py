@@ -81,13 +81,13 @@ def reproduce(
         concepts_of = partners(dataset, concepts.store.names, seed)
     settings, count = _settings(recipe, dataset, regions, seed, sets)
     told = _told(recipe, count)
-    place = Path(folder)
+    path = Path(folder)
 
     def fit(steps: int | None) -> FitResult:
         return captioning.train(
             dataset,
             regions,
-            place,
+            path,
             settings,
             concepts=concepts,
             concepts_of=concepts_of,
@@ -95,19 +95,19 @@ def reproduce(
             quiet=quiet,
         )
 
-    _claim(place, told)
-    if not (place / FILE).exists():
+    _claim(path, told)
+    if not (path / FILE).exists():
         # Training lays the run folder; before its first step the folder says what it is.
         fit(0)
-        write_json(place / FILE, told)
+        write_json(path / FILE, told)
     result = fit(stop_after)
     readings = {}
     if result.finished:
         readings = {
-            probe.label: _read(probe, place, dataset, regions, concepts, seed, quiet)
+            probe.label: _read(probe, path, dataset, regions, concepts, seed, quiet)
             for probe in recipe.probes
         }
-        write_json(place / FILE, {**told, "readings": readings})
+        write_json(path / FILE, {**told, "readings": readings})
     return Reproduced(result, count, readings)
 
 
