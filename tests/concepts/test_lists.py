@@ -108,7 +108,7 @@ def test_a_picture_listed_twice_keeps_its_first_list(tmp_path: Path) -> None:
         ({"id": "b", "concepts": []}, "its list is empty"),
         ({"id": "b", "concepts": ["dog", 3]}, "concept 2 is 3, no word"),
         ({"id": "b", "concepts": [["dog", 0.5]]}, 'concept 1 is ["dog", 0.5], no word'),
-        ({"id": "b", "concepts": ["dog"], "probabilities": []}, "1 words need as many"),
+        ({"id": "b", "concepts": ["dog"], "probabilities": []}, "1 word needs as many"),
         ({"id": "b", "concepts": ["dog"], "probabilities": [0]}, "probability 1 is 0, not above"),
         ({"id": "b", "concepts": ["dog"], "probabilities": [1.5]}, "probability 1 is 1.5"),
         ({"id": "b", "concepts": ["dog"], "probabilities": [True]}, "probability 1 is true"),

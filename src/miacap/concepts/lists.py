@@ -153,18 +153,18 @@ def _list(words: Any, probabilities: Any, where: str) -> PictureList | str:
         return f"concepts are a list of words, not {type(words).__name__}"
     if not words:
         return "its list is empty"
-    for index, word in enumerate(words, 1):
+    for position, word in enumerate(words, 1):
         if not isinstance(word, str):
-            return f"concept {index} is {_short(word)}, no word"
+            return f"concept {position} is {_short(word)}, no word"
     clean = [word.strip().lower() for word in words]
     if probabilities is None:
         return PictureList(tuple(dict.fromkeys(clean)), None, where)
     if not isinstance(probabilities, list) or len(probabilities) != len(words):
         return f"{counted(len(words), 'word needs', 'words need')} as many probabilities"
-    for index, number in enumerate(probabilities, 1):
+    for position, number in enumerate(probabilities, 1):
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if not is_number or not _LEAST <= number <= 1:
-            return f"probability {index} is {_short(number)}, not above 0 and at most 1"
+            return f"probability {position} is {_short(number)}, not above 0 and at most 1"
     # Sorting stably keeps equally probable words in the order of the list.
     order = sorted(range(len(clean)), key=lambda index: -probabilities[index])
     ranked: dict[str, float] = {}
