@@ -70,7 +70,7 @@ class Pictures:
             region_mask=self.region_mask[places],
             concepts=self.concepts[places],
             concept_mask=self.concept_mask[places],
-            names=tuple(self.names[place] for place in places.tolist()),
+            names=tuple(self.names[index] for index in places.tolist()),
             concept_scores=None if self.concept_scores is None else self.concept_scores[places],
             boxes=None if self.boxes is None else self.boxes[places],
         )
@@ -161,7 +161,7 @@ def _stack(matrices: Sequence[Tensor]) -> Float[Tensor, "B N V"]:
 def _check_regions(
     names: Sequence[str], regions: Sequence[Tensor], boxes: Sequence[Tensor] | None
 ) -> None:
-    for place, (name, matrix) in enumerate(zip(names, regions, strict=True)):
+    for index, (name, matrix) in enumerate(zip(names, regions, strict=True)):
         if matrix.ndim != 2 or len(matrix) == 0:
             raise DataError(
                 f"Picture {name!r}: regions are a matrix of at least one row, "
@@ -172,9 +172,9 @@ def _check_regions(
                 f"Picture {name!r}: regions are {matrix.shape[1]} wide, those of {names[0]!r} "
                 f"{regions[0].shape[1]}; extract both with the same backbone."
             )
-        if boxes is not None and boxes[place].shape != (len(matrix), 4):
+        if boxes is not None and boxes[index].shape != (len(matrix), 4):
             raise DataError(
-                f"Picture {name!r}: boxes of shape {tuple(boxes[place].shape)} "
+                f"Picture {name!r}: boxes of shape {tuple(boxes[index].shape)} "
                 f"for {counted(len(matrix), 'region')}; one row x0 y0 x1 y1 a region."
             )
 

@@ -204,19 +204,19 @@ def parse_json(text: str, where: str, line: int = 0) -> Any:
         value = _parse_plain(text)
         if value is not None:
             return value
-    place = f"{where}, line {line}" if line else where
+    location = f"{where}, line {line}" if line else where
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        place = f"{where}, line {line or error.lineno}, column {error.colno}"
-        raise NotJson(f"{place}: not JSON ({error.msg}).") from None
+        location = f"{where}, line {line or error.lineno}, column {error.colno}"
+        raise NotJson(f"{location}: not JSON ({error.msg}).") from None
     except _Fault as fault:
-        raise DataError(f"{place}: {fault}.") from None
+        raise DataError(f"{location}: {fault}.") from None
     except RecursionError:
-        raise DataError(f"{place}: {_DEEP}.") from None
+        raise DataError(f"{location}: {_DEEP}.") from None
     # Most texts have too few brackets to be deep, and need no second look.
     if text.count("[") + text.count("{") > DEEPEST and _too_deep(value):
-        raise DataError(f"{place}: {_DEEP}.")
+        raise DataError(f"{location}: {_DEEP}.")
     return value
 
 

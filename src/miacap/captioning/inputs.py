@@ -140,7 +140,7 @@ class Inputs:
         if folder is not None and wanted.any_concepts:
             concepts = StoredConcepts.of(folder, run.vocabulary)
         elif wanted.any_concepts:
-            concepts = _found(run, device)
+            concepts = _from_extractor(run, device)
         return cls(wanted, concepts, store, concepts_of=concepts_of or {})
 
     @classmethod
@@ -161,7 +161,7 @@ class Inputs:
             reads: what to read, where that is not what the captioner reads.
         """
         wanted = Wanted(run.reads if reads is None else reads, run.rows, run.settings.concepts)
-        concepts = _found(run, device) if wanted.any_concepts else None
+        concepts = _from_extractor(run, device) if wanted.any_concepts else None
         return cls(wanted, concepts, regions=regions)
 
     def stored(self, names: Sequence[str]) -> Pictures:
@@ -181,10 +181,10 @@ class Inputs:
             prepared: the photos, as `regions.prepare` made them.
         """
         assert self.regions is not None
-        found = self.regions.regions(prepared)
+        results = self.regions.regions(prepared)
         # Rounded to half precision, as the store's rows that the captioner learned from.
-        rows = [matrix.half() for matrix, _ in found]
-        return self._batch(names, rows, [boxes for _, boxes in found], names, rows)
+        rows = [matrix.half() for matrix, _ in results]
+        return self._batch(names, rows, [boxes for _, boxes in results], names, rows)
 
     def batches(
         self,
@@ -269,7 +269,7 @@ class Inputs:
         )
 
 
-def _found(run: Trained, device: Device) -> FoundConcepts | None:
+def _from_extractor(run: Trained, device: Device) -> FoundConcepts | None:
     extractor = run.extractor(device)
     if extractor is None:
         return None

@@ -141,15 +141,15 @@ class _Networks:
     def caption(self, batch: Sequence[Ready], pipeline: Pipeline) -> Iterator[Row]:
         """Give a row for each photo; one that could not be read has its reason."""
         good = [ready for ready in batch if ready.picture is not None]
-        found: Iterator[Row] = iter(())
+        results: Iterator[Row] = iter(())
         if good:
             with memory.decoded.hold(memory.NETWORK):  # photos are decoded meanwhile
                 pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
                 words, search = pipeline.run.vocabulary, pipeline.search
                 rows = caption_rows(self.captioner, [pictures], words, search, self.device)
-                found = iter(list(rows))
+                results = iter(list(rows))
         for ready in batch:
-            yield Row(ready.id, error=ready.reason) if ready.picture is None else next(found)
+            yield Row(ready.id, error=ready.reason) if ready.picture is None else next(results)
 
 
 def load(run: Folders, **options: Any) -> Pipeline:
@@ -164,10 +164,10 @@ def load(run: Folders, **options: Any) -> Pipeline:
 def _load(run: Folders) -> Trained:
     one = isinstance(run, str | os.PathLike)
     folders = (run,) if isinstance(run, str | os.PathLike) else tuple(run)
-    found = [runs.load(folder) for folder in folders]
-    for single in found:
+    loaded = [runs.load(folder) for folder in folders]
+    for single in loaded:
         _require_whole(single)
-    return found[0] if one or len(found) == 1 else join(found)
+    return loaded[0] if one or len(loaded) == 1 else join(loaded)
 
 
 def _require_whole(run: Run) -> None:

@@ -124,10 +124,10 @@ def _padded(
     longest = max((min(len(c), maximum) for group in spoken for c in group), default=-1) + 1
     words = np.full((len(ids), most, longest), PAD, dtype=np.int32)
     targets = words.copy()
-    for place, group in enumerate(spoken):
+    for index, group in enumerate(spoken):
         for row, caption in enumerate(group):
             kept = caption[:maximum]
             ending = kept if len(caption) > maximum else [*kept, EOS]
-            targets[place, row, : len(ending)] = ending
-            words[place, row, : len(ending)] = [BOS, *kept][: len(ending)]
+            targets[index, row, : len(ending)] = ending
+            words[index, row, : len(ending)] = [BOS, *kept][: len(ending)]
     return torch.from_numpy(words), torch.from_numpy(targets)

@@ -124,8 +124,8 @@ class FolderPhotos:
             return None
         if _is_file(self.folder / name):
             return self.folder / name
-        found = "" if name.isascii() else self._lists.find(name, str)
-        return self.folder / found if found else None
+        actual = "" if name.isascii() else self._lists.find(name, str)
+        return self.folder / actual if actual else None
 
     def _name(self, id: str) -> str | None:
         name = id if self._names is None else self._names.get(id)
@@ -147,8 +147,8 @@ class _Lists:
         parent, _, last = name.rpartition("/")
         wanted = alike(same_form(last))
         names = [other for other in self._list(parent) if alike(same_form(other)) == wanted]
-        found = f"{parent}/{names[0]}" if parent and names else "".join(names[:1])
-        return found if len(names) == 1 and _is_file(self._root / found) else ""
+        match = f"{parent}/{names[0]}" if parent and names else "".join(names[:1])
+        return match if len(names) == 1 and _is_file(self._root / match) else ""
 
     def _list(self, parent: str) -> list[str]:
         if parent not in self._names:
@@ -243,11 +243,11 @@ class TarPhotos:
         return checksum.hexdigest()
 
     def _pieces(self, id: str, length: int) -> Iterator[bytes]:
-        place = self._place(id)
-        if place is None:
+        entry = self._entry(id)
+        if entry is None:
             tars = ", ".join(tar.name for tar in self.tars)
             raise DataError(f"{id}: no such photo in {tars}.")
-        tar, offset, left = place
+        tar, offset, left = entry
         try:
             with open(tar, "rb") as file:
                 file.seek(offset)
@@ -260,12 +260,12 @@ class TarPhotos:
             raise DataError(f"{tar}: cut short at {id}; fetch it again.")
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._place(id) is not None
+        return isinstance(id, str) and self._entry(id) is not None
 
     def size(self, id: str) -> int:
         """Give the size of a photo's file in bytes, 0 where there is none."""
-        place = self._place(id)
-        return 0 if place is None else place[2]
+        entry = self._entry(id)
+        return 0 if entry is None else entry[2]
 
     def other_case(self, id: str) -> str:
         """Give the name of a photo that differs by upper and lower case, or ""."""
@@ -281,7 +281,7 @@ class TarPhotos:
     def _name(self, id: str) -> str:
         return id if self._names is None else self._names.get(id, "")
 
-    def _place(self, id: str) -> tuple[Path, int, int] | None:
+    def _entry(self, id: str) -> tuple[Path, int, int] | None:
         name = self._name(id)
         if name in self._places:
             return self._places[name]
@@ -366,18 +366,18 @@ def locate(places: Sequence[Path], names: Mapping[str, str]) -> Photos:
     Raises:
         DataError: a place does not exist.
     """
-    parts = [_locate(place, names) for place in places]
+    parts = [_locate(path, names) for path in places]
     return parts[0] if len(parts) == 1 else SeveralPhotos(parts)
 
 
-def _locate(place: Path, names: Mapping[str, str]) -> Photos:
+def _locate(root: Path, names: Mapping[str, str]) -> Photos:
     own = None if all(id == name for id, name in names.items()) else names
-    if place.is_file():
-        return TarPhotos([place], own)
-    if not place.is_dir():
-        raise DataError(f"{place}: there is no such folder of photos.")
-    inside = sorted(place.iterdir())
-    candidates: list[Photos] = [FolderPhotos(place, own)]
+    if root.is_file():
+        return TarPhotos([root], own)
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder of photos.")
+    inside = sorted(root.iterdir())
+    candidates: list[Photos] = [FolderPhotos(root, own)]
     candidates += [
         FolderPhotos(folder, own)
         for folder in inside

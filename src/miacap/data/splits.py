@@ -51,21 +51,21 @@ def lists_in(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: two files claim the same split.
     """
-    found: dict[str, Path] = {}
+    lists: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         match = _LIST_NAME.fullmatch(path.name)
         if not match or not path.is_file():
             continue
         name = split_name(match.group(1))
-        if name in found and path.name.removesuffix(".gz") == found[name].name:
+        if name in lists and path.name.removesuffix(".gz") == lists[name].name:
             continue  # the same list, once more packed
-        if name in found:
+        if name in lists:
             raise DataError(
-                f"{folder}: both {found[name].name} and {path.name} list the {name} split; "
+                f"{folder}: both {lists[name].name} and {path.name} list the {name} split; "
                 "keep one, or say which with splits."
             )
-        found[name] = path
-    return found
+        lists[name] = path
+    return lists
 
 
 def read_splits(

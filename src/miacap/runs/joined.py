@@ -125,13 +125,13 @@ def _same_features(one: Run, other: Run) -> None:
 
 def _same_concepts(one: Run, other: Run) -> None:
     assert one.concepts is not None and other.concepts is not None
-    found = list(one.concepts.differences(other.concepts))
+    differing = list(one.concepts.differences(other.concepts))
     wanted = [(run.rows, run.settings.concepts) for run in (one, other)]
     if wanted[0] != wanted[1]:
         said = [f"rows={rows}, concepts={number}" for rows, number in wanted]
-        found.append(f"how many concepts a picture gets ({said[0]} and {said[1]})")
-    if found:
+        differing.append(f"how many concepts a picture gets ({said[0]} and {said[1]})")
+    if differing:
         raise RunError(
-            f"{one.folder} and {other.folder} cannot be averaged: {' and '.join(found)} "
+            f"{one.folder} and {other.folder} cannot be averaged: {' and '.join(differing)} "
             "differ. Train both with the same --concepts."
         )

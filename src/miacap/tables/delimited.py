@@ -151,11 +151,11 @@ def columns(
     id = next((names.index(name) for name in id_names if name in names), None)
     captions = caption_columns(names, caption_names)
     split = next((names.index(name) for name in SPLIT_NAMES if name in names), None)
-    for column, found, known in (
+    for column, present, known in (
         (what, id is not None, id_names),
         ("caption", bool(captions), caption_names),
     ):
-        if not found:
+        if not present:
             hint = next(filter(None, (nearest(name[:40], known) for name in names[:100])), "")
             raise DataError(
                 f"{where}: no column names the {column}; call it {known[0]} (found "

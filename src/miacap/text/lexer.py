@@ -34,9 +34,9 @@ def scan(line: str, following: str = "") -> list[str]:
         rule, match = None, None
         longest = position
         for candidate in _candidates(text[position], absent):
-            found = candidate.pattern.match(text, position)
-            if found and found.end() > longest:
-                rule, match, longest = candidate, found, found.end()
+            attempt = candidate.pattern.match(text, position)
+            if attempt and attempt.end() > longest:
+                rule, match, longest = candidate, attempt, attempt.end()
         if rule is None or match is None:
             position += 1
             continue

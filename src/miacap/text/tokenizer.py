@@ -71,13 +71,13 @@ def tokenize_all(
     if not neighbours:
         return [tokenize(caption, keep_punctuation) for caption in captions]
     lines = [caption.translate(_LINE_BREAKS) for caption in captions]
-    found = []
+    result = []
     for index, line in enumerate(lines):
         quick = _quickly(line, keep_punctuation)
         if quick is None:
             quick = _carefully(line, _what_follows(lines, index), keep_punctuation)
-        found.append(quick)
-    return found
+        result.append(quick)
+    return result
 
 
 def _quickly(caption: str, keep_punctuation: bool) -> list[str] | None:

@@ -62,11 +62,11 @@ def read(
             of the folder, an id in two splits; the message has file and line.
         UnknownName: no such format.
     """
-    place = Path(path)
+    target = Path(path)
     if format is not None and format not in _READERS:
         raise UnknownName("caption format", format, tuple(_READERS))
-    files = caption_files(place, format)
-    folder = place if place.is_dir() else place.parent
+    files = caption_files(target, format)
+    folder = target if target.is_dir() else target.parent
     if not files:
         reading = pairs.read(folder)
     else:
@@ -95,7 +95,7 @@ def _places(
         return (Path(photos),)
     if isinstance(photos, Photos):
         return photos
-    return tuple(Path(place) for place in photos)
+    return tuple(Path(one) for one in photos)
 
 
 def _guess(text: CaptionText) -> str:

@@ -34,40 +34,40 @@ class CaptionFile:
     split: str | None = None
 
 
-def caption_files(place: Path, format: str | None) -> list[CaptionFile]:
+def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
     """Find the files of captions at a place: itself, or those of a folder.
 
     Nothing is given where each photo of the folder has a text of its own beside it.
 
     Args:
-        place: a file or a folder.
+        path: a file or a folder.
         format: the one that is looked for, or None for any.
 
     Raises:
         DataError: there is none, or several and nothing that says which.
     """
-    if not place.is_dir():
-        if not place.exists():
-            raise DataError(f"{place}: there is no such file or folder.")
-        return [CaptionFile(place)]
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder.")
+        return [CaptionFile(path)]
     if format in (None, "jsonl", "csv"):
         for name in _METADATA:
-            if (place / name).is_file():
-                return [CaptionFile(place / name)]
-        if inside := _metadata_of_splits(place):
+            if (path / name).is_file():
+                return [CaptionFile(path / name)]
+        if inside := _metadata_of_splits(path):
             return inside
-    files = _of_one_name(place, format) or _of_splits(place)
+    files = _of_one_name(path, format) or _of_splits(path)
     if files:
         return files
-    if format is None and pairs.any_in(place):
+    if format is None and pairs.any_in(path):
         return []
-    files = _tables(place)
+    files = _tables(path)
     if len(files) == 1:
         return files
     names = ", ".join(file.path.name for file in files[:5])
     seen = f" It holds {names}: name one." if files else ""
     raise DataError(
-        f"{place}: no caption file here; looked for metadata.jsonl, metadata.csv, *.token.txt, "
+        f"{path}: no caption file here; looked for metadata.jsonl, metadata.csv, *.token.txt, "
         f"captions.jsonl, captions.csv, captions.txt, a .txt beside each photo.{seen}"
     )
 

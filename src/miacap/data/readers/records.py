@@ -173,17 +173,17 @@ class Reading:
                 f"{self._first_reason()}"
             )
         if isinstance(photos, Photos):
-            found = photos
-            if not isinstance(found, NoPhotos):
-                self._drop_missing(name, found, "the photos given")
+            available = photos
+            if not isinstance(available, NoPhotos):
+                self._drop_missing(name, available, "the photos given")
         else:
-            found = locate(photos, {id: r.file for id, r in self.records.items()})
-            self._drop_missing(name, found, ", ".join(map(str, photos)))
+            available = locate(photos, {id: r.file for id, r in self.records.items()})
+            self._drop_missing(name, available, ", ".join(map(str, photos)))
         pictures = tuple(
             Entry(id, tuple(record.captions), _split(id, record, assigned))
             for id, record in self.records.items()
         )
-        return Dataset(name, pictures, found, tuple(self.set_aside), tuple(self.sources))
+        return Dataset(name, pictures, available, tuple(self.set_aside), tuple(self.sources))
 
     def _known(self, assigned: Mapping[str, str], name: str) -> dict[str, str]:
         """Listed ids as the captions spell them; listed pictures without captions join them."""
@@ -195,7 +195,7 @@ class Reading:
             known[spelled] = split
         return known
 
-    def _drop_missing(self, name: str, photos: Photos, place: object) -> None:
+    def _drop_missing(self, name: str, photos: Photos, where: object) -> None:
         missing = [id for id in self.records if id not in photos]
         reasons = {id: LOST + nearly(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
@@ -203,7 +203,7 @@ class Reading:
                 "; say where they are with --photos FOLDER (photos= in Python)"
             )
             raise DataError(
-                f"{name}: {none(len(missing), 'photo', 'the')} is in {place}, {missing[0]!r} for "
+                f"{name}: {none(len(missing), 'photo', 'the')} is in {where}, {missing[0]!r} for "
                 "one"
                 f"{hint}."
             )

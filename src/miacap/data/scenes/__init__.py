@@ -91,26 +91,28 @@ def draw(
             f"{counted(pictures, 'scene')} of {counted(size, 'pixel')}: draw at least 1, of 32 "
             "to 2048."
         )
-    place = Path(folder)
-    _there(place, seed, size)  # refuses before anything is written
-    with lock(place / _LOCK):  # two at once would read what the other has half drawn
-        _draw(place, pictures, seed, size, quiet)
-    return read(place)
+    path = Path(folder)
+    _there(path, seed, size)  # refuses before anything is written
+    with lock(path / _LOCK):  # two at once would read what the other has half drawn
+        _draw(path, pictures, seed, size, quiet)
+    return read(path)
 
 
-def _draw(place: Path, pictures: int, seed: int, size: int, quiet: bool) -> None:
-    there = _there(place, seed, size)
+def _draw(folder: Path, pictures: int, seed: int, size: int, quiet: bool) -> None:
+    there = _there(folder, seed, size)
     if there > pictures:
         raise DataError(
-            f"{place}: holds {counted(there, 'scene')} already, more than the {pictures} asked "
+            f"{folder}: holds {counted(there, 'scene')} already, more than the {pictures} asked "
             "for; choose "
             "another folder."
         )
     if there < pictures:
-        write_json(place / _NOTE, {"format": FORMAT, "seed": seed, "size": size})
+        write_json(folder / _NOTE, {"format": FORMAT, "seed": seed, "size": size})
         with Progress("Drawing scenes", pictures - there, "pictures", quiet) as progress:
-            lines = [_draw_one(place, seed, i, size, i >= there, progress) for i in range(pictures)]
-        with atomic(place / _METADATA, "w") as file:
+            lines = [
+                _draw_one(folder, seed, i, size, i >= there, progress) for i in range(pictures)
+            ]
+        with atomic(folder / _METADATA, "w") as file:
             file.writelines(lines)
 
 

@@ -40,40 +40,40 @@ def captions(scene: Scene, chance: Chance) -> tuple[str, ...]:
         chance: for the wording alone.
     """
     writers = (_plain, _place_first, _there_is, _view, _second_first)
-    found: list[str] = []
+    result: list[str] = []
     for writer in writers:
         for _ in range(20):
             words = " ".join(writer(scene, chance).split())
             caption = f"{words[0].upper()}{words[1:]}."
-            if caption not in found:
+            if caption not in result:
                 break
-        found.append(caption)
-    return tuple(found)
+        result.append(caption)
+    return tuple(result)
 
 
 def _plain(scene: Scene, chance: Chance) -> str:
     """Two red balls lie next to a small dog on the grass."""
-    first, place = scene.groups[0], chance.pick(scene.place.phrases)
+    first, phrase = scene.groups[0], chance.pick(scene.place.phrases)
     if len(scene.groups) == 1:
-        return f"{_name(first, chance, True)} {_does(first, chance)} {place}"
+        return f"{_name(first, chance, True)} {_does(first, chance)} {phrase}"
     second = scene.groups[1]
     relation = chance.pick(_RELATIONS[_relation(first, second)])
     return (
         f"{_name(first, chance, _lonely(scene))} {_does(first, chance)} {relation} "
-        f"{_name(second, chance)} {place}"
+        f"{_name(second, chance)} {phrase}"
     )
 
 
 def _place_first(scene: Scene, chance: Chance) -> str:
     """On the grass, a small dog is to the left of two red balls."""
-    place = chance.pick((*scene.place.phrases, *scene.place.under))
+    phrase = chance.pick((*scene.place.phrases, *scene.place.under))
     first = scene.groups[0]
     if len(scene.groups) == 1:
-        return f"{place} {_is(first)} {_name(first, chance, True)}"
+        return f"{phrase} {_is(first)} {_name(first, chance, True)}"
     second = scene.groups[1]
     relation = chance.pick(_RELATIONS[_INVERSE[_relation(first, second)]])
     return (
-        f"{place}, {_name(second, chance, _lonely(scene))} {_is(second)} {relation} "
+        f"{phrase}, {_name(second, chance, _lonely(scene))} {_is(second)} {relation} "
         f"{_name(first, chance)}"
     )
 
@@ -102,17 +102,17 @@ def _view(scene: Scene, chance: Chance) -> str:
 
 def _second_first(scene: Scene, chance: Chance) -> str:
     """A dog stands on the grass and three red balls lie in front of it."""
-    place = chance.pick(scene.place.phrases)
+    phrase = chance.pick(scene.place.phrases)
     if len(scene.groups) == 1:
         only = scene.groups[0]
-        return f"{_name(only, chance, True)} {place} {chance.pick(scene.place.under)}"
+        return f"{_name(only, chance, True)} {phrase} {chance.pick(scene.place.under)}"
     first, second = scene.groups[:2]
     relation = chance.pick(_RELATIONS[_relation(first, second)])
     them = "it" if len(second) == 1 and not second[0].kind.worn else "them"
     if len(second) == 1 and second[0].kind.worn:
         them = "her" if second[0].kind.name == "girl" else "him"
     return (
-        f"{_name(second, chance, _lonely(scene))} {_does(second, chance)} {place} and "
+        f"{_name(second, chance, _lonely(scene))} {_does(second, chance)} {phrase} and "
         f"{_name(first, chance)} {_is(first)} {relation} {them}"
     )
 
