@@ -149,7 +149,7 @@ def test_wrong_rewards_say_what_is_wrong() -> None:
     reward = CiderReward(REFERENCES)
     with pytest.raises(DataError, match=r"1 picture has no references: zebra\."):
         reward(["zebra"], [[[4]]])
-    with pytest.raises(DataError, match=r"for 1 pictures; got int64 of shape \(1, 1\)"):
+    with pytest.raises(DataError, match=r"for 1 picture; got int64 of shape \(1, 1\)"):
         reward(["a"], [[4]])
     with pytest.raises(DataError, match=r"equal length: fill them up with PAD \(0\)"):
         reward(["a"], [[[4, 5], [4]]])

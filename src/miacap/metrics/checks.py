@@ -29,25 +29,25 @@ def warnings(
         tokenized: whether the caller said that all of them are tokenised.
         own_frequencies: whether CIDEr-D's frequencies come from these references.
     """
-    found = []
+    result = []
     pictures = len(references)
     if own_frequencies:
-        found += _frequencies(pictures)
+        result += _frequencies(pictures)
     mean = sum(map(len, references)) / pictures
     if mean < _USUAL_REFERENCES:
-        found.append(
+        result.append(
             f"{mean:.3g} {by_number(mean, 'reference', 'references')} a picture; published "
             f"scores use {_USUAL_REFERENCES}, "
             "and fewer references lower every score."
         )
-    found += _tokenisation(references, candidates, tokenized)
+    result += _tokenisation(references, candidates, tokenized)
     empty = sum(not candidate.strip() for candidate in candidates)
     if empty:
         said = ("is empty; it scores 0.", "are empty; they score 0.")
-        found.append(part(empty, pictures, "candidate", *said))
+        result.append(part(empty, pictures, "candidate", *said))
     sides = {"candidate": candidates, "reference": [c for some in references for c in some]}
-    found += [text for side, some in sides.items() for text in odd_words(some, side)]
-    return found
+    result += [text for side, some in sides.items() for text in odd_words(some, side)]
+    return result
 
 
 def _frequencies(pictures: int) -> list[str]:

@@ -63,12 +63,12 @@ def intervals(
         level: share of the draws inside the interval.
     """
     drawn = _resampled([scores.statistics], len(scores.ids), resamples, seed)
-    found = {}
+    result = {}
     for name, column in _columns(scores.statistics, drawn[0]).items():
         if name in scores:
             low, high = _percentiles(column, level)
-            found[name] = Range(scores[name], low, high)
-    return {name: found[name] for name in scores}
+            result[name] = Range(scores[name], low, high)
+    return {name: result[name] for name in scores}
 
 
 def paired_bootstrap(
@@ -95,14 +95,14 @@ def paired_bootstraps(
     names, left, right = _comparable(a, b, metrics)
     drawn = _resampled([left, right], len(a.ids), resamples, seed)
     first, second = _columns(left, drawn[0]), _columns(right, drawn[1])
-    found = {}
+    result = {}
     for name in names:
         difference = first[name] - second[name]
         low, high = _percentiles(difference, level)
         tail = min(int((difference <= 0).sum()), int((difference >= 0).sum()))
         p = min(1.0, 2 * (tail + 1) / (resamples + 1))
-        found[name] = Interval(a[name] - b[name], low, high, p)
-    return found
+        result[name] = Interval(a[name] - b[name], low, high, p)
+    return result
 
 
 def permutation_test(
@@ -115,7 +115,7 @@ def permutation_test(
     """
     names, left, right = _comparable(a, b, [metric])
     part, other = _family(left, names[0]), _family(right, names[0])
-    place = part.names.index(names[0])
+    index = part.names.index(names[0])
     change = part.rows - other.rows
     top, bottom = part.rows.sum(axis=0), other.rows.sum(axis=0)
     random = np.random.default_rng(seed)
@@ -123,7 +123,7 @@ def permutation_test(
     actual = a[metric] - b[metric]
     for size in _chunks(resamples):
         moved = random.integers(0, 2, (size, len(change))).astype(np.float64) @ change
-        value = part.aggregate(top - moved)[:, place] - other.aggregate(bottom + moved)[:, place]
+        value = part.aggregate(top - moved)[:, index] - other.aggregate(bottom + moved)[:, index]
         # Slack for rounding: swapping nothing must count as equally large.
         extreme += int((np.abs(value) >= abs(actual) - 1e-12).sum())
     return Permuted(actual, (extreme + 1) / (resamples + 1))
@@ -148,9 +148,9 @@ def compare(first: Scores, other: Scores, resamples: int = 1000, seed: int = 0) 
     Raises:
         DataError: the two were not scored on the same pictures and references.
     """
-    found = paired_bootstraps(first, other, None, resamples, seed)
-    permuted = {name: permutation_test(first, other, name, resamples, seed) for name in found}
-    return Comparison(found, permuted)
+    differences = paired_bootstraps(first, other, None, resamples, seed)
+    permuted = {name: permutation_test(first, other, name, resamples, seed) for name in differences}
+    return Comparison(differences, permuted)
 
 
 def _comparable(
@@ -174,8 +174,8 @@ def _comparable(
             f"The two systems were scored on different pictures ({len(a.ids)} and "
             f"{len(b.ids)}, {len(set(a.ids) & set(b.ids))} in common)."
         )
-    place = {name: row for row, name in enumerate(b.ids)}
-    order = [place[name] for name in a.ids]
+    rows = {name: row for row, name in enumerate(b.ids)}
+    order = [rows[name] for name in a.ids]
     return (
         names,
         a.statistics,
@@ -195,22 +195,22 @@ def _resampled(
 ) -> list[list[Floats]]:
     """Of each system and family the scores of every resample (resamples x names)."""
     random = np.random.default_rng(seed)
-    found: list[list[list[Floats]]] = [[[] for _ in system] for system in systems]
+    scores: list[list[list[Floats]]] = [[[] for _ in system] for system in systems]
     for size in _chunks(resamples):
         drawn = random.integers(0, pictures, (size, pictures)) + np.arange(size)[:, None] * pictures
         weights = np.bincount(drawn.ravel(), minlength=size * pictures).astype(np.float64)
         weights = weights.reshape(size, pictures)
-        for system, results in zip(systems, found, strict=True):
+        for system, results in zip(systems, scores, strict=True):
             for part, result in zip(system, results, strict=True):
                 result.append(part.aggregate(weights @ part.rows))
-    return [[np.concatenate(result) for result in results] for results in found]
+    return [[np.concatenate(result) for result in results] for results in scores]
 
 
 def _columns(statistics: Sequence[Statistics], drawn: Sequence[Floats]) -> dict[str, Floats]:
     return {
-        name: values[:, place]
+        name: values[:, column]
         for part, values in zip(statistics, drawn, strict=True)
-        for place, name in enumerate(part.names)
+        for column, name in enumerate(part.names)
     }
 
 

@@ -61,35 +61,37 @@ def number_words(text: Bytes, sentences: int) -> tuple[Integers, Integers, Integ
     lengths = np.zeros(sentences, np.int64)
     size = 1 << 16
     table = np.full(size, -1, np.int32)
-    count, known, sentence, place = 0, 0, 0, 0
+    count, known, sentence, position = 0, 0, 0, 0
     total = len(text)
-    while place < total:
-        byte = text[place]
+    while position < total:
+        byte = text[position]
         if byte == 10:
             sentence += 1
-            place += 1
+            position += 1
             continue
         if byte == 32 or 9 <= byte <= 13 or 28 <= byte <= 31:
-            place += 1
+            position += 1
             continue
-        begin = place
+        begin = position
         code = np.int64(1469598103)
-        while place < total:
-            byte = text[place]
+        while position < total:
+            byte = text[position]
             if byte == 32 or 9 <= byte <= 13 or 28 <= byte <= 31:
                 break
             code = ((code ^ np.int64(byte)) * np.int64(16777619)) & np.int64(0xFFFFFFFFFF)
-            place += 1
+            position += 1
         slot = (code ^ (code >> 17)) & (size - 1)
         while True:
             number = int(table[slot])
             if number < 0:
                 number = known
-                begins[number], ends[number], hashes[number] = begin, place, code
+                begins[number], ends[number], hashes[number] = begin, position, code
                 table[slot] = number
                 known += 1
                 break
-            if hashes[number] == code and _same(text, begins[number], ends[number], begin, place):
+            if hashes[number] == code and _same(
+                text, begins[number], ends[number], begin, position
+            ):
                 break
             slot = (slot + 1) & (size - 1)
         ids[count] = number
@@ -215,10 +217,10 @@ def compare(
             for order in range(orders):
                 norm = _norm(others[order], other_size[order], count, idf) * own_norm[order]
                 dot = 0.0
-                for place in range(own_size[order]):
-                    gram = own[order, place]
+                for index in range(own_size[order]):
+                    gram = own[order, index]
                     if count[gram] > 0:
-                        best[order, place] = max(best[order, place], count[gram])
+                        best[order, index] = max(best[order, index], count[gram])
                         weight = count[gram] * idf[gram]
                         dot += min(own_count[gram] * idf[gram], weight) * weight
                 if norm != 0.0:
@@ -228,9 +230,9 @@ def compare(
         start = end
         if sentence + 1 == len(lengths) or candidate[sentence + 1]:
             for order in range(orders):
-                for place in range(own_size[order]):
+                for index in range(own_size[order]):
                     correct[picture[sentence], order] += min(
-                        best[order, place], own_count[own[order, place]]
+                        best[order, index], own_count[own[order, index]]
                     )
             _forget(own, own_size, own_count)
     return correct, similarity
@@ -239,8 +241,8 @@ def compare(
 @_compile
 def _norm(grams: Integers, size: int, counts: Integers, idf: Floats) -> float:
     total = 0.0
-    for place in range(size):
-        weight = counts[grams[place]] * idf[grams[place]]
+    for index in range(size):
+        weight = counts[grams[index]] * idf[grams[index]]
         total += weight * weight
     return float(np.sqrt(total))
 
@@ -263,8 +265,8 @@ def _tally(
 @_compile
 def _forget(grams: Integers, sizes: Integers, counts: Integers) -> None:
     for order in range(len(sizes)):
-        for place in range(sizes[order]):
-            counts[grams[order, place]] = 0
+        for index in range(sizes[order]):
+            counts[grams[order, index]] = 0
         sizes[order] = 0
 
 
@@ -278,17 +280,17 @@ def longest_common(words: Integers, lengths: Integers, candidate: Flags, width: 
         length = lengths[sentence]
         if candidate[sentence]:
             if own_length <= 62:
-                for place in range(own_start, own_start + own_length):
-                    masks[words[place]] = 0
+                for index in range(own_start, own_start + own_length):
+                    masks[words[index]] = 0
             own_start, own_length = start, length
             if own_length <= 62:
-                for place in range(own_length):
-                    masks[words[own_start + place]] |= np.int64(1) << place
+                for index in range(own_length):
+                    masks[words[own_start + index]] |= np.int64(1) << index
         elif own_length <= 62:
             full = (np.int64(1) << own_length) - 1
             row = full
-            for place in range(start, start + length):
-                kept = row & masks[words[place]]
+            for index in range(start, start + length):
+                kept = row & masks[words[index]]
                 row = ((row + kept) | (row - kept)) & full
             result[sentence] = own_length
             while row:
@@ -307,8 +309,8 @@ def _table(left: Integers, right: Integers) -> int:
     row = np.zeros(len(right) + 1, np.int64)
     for word in left:
         corner = np.int64(0)
-        for place in range(len(right)):
-            above = row[place + 1]
-            row[place + 1] = corner + 1 if right[place] == word else max(above, row[place])
+        for index in range(len(right)):
+            above = row[index + 1]
+            row[index + 1] = corner + 1 if right[index] == word else max(above, row[index])
             corner = above
     return int(row[len(right)])

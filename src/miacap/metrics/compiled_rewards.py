@@ -13,16 +13,16 @@ def hashed(keys: Integers) -> Integers:
     while size < 2 * len(keys):
         size *= 2
     slots = np.full(size, -1, np.int64)
-    for place in range(len(keys)):
-        slot = ((keys[place] * 0x9E3779B97F4A7C1) >> 20) & (size - 1)
+    for index in range(len(keys)):
+        slot = ((keys[index] * 0x9E3779B97F4A7C1) >> 20) & (size - 1)
         while slots[slot] >= 0:
             slot = (slot + 1) & (size - 1)
-        slots[slot] = place
+        slots[slot] = index
     return slots
 
 
 @_compile
-def _place(key: int, keys: Integers, slots: Integers) -> int:
+def _index_of(key: int, keys: Integers, slots: Integers) -> int:
     """Where a key stands among `keys`; -1 if it does not."""
     mask = len(slots) - 1
     slot = ((key * 0x9E3779B97F4A7C1) >> 20) & mask
@@ -68,7 +68,7 @@ def compare(
         for position in range(start, end):
             last = words[position + order - 1]
             if prefix[position] >= 0 and last < width:
-                numbers[position] = _place(prefix[position] * width + last, keys, slots)
+                numbers[position] = _index_of(prefix[position] * width + last, keys, slots)
         low, high = begin[picture[sample]], begin[picture[sample] + 1]
         norm = 0.0
         for position in range(start, end):

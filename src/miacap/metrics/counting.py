@@ -45,10 +45,10 @@ def overlaps(
     compiled = loops(len(corpus.lengths))
     penalties = cider.penalties(corpus, sigma)
     if compiled is not None and frequencies is None and _fits(corpus, orders):
-        place = (corpus.lengths, corpus.picture, corpus.candidate)
-        numbers, counts = compiled.number_ngrams(corpus.words, *place, corpus.width, orders)
+        layout = (corpus.lengths, corpus.picture, corpus.candidate)
+        numbers, counts = compiled.number_ngrams(corpus.words, *layout, corpus.width, orders)
         idf = cider.idf(float(corpus.pictures), counts.astype(np.float64))
-        return Overlaps(*compiled.compare(numbers, *place, corpus.pictures, idf, penalties))
+        return Overlaps(*compiled.compare(numbers, *layout, corpus.pictures, idf, penalties))
     ngrams = list(distinct(corpus, orders))
     return Overlaps(
         bleu.correct(corpus, ngrams) if "BLEU" in wanted else None,

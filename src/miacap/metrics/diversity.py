@@ -87,8 +87,8 @@ def repeats(words: Sequence[str]) -> bool:
 
 
 def _distinct(sentences: Sequence[Sequence[str]], n: int) -> float:
-    found = [gram for words in sentences for gram in grams(words, n) if len(gram) == n]
-    return len(set(found)) / len(found) if found else 0.0
+    ngrams = [gram for words in sentences for gram in grams(words, n) if len(gram) == n]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
 def _share(flags: Iterable[bool]) -> float:

@@ -74,16 +74,16 @@ def compute(
     Raises:
         MissingExtra: METEOR or SPICE is wanted, not installed and not optional.
     """
-    found = Found(tuples=tuples, quiet=quiet)
-    _count_words(references, candidates, wanted, frequencies, found)
+    result = Found(tuples=tuples, quiet=quiet)
+    _count_words(references, candidates, wanted, frequencies, result)
     for name, family in (("METEOR", _meteor), ("SPICE", _spice)):
         if name in wanted:
-            _try(family, name, references, candidates, found, optional)
-    computed = {name for one in found.statistics for name in one.names}
-    absent = [name for name in wanted if name not in computed and name not in found.skipped]
+            _try(family, name, references, candidates, result, optional)
+    computed = {name for one in result.statistics for name in one.names}
+    absent = [name for name in wanted if name not in computed and name not in result.skipped]
     if absent:
         raise RuntimeError(f"No family computes {', '.join(absent)}: families.py lacks its line.")
-    return found
+    return result
 
 
 def _count_words(
@@ -91,7 +91,7 @@ def _count_words(
     candidates: Sequence[str],
     wanted: Collection[str],
     frequencies: DocumentFrequencies | None,
-    found: Found,
+    result: Found,
 ) -> None:
     if not any(name in wanted for name in COUNTED):
         return
@@ -101,14 +101,14 @@ def _count_words(
         families = {signatures.family(name) for name in wanted}
         counted = overlaps(corpus, families, frequencies)
         if counted.correct is not None and bleus:
-            found.statistics.append(bleu.statistics(corpus, counted.correct))
+            result.statistics.append(bleu.statistics(corpus, counted.correct))
         if counted.similarity is not None and cider.NAME in wanted:
-            found.statistics.append(cider.statistics(corpus, counted.similarity))
-            found.signature[cider.NAME] = (
+            result.statistics.append(cider.statistics(corpus, counted.similarity))
+            result.signature[cider.NAME] = (
                 "df:references" if frequencies is None else frequencies.label
             )
     if rouge.NAME in wanted:
-        found.statistics.append(rouge.statistics(intern_at_blanks(candidates, references, corpus)))
+        result.statistics.append(rouge.statistics(intern_at_blanks(candidates, references, corpus)))
 
 
 Family = Callable[[Sequence[Sequence[str]], Sequence[str], Found], None]
@@ -119,15 +119,15 @@ def _try(
     name: str,
     references: Sequence[Sequence[str]],
     candidates: Sequence[str],
-    found: Found,
+    result: Found,
     optional: bool,
 ) -> None:
     try:
-        family(references, candidates, found)
+        family(references, candidates, result)
     except MissingExtra as error:
         if not optional:
             raise
-        found.skipped[name] = str(error)
+        result.skipped[name] = str(error)
 
 
 @cache
@@ -138,17 +138,17 @@ def meteor_scorer(quiet: bool = True) -> "Meteor":
     return Meteor(quiet=quiet)
 
 
-def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
+def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], result: Found) -> None:
     from miacap.metrics.meteor.statistics import score as meteor_of_sums
     from miacap.metrics.meteor.statistics import summands
 
-    scores = meteor_scorer(found.quiet).score(references, candidates)
+    scores = meteor_scorer(result.quiet).score(references, candidates)
 
     def aggregate(sums: Floats) -> Floats:
         return np.array([[meteor_of_sums(row)] for row in sums.tolist()])
 
-    found.beyond["METEOR"] = scores.beyond
-    found.statistics.append(
+    result.beyond["METEOR"] = scores.beyond
+    result.statistics.append(
         Statistics(
             ("METEOR",),
             summands(scores.statistics).astype(np.float64),
@@ -159,16 +159,16 @@ def _meteor(references: Sequence[Sequence[str]], candidates: Sequence[str], foun
     )
 
 
-def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], found: Found) -> None:
+def _spice(references: Sequence[Sequence[str]], candidates: Sequence[str], result: Found) -> None:
     from miacap.metrics import spice
 
-    if found.tuples is None:
-        scores = spice.Spice(quiet=found.quiet).score(references, candidates)
+    if result.tuples is None:
+        scores = spice.Spice(quiet=result.quiet).score(references, candidates)
     else:
-        scores = found.tuples.score()
-    found.beyond["SPICE"] = scores.beyond
-    found.statistics.append(of_means("SPICE", np.array(scores.values, dtype=np.float64)))
-    found.signature["SPICE"] = f"parser:{scores.parser}"
-    found.categories.update(
+        scores = result.tuples.score()
+    result.beyond["SPICE"] = scores.beyond
+    result.statistics.append(of_means("SPICE", np.array(scores.values, dtype=np.float64)))
+    result.signature["SPICE"] = f"parser:{scores.parser}"
+    result.categories.update(
         {name: value for name, value in scores.categories.items() if name != "All"}
     )

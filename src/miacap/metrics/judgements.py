@@ -118,12 +118,12 @@ def judge(
     lists = [_references(j, references[j.picture], remove) for j in kept]
     scores = score(lists, [j.caption for j in kept], metrics, quiet=quiet)
     row, ratings = _observations(kept, rule)
-    found = {}
+    result = {}
     for name in scores:
         values = scores.per_picture[name]
-        pair = taus([values[place] for place in row], ratings)
-        found[name] = Taus(100 * pair.tau_b, 100 * pair.tau_c)
-    return Agreement(found, len(kept), len(judgements) - len(kept), len(ratings), scores)
+        pair = taus([values[index] for index in row], ratings)
+        result[name] = Taus(100 * pair.tau_b, 100 * pair.tau_c)
+    return Agreement(result, len(kept), len(judgements) - len(kept), len(ratings), scores)
 
 
 def _references(judgement: Judgement, captions: Sequence[str], remove: bool) -> list[str]:
@@ -143,5 +143,5 @@ def _references(judgement: Judgement, captions: Sequence[str], remove: bool) -> 
 def _observations(kept: Sequence[Judgement], rule: Protocol) -> tuple[list[int], list[float]]:
     if rule.ratings == "mean":
         return list(range(len(kept))), [sum(j.ratings) / len(j.ratings) for j in kept]
-    row = [place for place, j in enumerate(kept) for _ in j.ratings]
+    row = [index for index, j in enumerate(kept) for _ in j.ratings]
     return row, [rating for j in kept for rating in j.ratings]

@@ -62,18 +62,18 @@ def _ties(values: Integers) -> int:
 
 def _inversions(values: Integers) -> int:
     """Pairs that stand in falling order: a merge sort, all blocks of a width at once."""
-    count, found = len(values), 0
+    count, inversions = len(values), 0
     top = int(values.max()) + 1
-    place = np.arange(count)
+    index = np.arange(count)
     width = 1
     while width < count:
-        block, right = place // (2 * width), (place // width) % 2 == 1
+        block, right = index // (2 * width), (index // width) % 2 == 1
         # Both halves are sorted; with the block in front they are sorted all along.
         keys = block * top + values
         lefts = keys[~right]
         before = np.searchsorted(lefts, keys[right], side="right")
         ends = np.searchsorted(lefts, (block[right] + 1) * top, side="left")
-        found += int((ends - before).sum())
+        inversions += int((ends - before).sum())
         values = np.sort(keys) - block * top
         width *= 2
-    return found
+    return inversions

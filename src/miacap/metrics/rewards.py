@@ -58,7 +58,7 @@ class CiderReward:
         if without:
             raise DataError(f"{_pictures_have(len(without))} no references: {few(without)}.")
         self.end = end
-        self._place = {name: place for place, name in enumerate(references)}
+        self._index = {name: index for index, name in enumerate(references)}
         corpus = _references(references, end)
         self._pairs = np.maximum(corpus.lengths - 1, 0)
         self._sizes = corpus.references
@@ -88,12 +88,12 @@ class CiderReward:
                 what is no id.
         """
         words = _samples(samples, len(names))
-        unknown = [name for name in names if name not in self._place]
+        unknown = [name for name in names if name not in self._index]
         if unknown:
             raise DataError(f"{_pictures_have(len(unknown))} no references: {few(unknown)}.")
         if not len(names) or not words.shape[1]:
             return np.zeros(words.shape[:2])
-        picture = np.array([self._place[name] for name in names], dtype=np.int64)
+        picture = np.array([self._index[name] for name in names], dtype=np.int64)
         rows = words.reshape(len(words) * words.shape[1], words.shape[2])
         batch = self._batch(rows, np.repeat(picture, words.shape[1]))
         return self._score(batch).reshape(words.shape[:2])
@@ -250,10 +250,10 @@ class Weighed:
         last[: len(following)] = following
         known = (left >= self.order) & (prefix >= 0) & (last < self.width)
         wanted = np.where(known, prefix * self.width + last, -1)
-        place = np.minimum(np.searchsorted(self.key, wanted), max(len(self.key) - 1, 0))
+        index = np.minimum(np.searchsorted(self.key, wanted), max(len(self.key) - 1, 0))
         if not len(self.key):
             return np.full(len(prefix), -1, dtype=np.int64)
-        return np.where(self.key[place] == wanted, place, -1)
+        return np.where(self.key[index] == wanted, index, -1)
 
     def _shared(
         self, batch: Batch, sample: Integers, number: Integers, weight: Floats
@@ -269,10 +269,10 @@ class Weighed:
         low = np.searchsorted(here, wanted, side="left")
         count = np.searchsorted(here, wanted, side="right") - low
         which = np.repeat(np.arange(len(wanted)), count)
-        found = rows[np.arange(count.sum()) + np.repeat(low - (np.cumsum(count) - count), count)]
+        matches = rows[np.arange(count.sum()) + np.repeat(low - (np.cumsum(count) - count), count)]
         owner = sample[which]
-        pair = batch.offset[owner] + self.reference[found] - batch.first[owner]
-        return pair, weight[which], self.weight[found]
+        pair = batch.offset[owner] + self.reference[matches] - batch.first[owner]
+        return pair, weight[which], self.weight[matches]
 
 
 def _samples(samples: ArrayLike, pictures: int) -> Integers:
@@ -305,10 +305,10 @@ def _references(pictures: Mapping[str, Sequence[Sequence[int]]], end: bool) -> C
 
 def _ids(words: Sequence[object]) -> Integers | None:
     """Word ids as an array; None where one is no whole number of 0 or more."""
-    found = np.array(words) if words else np.zeros(0, dtype=np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or (found.size and found.min() < 0):
+    ids = np.array(words) if words else np.zeros(0, dtype=np.int64)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu" or (ids.size and ids.min() < 0):
         return None
-    return found.astype(np.int64)
+    return ids.astype(np.int64)
 
 
 def _not_ids(pictures: Mapping[str, Sequence[Sequence[int]]]) -> str:

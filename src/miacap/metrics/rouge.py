@@ -50,10 +50,10 @@ def longest_common(corpus: Corpus) -> Integers:
     reference = np.flatnonzero(~corpus.candidate)
     compiled = loops(len(corpus.lengths))
     if compiled is not None:
-        found: Integers = compiled.longest_common(
+        lengths: Integers = compiled.longest_common(
             corpus.words, corpus.lengths, corpus.candidate, corpus.width
         )[reference]
-        return found
+        return lengths
     candidate = np.flatnonzero(corpus.candidate)[corpus.picture[reference]]
     result = np.zeros(len(reference), dtype=np.int64)
     short = corpus.lengths[candidate] <= _BITS
@@ -83,9 +83,9 @@ def _in_machine_words(corpus: Corpus, candidate: Integers, reference: Integers) 
     starts = corpus.starts
     width = int(own.max())
     padded = np.append(corpus.words, np.full(width, -1))
-    # One column a candidate's place, so that each step reads contiguous memory.
+    # One column a word's index in the candidate, so that each step reads contiguous memory.
     columns = [
-        np.where(place < own, padded[starts[candidate] + place], -1) for place in range(width)
+        np.where(index < own, padded[starts[candidate] + index], -1) for index in range(width)
     ]
     full = (np.int64(1) << own) - 1
     row = full.copy()
@@ -93,8 +93,8 @@ def _in_machine_words(corpus: Corpus, candidate: Integers, reference: Integers) 
     for step, pairs in enumerate(more.tolist()):
         word = corpus.words[starts[reference[:pairs]] + step]
         match = np.zeros(pairs, dtype=np.int64)
-        for place, column in enumerate(columns):
-            match |= (column[:pairs] == word).astype(np.int64) << place
+        for index, column in enumerate(columns):
+            match |= (column[:pairs] == word).astype(np.int64) << index
         kept = row[:pairs] & match
         row[:pairs] = ((row[:pairs] + kept) | (row[:pairs] - kept)) & full[:pairs]
     result = np.empty(len(reference), dtype=np.int64)
@@ -105,8 +105,8 @@ def _in_machine_words(corpus: Corpus, candidate: Integers, reference: Integers) 
 def _in_long_words(left: list[int], right: list[int]) -> int:
     """The same on Python's whole numbers, which have as many bits as it takes."""
     places: dict[int, int] = {}
-    for place, word in enumerate(left):
-        places[word] = places.get(word, 0) | 1 << place
+    for index, word in enumerate(left):
+        places[word] = places.get(word, 0) | 1 << index
     full = (1 << len(left)) - 1
     row = full
     for word in right:

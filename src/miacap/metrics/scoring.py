@@ -115,7 +115,7 @@ def score(
     else:
         sentences = tokenised(pairs.candidates)
         lists = [tokenised(some) for some in pairs.references]
-    found = families.compute(
+    computed = families.compute(
         lists,
         sentences,
         wanted,
@@ -131,18 +131,20 @@ def score(
         own_frequencies=frequencies is None and "CIDEr-D" in wanted,
     )
     warned += [
-        lengths.warning(name, beyond, pairs.ids) for name, beyond in found.beyond.items() if beyond
+        lengths.warning(name, beyond, pairs.ids)
+        for name, beyond in computed.beyond.items()
+        if beyond
     ]
-    return _assemble(wanted, pairs, found, tokenized, (*notes, *pairs.notes, *warned))
+    return _assemble(wanted, pairs, computed, tokenized, (*notes, *pairs.notes, *warned))
 
 
 def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
-    place = {str(name): row for row, name in enumerate(tuples.ids)}
-    missing = [name for name in ids if name not in place]
+    index = {str(name): row for row, name in enumerate(tuples.ids)}
+    missing = [name for name in ids if name not in index]
     if missing:
         have = counted(len(missing), "picture has", "pictures have")
         raise DataError(f"{have} no tuples for SPICE: {few(missing)}.")
-    rows = [place[name] for name in ids]
+    rows = [index[name] for name in ids]
     return replace(
         tuples,
         ids=[tuples.ids[row] for row in rows],
@@ -154,26 +156,26 @@ def _in_order(tuples: "TupleFile", ids: Sequence[str]) -> "TupleFile":
 def _assemble(
     wanted: Sequence[str],
     pairs: Pairs,
-    found: families.Found,
+    computed: families.Found,
     tokenized: bool,
     warned: tuple[str, ...],
 ) -> Scores:
     corpus: dict[str, float] = {}
     pictures: dict[str, list[float]] = {}
-    for part in found.statistics:
-        for place, name in enumerate(part.names):
-            corpus[name] = part.corpus[place]
-            pictures[name] = part.per_picture[:, place].tolist()
+    for part in computed.statistics:
+        for column, name in enumerate(part.names):
+            corpus[name] = part.corpus[column]
+            pictures[name] = part.per_picture[:, column].tolist()
     done = [name for name in wanted if name in corpus]
     shared = signatures.setting(pairs.references, tokenized)
     return Scores(
         values_by_metric={name: corpus[name] for name in done},
         ids=pairs.ids,
         per_picture={name: pictures[name] for name in done},
-        signature=signatures.of_table(done, found.signature, shared),
-        signatures={name: signatures.of_metric(name, found.signature, shared) for name in done},
-        statistics=tuple(found.statistics),
-        skipped=found.skipped,
+        signature=signatures.of_table(done, computed.signature, shared),
+        signatures={name: signatures.of_metric(name, computed.signature, shared) for name in done},
+        statistics=tuple(computed.statistics),
+        skipped=computed.skipped,
         warnings=warned,
-        categories=found.categories,
+        categories=computed.categories,
     )

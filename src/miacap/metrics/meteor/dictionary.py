@@ -57,7 +57,7 @@ class Dictionary:
     ) -> None:
         self._own = synsets
         self._exceptions = exceptions
-        self._found: dict[str, frozenset[int]] = {}
+        self._known: dict[str, frozenset[int]] = {}
 
     @classmethod
     def load(cls) -> "Dictionary":
@@ -91,12 +91,12 @@ class Dictionary:
         Args:
             phrase: lower case, with `_` where a phrase has blanks ("teddy_bear").
         """
-        found = self._found.get(phrase)
-        if found is None:
+        result = self._known.get(phrase)
+        if result is None:
             words = (phrase, *self.bases(phrase))
-            found = frozenset(int(n) for w in words for n in self._own.get(w, "").split())
-            self._found[phrase] = found
-        return found
+            result = frozenset(int(n) for w in words for n in self._own.get(w, "").split())
+            self._known[phrase] = result
+        return result
 
 
 @functools.cache

@@ -60,30 +60,30 @@ class Lexicon:
             self._stem.setdefault(_stem_hash(word), []).append(word)
             for number in self._dictionary.synsets(word):
                 self._synonym.setdefault(number, []).append(word)
-        self._found: dict[str, Mapping[str, tuple[int, ...]]] = {}
+        self._known: dict[str, Mapping[str, tuple[int, ...]]] = {}
 
     def related(self, word: str) -> Mapping[str, tuple[int, ...]]:
         """Give the lexicon's words that match a word, each with its modules in rising order."""
-        found = self._found.get(word)
-        if found is None:
-            found = self._found[word] = MappingProxyType(self._search(word))
-        return found
+        result = self._known.get(word)
+        if result is None:
+            result = self._known[word] = MappingProxyType(self._search(word))
+        return result
 
     def _search(self, word: str) -> dict[str, tuple[int, ...]]:
         code = java_hash(word)
-        found: dict[str, tuple[int, ...]] = {w: (EXACT,) for w in self._same.get(code, ())}
-        same = frozenset(found)
+        result: dict[str, tuple[int, ...]] = {w: (EXACT,) for w in self._same.get(code, ())}
+        same = frozenset(result)
         for other in self._stem.get(_stem_hash(word), ()):
             if other not in same:
-                found[other] = (STEM,)
+                result[other] = (STEM,)
         synonyms = {
             other
             for number in self._dictionary.synsets(word)
             for other in self._synonym.get(number, ())
         }
         for other in sorted(synonyms - same):
-            found[other] = (*found.get(other, ()), SYNONYM)
-        return found
+            result[other] = (*result.get(other, ()), SYNONYM)
+        return result
 
 
 @functools.lru_cache(maxsize=1 << 18)

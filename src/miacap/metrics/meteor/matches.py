@@ -108,8 +108,8 @@ class Phrases:
         for other, node, rank in _rows(*table.entries(their_nodes, our_nodes)):
             known = listed.setdefault(node, {}).get(other, (None, None))
             listed[node][other] = (rank, known[1])
-        found = {other for others in listed.values() for other in others}
-        by_reference = iter(_by_sentence(theirs, found, len(flat)))
+        nodes = {other for others in listed.values() for other in others}
+        by_reference = iter(_by_sentence(theirs, nodes, len(flat)))
         return cls(
             _by_sentence(ours, listed, len(candidates)),
             [[next(by_reference) for _ in group] for group in references],
@@ -122,9 +122,9 @@ def _rows(*columns: NDArray[np.int64]) -> Iterator[tuple[int, ...]]:
 
 
 def _by_sentence(
-    found: Occurrences, nodes: Iterable[int], sentences: int
+    occurrences: Occurrences, nodes: Iterable[int], sentences: int
 ) -> list[list[tuple[int, int, int]]]:
-    kept = found.keep(np.isin(found.node, np.fromiter(nodes, np.int64)))
+    kept = occurrences.keep(np.isin(occurrences.node, np.fromiter(nodes, np.int64)))
     lists: list[list[tuple[int, int, int]]] = [[] for _ in range(sentences)]
     for sentence, start, length, node in _rows(kept.sentence, kept.start, kept.length, kept.node):
         lists[sentence].append((start, length, node))
@@ -211,15 +211,15 @@ def _single_words(
     candidate: Sequence[str], vocabulary: frozenset[str], lexicon: Lexicon
 ) -> dict[str, Options]:
     """Give the one-word options for each word of the references."""
-    found: dict[str, list[tuple[int, int]]] = {}
+    matches: dict[str, list[tuple[int, int]]] = {}
     for start, word in enumerate(candidate):
         related = lexicon.related(word)
         for other, modules in related.items():
             if other not in vocabulary:
                 continue
             for module in modules:
-                found.setdefault(other, []).append((module, start))
+                matches.setdefault(other, []).append((module, start))
     return {
         word: Options([option(start, 1, 1, module) for module, start in sorted(pairs)])
-        for word, pairs in found.items()
+        for word, pairs in matches.items()
     }

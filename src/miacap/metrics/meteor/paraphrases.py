@@ -64,28 +64,28 @@ class Paraphrases:
         flat = np.array([number(w, -1) for s in sentences for w in (*s, "")], np.int64)
         lengths = np.array([len(s) for s in sentences], np.int64)
         begins = np.cumsum(lengths + 1) - lengths - 1
-        place = np.flatnonzero(flat >= 0)
-        node = np.full(len(place), -1, np.int64)
+        index = np.flatnonzero(flat >= 0)
+        node = np.full(len(index), -1, np.int64)
         places, counts, nodes = [], [], []
         length = 0
-        while len(place):
-            word = flat[place + length]
-            place, node, word = place[word >= 0], node[word >= 0], word[word >= 0]
+        while len(index):
+            word = flat[index + length]
+            index, node, word = index[word >= 0], node[word >= 0], word[word >= 0]
             wanted, inverse = np.unique(table.node_keys(node, word), return_inverse=True)
             child = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
             known = self._keys[child] == wanted
-            place, node = place[known[inverse]], child[inverse][known[inverse]]
+            index, node = index[known[inverse]], child[inverse][known[inverse]]
             length += 1
-            places.append(place)
+            places.append(index)
             nodes.append(node)
-            counts.append(np.full(len(place), length))
-        where = np.concatenate(places) if places else place
+            counts.append(np.full(len(index), length))
+        where = np.concatenate(places) if places else index
         sentence = np.searchsorted(begins, where, side="right") - 1
         order = np.argsort(sentence, kind="stable")
         count = np.concatenate(counts) if counts else node
-        found = np.concatenate(nodes) if nodes else node
+        all_nodes = np.concatenate(nodes) if nodes else node
         start = where - begins[sentence]
-        return Occurrences(sentence[order], start[order], count[order], found[order])
+        return Occurrences(sentence[order], start[order], count[order], all_nodes[order])
 
     def entries(
         self, phrases: NDArray[np.int64], among: NDArray[np.int64]

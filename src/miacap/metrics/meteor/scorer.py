@@ -165,7 +165,7 @@ class Meteor:
 
     def _picture(
         self,
-        found: CandidateMatches,
+        matcher: CandidateMatches,
         candidate: list[str],
         group: list[list[str]],
         phrases: list[list[tuple[int, int, int]]],
@@ -173,7 +173,7 @@ class Meteor:
         is_function = [word in self._function_words for word in candidate]
         alignments = []
         for reference, theirs in zip(group, phrases, strict=True):
-            matches, chunks = search.align(found.against(reference, theirs))
+            matches, chunks = search.align(matcher.against(reference, theirs))
             row = count(
                 is_function,
                 [word in self._function_words for word in reference],

@@ -49,11 +49,11 @@ def count(
     """
     row = [len(candidate), len(reference), sum(candidate), sum(reference)] + [0] * 19
     for start, length, begin, reach, module in matches:
-        place = 4 + 4 * module
+        column = 4 + 4 * module
         for is_function in candidate[start : start + length]:
-            row[place + 2 * is_function] += 1
+            row[column + 2 * is_function] += 1
         for is_function in reference[begin : begin + reach]:
-            row[place + 1 + 2 * is_function] += 1
+            row[column + 1 + 2 * is_function] += 1
         row[_MATCHED] += length
         row[_MATCHED_REFERENCE] += reach
     row[_CHUNKS] = chunks

@@ -123,7 +123,7 @@ def _entries(
 ) -> Iterator[tuple[list[bytes], list[bytes]]]:
     """Yield the phrases and paraphrases of the table, some hundred thousand at a time."""
     waiting: list[bytes] = []
-    rest, place = b"", 0
+    rest, position = b"", 0
     with open(path, "rb") as raw, gzip.open(raw) as text:
         while piece := text.read(_CHUNK):
             *complete, rest = (rest + piece).split(b"\n")
@@ -132,8 +132,8 @@ def _entries(
             if whole:
                 yield waiting[1:whole:3], waiting[2:whole:3]
             waiting = waiting[whole:]
-            advance(raw.tell() - place)
-            place = raw.tell()
+            advance(raw.tell() - position)
+            position = raw.tell()
     if rest or waiting:
         raise DataError(
             f"{path}: the paraphrase table ends in the middle of an entry; "

@@ -105,9 +105,9 @@ class Lexicon:
 
     def concept(self, phrase: str) -> Concept:
         """The concept of one phrase, as it is before any merging."""
-        found = self._known.get(phrase)
-        if found is None:
+        result = self._known.get(phrase)
+        if result is None:
             key = phrase.lower().replace(" ", "_")
-            found = Concept((phrase,), self._dictionary.synsets(key))
-            self._known[phrase] = found
-        return found
+            result = Concept((phrase,), self._dictionary.synsets(key))
+            self._known[phrase] = result
+        return result

@@ -41,12 +41,12 @@ class SceneGraph:
     def propositions(self) -> list[Proposition]:
         """Objects, attributes and relations of the graph in matching order, all different."""
         objects = self._objects
-        found: list[Proposition] = [(concept,) for concept in objects]
+        result: list[Proposition] = [(concept,) for concept in objects]
         for index, attributes in self._attributes.items():
-            found.extend((objects[index], attribute) for attribute in attributes)
+            result.extend((objects[index], attribute) for attribute in attributes)
         for (subject, target), relations in self._relations.items():
-            found.extend((objects[subject], relation, objects[target]) for relation in relations)
-        return sorted(found, key=_order)
+            result.extend((objects[subject], relation, objects[target]) for relation in relations)
+        return sorted(result, key=_order)
 
     def _object(self, phrase: str) -> int:
         """Give the index of the object that a phrase stands for, a new one if there is none."""

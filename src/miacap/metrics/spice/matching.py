@@ -39,13 +39,13 @@ def match(candidate: SceneGraph, references: SceneGraph) -> Matching:
     wanted = references.propositions()
     finder = _Finder(wanted)
     matched = [False] * len(wanted)
-    found: list[tuple[Proposition, bool]] = []
+    propositions: list[tuple[Proposition, bool]] = []
     for proposition in candidate.propositions():
         index = finder.first(proposition)
         if index is not None:
             matched[index] = True
-        found.append((proposition, index is not None))
-    return Matching(found, list(zip(wanted, matched, strict=True)))
+        propositions.append((proposition, index is not None))
+    return Matching(propositions, list(zip(wanted, matched, strict=True)))
 
 
 class _Finder:
@@ -102,11 +102,11 @@ def counts(matching: Matching) -> NDArray[np.int64]:
 
 
 def _by_category(propositions: list[Proposition]) -> dict[str, list[Proposition]]:
-    found: dict[str, list[Proposition]] = {}
+    result: dict[str, list[Proposition]] = {}
     for proposition in propositions:
         for category in categories_of(proposition):
-            found.setdefault(category, []).append(proposition)
-    return found
+            result.setdefault(category, []).append(proposition)
+    return result
 
 
 def _agree(first: Proposition, second: Proposition) -> bool:

@@ -69,14 +69,14 @@ class BleuScorer:
 
 
 def _lengths(corpus: Corpus, option: str) -> Floats:
-    place = corpus.picture[~corpus.candidate]
+    picture = corpus.picture[~corpus.candidate]
     lengths = corpus.lengths[~corpus.candidate].astype(np.float64)
     if option == "average":
-        return np.bincount(place, lengths, corpus.pictures) / corpus.references
+        return np.bincount(picture, lengths, corpus.pictures) / corpus.references
     if option != "shortest":
         raise DataError(f"option {option!r}: closest, shortest or average.")
     shortest = np.full(corpus.pictures, np.inf)
-    np.minimum.at(shortest, place, lengths)
+    np.minimum.at(shortest, picture, lengths)
     return shortest
 
 

@@ -17,12 +17,12 @@ def lemma(word: str, tag: str) -> str:
     word_class = _CLASSES.get(tag[:1])
     if word_class is None or tag in _BASE_TAGS:
         return word
-    found = _lemminflect().getLemma(word, word_class)
-    if len(found) > 1:
+    lemmas = _lemminflect().getLemma(word, word_class)
+    if len(lemmas) > 1:
         # "leaves" is leave or leaf: captions mean the noun that WordNet lists as irregular.
         bases = Dictionary.load().bases(word)
-        return next((base for base in found if base in bases), str(found[0]))
-    return str(found[0]) if found else word
+        return next((base for base in lemmas if base in bases), str(lemmas[0]))
+    return str(lemmas[0]) if lemmas else word
 
 
 @functools.lru_cache(maxsize=100_000)

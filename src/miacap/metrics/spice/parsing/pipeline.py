@@ -54,9 +54,9 @@ class CaptionParser:
                 are put in lower case. An empty caption has no tuples.
         """
         new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
-        found = dict(zip(new, self._parse(new), strict=True))
-        parsed = [found[c] if c in found else self._known[c] for c in captions]
-        self._known.update(islice(found.items(), _KEPT))
+        parses = dict(zip(new, self._parse(new), strict=True))
+        parsed = [parses[c] if c in parses else self._known[c] for c in captions]
+        self._known.update(islice(parses.items(), _KEPT))
         for caption in list(islice(self._known, max(0, len(self._known) - _KEPT))):
             del self._known[caption]
         return parsed

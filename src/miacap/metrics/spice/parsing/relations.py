@@ -89,15 +89,15 @@ def relations(words: list[Word]) -> Relations:
     """Find all relations in a repaired tree (quantities are moved in it)."""
     for word in words:
         _step_aside(word)
-    found = Relations()
+    result = Relations()
     inner = {last for word in words for last in _tails(word)}
     for word in words:
         for child in word.children:
             for relation in _direct(word, child, inner):
-                found.add(relation)
-    _share_among_conjuncts(words, found)
-    _share_subjects(found)
-    return found
+                result.add(relation)
+    _share_among_conjuncts(words, result)
+    _share_subjects(result)
+    return result
 
 
 def _step_aside(word: Word) -> None:
@@ -155,7 +155,7 @@ def _direct(word: Word, child: Word, inner: set[Word]) -> list[Relation]:
 
 def _oblique(governor: Word, first: Word, before: str) -> list[Relation]:
     """What a preposition joins to `governor`: its objects and those of prepositions after it."""
-    found: list[Relation] = []
+    result: list[Relation] = []
     waiting = [(first, before)]
     while waiting:
         preposition, marker = waiting.pop()
@@ -166,42 +166,42 @@ def _oblique(governor: Word, first: Word, before: str) -> list[Relation]:
             if noun in tails:
                 waiting.append((tails[noun], f"{marker} {noun.text}"))
             else:
-                found.append(Relation(governor, kind, noun, marker))
+                result.append(Relation(governor, kind, noun, marker))
         waiting.extend((following, marker) for following in preposition.having("prep"))
         for clause in preposition.having("pcomp"):
             # "with a boy standing": the boy, who stands.
             for subject in clause.having("nsubj", "nsubjpass"):
-                found.append(Relation(governor, "oblique", subject, marker))
-                found.append(Relation(subject, "participle", clause))
-    return found
+                result.append(Relation(governor, "oblique", subject, marker))
+                result.append(Relation(subject, "participle", clause))
+    return result
 
 
-def _share_among_conjuncts(words: list[Word], found: Relations) -> None:
+def _share_among_conjuncts(words: list[Word], known: Relations) -> None:
     """In "wears a hat and a scarf" the scarf is worn; in "a man sits and eats" the man eats."""
     for word in words:
         first = word.head
         if word.label != "conj" or first is None:
             continue
-        for governor, kind, _, marker in found.into(first):
+        for governor, kind, _, marker in known.into(first):
             if governor is word or kind not in _SHARED:
                 continue
             if kind == "participle" and not word.is_verb:
                 continue
             if kind in _NOMINAL and first.is_noun and not word.is_noun:
                 continue
-            found.add(Relation(governor, kind, word, marker))
+            known.add(Relation(governor, kind, word, marker))
         verbal = word.is_verb or first.is_verb
-        if verbal and not found.of(word, "subject", "passive subject"):
-            for relation in found.of(first, "subject", "passive subject"):
+        if verbal and not known.of(word, "subject", "passive subject"):
+            for relation in known.of(first, "subject", "passive subject"):
                 if relation.dependent is not word:
-                    found.add(Relation(word, relation.kind, relation.dependent))
+                    known.add(Relation(word, relation.kind, relation.dependent))
 
 
-def _share_subjects(found: Relations) -> None:
+def _share_subjects(known: Relations) -> None:
     """In "sits holding a cup" both verbs have one subject (not so "while holding")."""
-    for main, _, clause, _ in found.kind("adverbial"):
+    for main, _, clause, _ in known.kind("adverbial"):
         if clause.tag not in ("VBG", "VBN") or clause.has("mark"):
             continue
-        if not found.of(clause, "subject", "passive subject"):
-            for subject in found.of(main, "subject"):
-                found.add(Relation(clause, "subject", subject.dependent))
+        if not known.of(clause, "subject", "passive subject"):
+            for subject in known.of(main, "subject"):
+                known.add(Relation(clause, "subject", subject.dependent))
