@@ -35,7 +35,7 @@ class CaptionFile:
 
 
 def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
-    """Find the files of captions at a place: itself, or those of a folder.
+    """Find the files of captions at a path: itself, or those of a folder.
 
     Nothing is given where each photo of the folder has a text of its own beside it.
 
