@@ -7,14 +7,14 @@ mapping's `kind` says which of them it is.
 """
 
 import dataclasses
-import json
 import math
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from miacap.errors import SettingsError, nearest
+from miacap.errors import DataError, SettingsError, nearest
+from miacap.reading import NotJson, parse_json
 from miacap.wording import counted
 
 S = TypeVar("S")
@@ -96,8 +96,8 @@ def override(
         further: full names that the settings take without showing them ("sizes.width").
 
     Raises:
-        SettingsError: a name that is not there (with the nearest one, however deep), or a value
-            that does not fit.
+        SettingsError: a name that is not there (with the nearest one, however deep), a value
+            that does not fit, or a key twice in one object.
     """
     tree = to_json(settings)
     for assignment in assignments:
@@ -119,7 +119,7 @@ def override(
                     f"{nearest(part, [k for k, v in branch.items() if isinstance(v, dict)])}"
                 )
             branch = inner
-        value = _read(text)
+        value = _read(text, f"{where} {name.strip()}")
         if isinstance(value, str) and _TAG in _as_mapping(branch.get(last)):
             value = {_TAG: value}  # another kind of settings, with its defaults
         branch[last] = value
@@ -181,11 +181,14 @@ def _as_mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _read(text: str) -> Any:
+def _read(text: str, where: str) -> Any:
+    """Read a value as JSON or, where it is none, as text; JSON beyond the limits is refused."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text, where)
+    except NotJson:
         return text
+    except DataError as error:  # a key twice, nested too deeply, a number of too many digits
+        raise SettingsError(str(error)) from None
 
 
 def _short(value: Any) -> str:

@@ -99,6 +99,7 @@ def test_unknown_names_and_sizes_are_explained() -> None:
         ("up-down", {"scorer": -2}, "'up-down': scorer is at least 1, not -2"),
         ("transformer", {"layer_heads": 3}, "3 layer_heads do not divide width=8"),
         ("transformer", {"layers": 0}, "at least 1"),
+        ("transformer", {"layers": 10**9}, "'transformer': layers is at most 100, not 1000000000"),
         ("transformer", {"layer_dropout": -0.1}, "layer_dropout is from 0"),
     ],
 )

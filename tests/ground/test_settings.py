@@ -87,6 +87,8 @@ def test_override_reaches_into_nested_settings() -> None:
         ("width", "write name=value"),
         ("iner.rate=1", r"'iner' holds no settings. Did you mean 'inner'\?"),
         ("inner.rat=1", r"unknown setting 'rat'. Did you mean 'rate'\?"),
+        ('inner={"rate":1,"rate":2}', "^--set inner: the key 'rate' occurs twice in one object.$"),
+        ("words=" + "[" * 101 + "]" * 101, "^--set words: cannot be read .nested more than 100"),
     ],
 )
 def test_wrong_overrides_are_named(assignment: str, message: str) -> None:

@@ -31,8 +31,12 @@ from miacap.captioners.records import MemoryRecord, StateRecord
 from miacap.captioners.settings import FedSizes
 from miacap.pictures import Pictures
 from miacap.refiner import StepTrace
+from miacap.settings import check_at_most
 
 __all__ = ["Transformer", "TransformerMemory", "TransformerSizes", "TransformerState"]
+
+_MOST_LAYERS = 100
+"""Each layer is built before a size of the whole is known, so their number has a bound."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class TransformerSizes(FedSizes):
         super().__post_init__()
         if min(self.layers, self.layer_heads, self.layer_inner) < 1:
             raise ValueError("layers, layer_heads and layer_inner are at least 1.")
+        check_at_most(_MOST_LAYERS, layers=self.layers)
         if self.width % self.layer_heads:
             raise ValueError(f"{self.layer_heads} layer_heads do not divide width={self.width}.")
         if not 0.0 <= self.layer_dropout < 1.0:
