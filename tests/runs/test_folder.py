@@ -83,6 +83,24 @@ def test_other_data_is_no_way_to_go_on(run: Path) -> None:
             way()
 
 
+@pytest.mark.parametrize("value", [["x"], {}, 1, None])
+@pytest.mark.parametrize("name", ["name", "sha256"])
+def test_a_source_that_cannot_be_ends_in_a_sentence(run: Path, name: str, value: object) -> None:
+    data = json.loads((run / "data.json").read_text())
+    data["sources"][0][name] = value
+    (run / "data.json").write_text(json.dumps(data))
+    for way in (lambda: lay(run), lambda: card_text(runs.load(run), {"CIDEr-D": 1.0}, 1)):
+        with pytest.raises(RunError, match=rf"data\.json: '{name}' of source 1 is .*, not text"):
+            way()
+
+
+def test_a_changed_letter_in_the_vocabulary_is_noticed(run: Path) -> None:
+    file = run / "vocabulary.json"
+    file.write_text(file.read_text().replace("cat", "cut"))
+    with pytest.raises(RunError, match=r"vocabulary\.json: damaged"):
+        runs.load(run)
+
+
 def test_weights_are_read_back_and_every_changed_bit_is_noticed(run: Path) -> None:
     path = run / "weights.safetensors"
     runs.load(run).captioner()

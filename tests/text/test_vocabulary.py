@@ -55,6 +55,21 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert Vocabulary.load(tmp_path / "vocabulary.json") == vocabulary
 
 
+def test_a_changed_letter_is_noticed(tmp_path: Path) -> None:
+    file = tmp_path / "vocabulary.json"
+    Vocabulary(["a", "cat", "dog"]).save(file)
+    text = file.read_text(encoding="utf-8")
+    for changed in (text.replace("cat", "cut"), text.replace('"dog"', '"dog", "emu"')):
+        file.write_text(changed, encoding="utf-8")
+        with pytest.raises(DataError, match=r"vocabulary\.json: damaged \(its words do not have"):
+            Vocabulary.load(file)
+
+
+def test_a_file_without_a_checksum_is_of_an_earlier_version(tmp_path: Path) -> None:
+    (tmp_path / "v.json").write_text('{"format": 1, "words": ["a", "cut"]}', encoding="utf-8")
+    assert Vocabulary.load(tmp_path / "v.json").words == ("a", "cut")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

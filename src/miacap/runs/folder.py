@@ -262,6 +262,13 @@ def read_sources(folder: Path) -> list[dict[str, Any]]:
     rows = value.get("sources") if isinstance(value, dict) else None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise RunError(f'{path}: expected an object with a list "sources"; copy the file again.')
+    for index, row in enumerate(rows):
+        for name in ("name", "sha256"):
+            if not isinstance(row.get(name), str):
+                raise RunError(
+                    f"{path}: {name!r} of source {index + 1} is {row.get(name)!r}, not text; copy "
+                    "the file again."
+                )
     return rows
 
 

@@ -3,6 +3,8 @@
 The four special ids are the same in every vocabulary; word i of the list has id 4 + i.
 """
 
+import hashlib
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -113,17 +115,32 @@ class Vocabulary:
         return cls(sorted(kept, key=lambda word: (-counts[word], word)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as JSON: `{"format": 1, "words": [...]}`."""
-        write_json(path, {"format": _FORMAT, "words": list(self._words)})
+        """Write as JSON: `{"format": 1, "words": [...], "sha256": "..."}`, the words' checksum."""
+        words = list(self._words)
+        write_json(path, {"format": _FORMAT, "words": words, "sha256": _checksum(words)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote. Raises DataError with the file's name."""
-        words = _words_of(read_json(path), Path(path))
+        """Read what `save` wrote; files of earlier versions have no checksum.
+
+        Raises:
+            DataError: no vocabulary, or a damaged one; with the file's name.
+        """
+        content = read_json(path)
+        words = _words_of(content, Path(path))
         try:
-            return cls(words)
+            vocabulary = cls(words)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+        if "sha256" in content and content["sha256"] != _checksum(words):
+            raise DataError(
+                f"{path}: damaged (its words do not have the checksum in it); copy the file again."
+            )
+        return vocabulary
+
+
+def _checksum(words: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(list(words)).encode("ascii")).hexdigest()
 
 
 def _check(word: object, index: int) -> None:
