@@ -257,6 +257,15 @@ def test_ids_that_do_not_fit(paths: dict[str, Path], tmp_path: Path) -> None:
     assert "warning: left out: 2 pictures without a candidate: b, c" in result.stderr
 
 
+def test_lines_without_ids_are_named_where_they_do_not_fit(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines.txt"
+    lines.write_text("a dog runs\na cat sleeps\n")
+    with pytest.raises(DataError, match=r"lines\.txt has no ids; its lines were numbered 1, 2, \."):
+        lexical(paths["references"], lines)
+
+
 def test_tuples_of_another_parser(paths: dict[str, Path], tmp_path: Path) -> None:
     dog = [["dog"], ["dog", "brown"]]
     images = [{"image_id": n, "test": dog, "refs": [[["dog"]], dog]} for n in "cab"]

@@ -268,7 +268,7 @@ def test_tables_as_data_reads_them(
 
 def test_lines_say_that_they_have_no_ids(tmp_path: Path) -> None:
     (note,) = references_of(tmp_path, "a dog runs\na cat\n").notes
-    assert note.endswith("captions: 2 captions without ids; line 1 is picture 1, and so on.")
+    assert note.endswith("captions has no ids; its lines were numbered 1, 2, ...")
 
 
 def test_results_under_a_key_and_vizwiz(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_form_that_makes_all_ids_fit_is_offered_and_taken_when_asked(
     assert repr(known[0]) in str(caught.value) and repr(given[0]) in str(caught.value)
     pairs = match(references, candidates, ids=form)
     assert pairs.candidates == tuple(f"a {id}" for id in known)
-    assert pairs.notes == (f"ids are compared as {form}.",)
+    assert pairs.notes == (f"ids are compared by their {form}.",)
     assert score(references, candidates, WORDS, ids=form)["ROUGE-L"] == 1
 
 
@@ -102,11 +102,21 @@ def test_no_form_is_offered_where_ids_would_fall_together_or_still_not_fit() -> 
     assert offer(["a/1.jpg", "b/1.jpg"], ["1", "2"]) == ""
     assert offer(["1", "2"], ["003", "004"]) == ""
     assert offer(["dog"], ["cat"]) == ""
+    assert offer(["a/1.jpg", "a/2.jpg"], ["a/1.jpg"]) == ""
+    assert offer(["a/1.jpg"], ["a/2.jpg", "a/1.jpg"]) == ""
     assert offer(["1", "2", "3"], ["01", "02"]).startswith(" With --ids number --allow-missing ")
     with pytest.raises(DataError, match=r"references: a/1\.jpg and b/1\.jpg would both be 1\.jpg"):
         in_form(["a/1.jpg", "b/1.jpg"], "name", "references")
     with pytest.raises(UnknownName, match=r"No form of ids named 'nunber'\. Did you mean 'number'"):
         match({"1": ["x"]}, {"01": "x"}, ids="nunber")
+
+
+def test_missing_pictures_may_be_allowed_only_where_others_are_left() -> None:
+    with pytest.raises(DataError, match=r"candidate: a/2\.jpg\. Allow missing .* the others\.$"):
+        match({"a/1.jpg": ["x"], "a/2.jpg": ["x"]}, {"a/1.jpg": "x"})
+    with pytest.raises(DataError, match="No id is on both sides") as caught:
+        match({"dog": ["x"]}, {"cat": "x"})
+    assert "llow" not in str(caught.value)
 
 
 def test_long_ids_make_no_long_message() -> None:

@@ -13,6 +13,7 @@ from miacap.errors import DataError
 
 if TYPE_CHECKING:
     from miacap.metrics import Scores
+    from miacap.metrics.files import FromFile
     from miacap.metrics.matching import Pairs
     from miacap.metrics.reports import System
 
@@ -158,10 +159,16 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths] if alike else names
 
 
-def _match(known: _Captions, given: Mapping[str, str], path: Path, rules: _Rules) -> "Pairs":
+def _match(
+    known: "FromFile[list[str]]", given: "FromFile[str]", path: Path, rules: _Rules
+) -> "Pairs":
     from miacap.metrics.matching import match
 
-    return _named(path, match, known, given, **rules._asdict())
+    try:
+        return _named(path, match, known, given, **rules._asdict())
+    except DataError as error:
+        # A file without ids, or with rows set aside, may be why they do not fit.
+        raise DataError(" ".join((str(error), *known.notes, *given.notes))) from None
 
 
 def _named(path: Path, call: Callable[..., _Result], *arguments: Any, **options: Any) -> _Result:

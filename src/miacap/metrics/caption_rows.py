@@ -15,10 +15,6 @@ from miacap.wording import counted
 
 # Under which key a JSON object keeps its rows.
 _LISTS = ("annotations", "results", "predictions", "captions", "data")
-_NO_IDS = (
-    "caption without an id; line 1 is picture 1",
-    "captions without ids; line 1 is picture 1, and so on",
-)
 _NAN = (
     'caption says "nan": an empty cell that pandas wrote out; it counts as an empty caption',
     'captions say "nan": empty cells that pandas wrote out; they count as empty captions',
@@ -59,6 +55,7 @@ class CaptionRows:
         self.name = name_of(path)
         self.set_aside: list[str] = []
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._has_ids = True
         self._caption_names = caption_names
         text = read_text(path)
         start = text.lstrip()[:1]
@@ -83,6 +80,8 @@ class CaptionRows:
     def notes(self) -> list[str]:
         """Say what was left out or taken for something else, once all rows were read."""
         notes = [f"{self.name}: {counted(count, *what)}." for what, count in self._counts.items()]
+        if not self._has_ids:
+            notes.insert(0, f"{self.name} has no ids; its lines were numbered 1, 2, ...")
         if self.set_aside:
             rows = counted(len(self.set_aside), "row was", "rows were")
             notes.append(f"{self.name}: {rows} set aside{self._first_aside()}.")
@@ -281,7 +280,7 @@ class CaptionRows:
     def _lines(self, text: str) -> Iterator[Row]:
         last = 0
         for number, line in numbered_lines(text, self.name):
-            self._counts[_NO_IDS] = number
+            self._has_ids = False
             for blank in range(last + 1, number):  # a blank line is an empty caption
                 yield Row(str(blank), ("",), f"{self.name}, line {blank}")
             yield Row(str(number), (line,), f"{self.name}, line {number}")

@@ -68,10 +68,15 @@ def in_form(ids: Collection[str], form: str, what: str) -> dict[str, str]:
 def offer(known: Collection[str], given: Collection[str]) -> str:
     """Name the form in which all ids of two sides fit, or give "".
 
+    Nothing is offered where the ids of one side are all on the other as they are: pictures are
+    missing there, and no form brings them.
+
     Args:
         known: ids of the references.
         given: ids of the candidates.
     """
+    if set(known) <= set(given) or set(given) <= set(known):
+        return ""
     for form in _FORMS:
         ours = {_FORMS[form](id): id for id in known}
         theirs = {_FORMS[form](id): id for id in given}

@@ -106,10 +106,14 @@ def _two(ids: Mapping[str, object]) -> str:
 
 def _advice(known: Mapping[str, object], given: Mapping[str, object], otherwise: str = "") -> str:
     """Say how ids that do not fit might, and show two of each side where they share nothing."""
-    if known.keys() == given.keys() or not known or not given:
+    if known.keys() == given.keys():
         return otherwise
-    advice = _folders(known, given) + offer(known.keys(), given.keys()) or otherwise
-    if not known.keys() & given.keys():
+    if not known or not given:
+        return ""
+    alone = not known.keys() & given.keys()  # then there are no others to score
+    fitting = _folders(known, given) + offer(known.keys(), given.keys())
+    advice = fitting or ("" if alone else otherwise)
+    if alone:
         advice += (
             f" No id is on both sides: references have {_two(known)}, candidates {_two(given)}."
         )
@@ -120,7 +124,7 @@ def _spellings(
     known: Mapping[str, _Side], given: Mapping[str, _Side], keys: Iterable[str], ids: str | None
 ) -> list[str]:
     if ids is not None:
-        return [f"ids are compared as {ids}."]
+        return [f"ids are compared by their {ids}."]
     other = sum(known[key].id != given[key].id for key in keys)
     differ = counted(other, "id differs", "ids differ")
     return [f"{differ} by Unicode form alone; read as equal."] if other else []
