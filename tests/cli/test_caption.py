@@ -111,6 +111,18 @@ def test_without_a_run_it_says_what_is_needed_and_what_is_near(
         _invoke(["features", "photos", "-o", "f"])
     said = "Photos without captions can be captioned, not learned from: miacap caption photos --run"
     assert said in str(error.value) and "runs/mine" in str(error.value).replace(os.sep, "/")
+    assert "or learn from a public set: docs/data.md, Captions to learn" in str(error.value)
+    (tmp_path / "photos" / "captions.csv").write_text("file,caption\na.jpg,\n")
+    with pytest.raises(DataError, match="no captions at all") as error:
+        _invoke(["features", "photos", "-o", "f"])
+    assert "learned from" not in str(error.value)
+
+
+def test_a_run_that_is_given_as_a_photo_is_named(tmp_path: Path) -> None:
+    for name in ("settings.json", "vocabulary.json"):
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(DataError, match=r": is a run; give it with --run\.$"):
+        _invoke(["caption", str(tmp_path)])
 
 
 def test_photos_that_are_not_read_are_listed(

@@ -126,6 +126,11 @@ def test_wrong_folders(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no caption file here; looked for metadata\.jsonl"):
         read(tmp_path / "empty")
+    (tmp_path / "run").mkdir()
+    for name in ("settings.json", "vocabulary.json", "dev.json"):
+        (tmp_path / "run" / name).write_text("{}")
+    with pytest.raises(DataError, match=r"is a run folder; the order is miacap evaluate RUN DATA"):
+        read(tmp_path / "run")
     with pytest.raises(
         DataError, match=r"none of the 5 photos is in .*empty, 'a\.jpg' for one; say"
     ):

@@ -71,6 +71,7 @@ def caption(
     from miacap.cli.nearby import runs_near
     from miacap.progress import Progress
 
+    _refuse_runs(photo)
     if not run:
         raise typer.BadParameter(
             f"captions need a trained run, --run RUN: {runs_near()}.", param_hint="'--run'"
@@ -163,6 +164,15 @@ def _require_unique_ids(photos: Iterable[str]) -> None:
                 "rename or leave out one of two with the same number."
             )
         taken[id] = photo
+
+
+def _refuse_runs(photos: Iterable[str]) -> None:
+    from miacap.errors import DataError
+    from miacap.runs.overview import is_run
+
+    for photo in photos:
+        if photo and is_run(Path(photo)):
+            raise DataError(f"{photo}: is a run; give it with --run.")
 
 
 def _expand(argument: str) -> list[str]:

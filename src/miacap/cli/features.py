@@ -39,11 +39,12 @@ def features(
     from miacap.cli.nearby import photos_alone
     from miacap.cli.reporting import report_set_aside
     from miacap.data import read
+    from miacap.data.readers.places import NoCaptionFile
     from miacap.errors import DataError
 
     try:
         dataset = read(data, photos=photos)
-    except DataError as error:
+    except NoCaptionFile as error:
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     store = visual.extract(

@@ -29,5 +29,6 @@ def photos_alone(data: Path) -> str:
         return ""
     return (
         " Photos without captions can be captioned, not learned from: "
-        f"miacap caption {data} --run RUN, with a trained run ({runs_near()})."
+        f"miacap caption {data} --run RUN, with a trained run ({runs_near()}); "
+        "or learn from a public set: docs/data.md, Captions to learn from."
     )

@@ -17,6 +17,11 @@ _SPLIT_FILE = re.compile(
     rf"(?:.*[._-])?({_SPLITS})(?:\d{{4}})?(?:[._-].*)?\.(?:jsonl|csv|tsv|json)(?:\.gz)?",
     re.IGNORECASE,
 )
+_OF_A_RUN = ("settings.json", "vocabulary.json")
+
+
+class NoCaptionFile(DataError):
+    """A folder holds no file of captions, or several and nothing that says which."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
         format: the one that is looked for, or None for any.
 
     Raises:
-        DataError: there is none, or several and nothing that says which.
+        NoCaptionFile: there is none, or several and nothing that says which.
+        DataError: there is no such place, or it is a run folder.
     """
     if not path.is_dir():
         if not path.exists():
@@ -64,11 +70,13 @@ def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
     files = _tables(path)
     if len(files) == 1:
         return files
+    if all((path / name).exists() for name in _OF_A_RUN):
+        raise DataError(f"{path}: is a run folder; the order is miacap evaluate RUN DATA.")
     names = ", ".join(file.path.name for file in files[:5])
     seen = f" It holds {names}: name one." if files else ""
-    raise DataError(
+    raise NoCaptionFile(
         f"{path}: no caption file here; looked for metadata.jsonl, metadata.csv, *.token.txt, "
-        f"captions.jsonl, captions.csv, captions.txt, a .txt beside each photo.{seen}"
+        f"captions.jsonl, captions.csv, captions.txt and others (docs/data.md).{seen}"
     )
 
 
