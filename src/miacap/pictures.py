@@ -63,16 +63,16 @@ class Pictures:
         )
 
     def select(self, rows: Int[Tensor, " R"] | Sequence[int]) -> "Pictures":
-        """Give the pictures at these places, in this order; a place may come twice."""
-        places = torch.as_tensor(rows, dtype=torch.long, device=self.regions.device)
+        """Give the pictures with these indices, in this order; an index may come twice."""
+        indices = torch.as_tensor(rows, dtype=torch.long, device=self.regions.device)
         return Pictures(
-            regions=self.regions[places],
-            region_mask=self.region_mask[places],
-            concepts=self.concepts[places],
-            concept_mask=self.concept_mask[places],
-            names=tuple(self.names[index] for index in places.tolist()),
-            concept_scores=None if self.concept_scores is None else self.concept_scores[places],
-            boxes=None if self.boxes is None else self.boxes[places],
+            regions=self.regions[indices],
+            region_mask=self.region_mask[indices],
+            concepts=self.concepts[indices],
+            concept_mask=self.concept_mask[indices],
+            names=tuple(self.names[index] for index in indices.tolist()),
+            concept_scores=None if self.concept_scores is None else self.concept_scores[indices],
+            boxes=None if self.boxes is None else self.boxes[indices],
         )
 
 

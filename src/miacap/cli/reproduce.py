@@ -87,10 +87,10 @@ def _list() -> None:
         stands_for = [f"{row.place}, {row.label}" for row in rows]
         terminal.result(name, "; ".join(stands_for) or experiments.recipes.says(name))
     absent = [row for row in experiments.paper.rows() if row.recipe is None]
-    places = ", ".join(sorted({row.place for row in absent}))
+    tables = ", ".join(sorted({row.place for row in absent}))
     if absent:
         terminal.result(
-            "-", f"{places}: {counted(len(absent), 'row')} that cross-entropy cannot train"
+            "-", f"{tables}: {counted(len(absent), 'row')} that cross-entropy cannot train"
         )
 
 

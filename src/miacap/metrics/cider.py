@@ -79,9 +79,9 @@ def _cosines(corpus: Corpus, ngrams: NGrams, frequencies: DocumentFrequencies | 
     return result
 
 
-def _sums(index: Integers, values: Floats, places: int) -> Floats:
+def _sums(index: Integers, values: Floats, size: int) -> Floats:
     # Of nothing at all, bincount gives whole numbers.
-    return np.bincount(index, weights=values, minlength=places).astype(np.float64, copy=False)
+    return np.bincount(index, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
 def _idf(corpus: Corpus, ngrams: NGrams, frequencies: DocumentFrequencies | None) -> Floats:

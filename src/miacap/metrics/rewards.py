@@ -129,9 +129,9 @@ class Batch:
     Attributes:
         words: ids of all samples, one after another.
         lengths: words of each sample.
-        picture: place of each sample's picture.
+        picture: index of each sample's picture.
         row: of each (sample, reference) pair, the sample.
-        reference: of each pair, the place of the reference.
+        reference: of each pair, the index of the reference.
         offset: where each sample's pairs begin.
     """
 
@@ -163,7 +163,7 @@ class Weighed:
 
     Attributes:
         order: n.
-        key: sorted keys of the known n-grams; an n-gram's number is its place.
+        key: sorted keys of the known n-grams; an n-gram's number is its index.
         width: word ids below this are known.
         idf: weight of each known n-gram.
         unknown: weight of all others, ln N.

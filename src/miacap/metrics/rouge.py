@@ -104,12 +104,12 @@ def _in_machine_words(corpus: Corpus, candidate: Integers, reference: Integers) 
 
 def _in_long_words(left: list[int], right: list[int]) -> int:
     """The same on Python's whole numbers, which have as many bits as it takes."""
-    places: dict[int, int] = {}
+    masks: dict[int, int] = {}
     for index, word in enumerate(left):
-        places[word] = places.get(word, 0) | 1 << index
+        masks[word] = masks.get(word, 0) | 1 << index
     full = (1 << len(left)) - 1
     row = full
     for word in right:
-        kept = row & places.get(word, 0)
+        kept = row & masks.get(word, 0)
         row = ((row + kept) | (row - kept)) & full
     return len(left) - row.bit_count()

@@ -66,7 +66,7 @@ class Paraphrases:
         begins = np.cumsum(lengths + 1) - lengths - 1
         index = np.flatnonzero(flat >= 0)
         node = np.full(len(index), -1, np.int64)
-        places, counts, nodes = [], [], []
+        indices, counts, nodes = [], [], []
         length = 0
         while len(index):
             word = flat[index + length]
@@ -76,10 +76,10 @@ class Paraphrases:
             known = self._keys[child] == wanted
             index, node = index[known[inverse]], child[inverse][known[inverse]]
             length += 1
-            places.append(index)
+            indices.append(index)
             nodes.append(node)
             counts.append(np.full(len(index), length))
-        where = np.concatenate(places) if places else index
+        where = np.concatenate(indices) if indices else index
         sentence = np.searchsorted(begins, where, side="right") - 1
         order = np.argsort(sentence, kind="stable")
         count = np.concatenate(counts) if counts else node
@@ -97,13 +97,13 @@ class Paraphrases:
             among: nodes, rising.
 
         Returns:
-            Phrase, paraphrase and rank (the entry's place in the table), one row an entry.
+            Phrase, paraphrase and rank (the entry's index in the table), one row an entry.
         """
-        places = np.minimum(np.searchsorted(self._heads, phrases), len(self._heads) - 1)
-        is_head = self._heads[places] == phrases
-        phrases, places = phrases[is_head], places[is_head]
-        begin = self._starts[places].astype(np.int64)
-        count = self._starts[places + 1] - begin
+        indices = np.minimum(np.searchsorted(self._heads, phrases), len(self._heads) - 1)
+        is_head = self._heads[indices] == phrases
+        phrases, indices = phrases[is_head], indices[is_head]
+        begin = self._starts[indices].astype(np.int64)
+        count = self._starts[indices + 1] - begin
         offset = np.repeat(begin - (np.cumsum(count) - count), count)
         rank = np.arange(len(offset), dtype=np.int64) + offset
         target = self._targets[rank].astype(np.int64)

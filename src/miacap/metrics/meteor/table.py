@@ -3,11 +3,11 @@
 The table says, in lines of three, that one phrase may stand for another: 5.27 million entries over
 2.6 million phrases of one to seven words. Every prefix of a phrase is a node; a node is known by
 its parent and its last word, and `keys` holds (parent + 1) << 32 | word for all nodes in rising
-order, so that a node's number is its place and a child is found by bisection:
+order, so that a node's number is its index and a child is found by bisection:
 
     keys      uint64, one for each node; the root's children have parent -1
     heads     int32, the nodes that have paraphrases, rising
-    starts    int32, heads + 1 places in targets
+    starts    int32, heads + 1 indices into targets
     targets   int32, the nodes of the paraphrases, each head's in the order of the file
     words     uint8, all words in UTF-8, one a line; a word's number is its line
 
