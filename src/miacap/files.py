@@ -9,6 +9,7 @@ import platform
 import re
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
@@ -61,10 +62,32 @@ def output(
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Refuse a file that a user named, and whose folder does not exist; raises DataError."""
-    folder = Path(path).parent
-    if not folder.is_dir():
-        raise DataError(f"{path}: there is no folder {folder}; make it, or write elsewhere.")
+    """Refuse, before any work, a file that a user named and that cannot be written.
+
+    Raises:
+        DataError: a folder, a link that leads nowhere, or in a folder that is absent or takes no
+            new file.
+    """
+    named = Path(path)
+    if str(path).startswith(_STREAMS):
+        return
+    target = Path(os.path.realpath(path))
+    for parent in (named.parent, target.parent):
+        if not parent.is_dir():
+            raise DataError(f"{path}: there is no folder {parent}; make it, or write elsewhere.")
+    if target.is_symlink():
+        raise DataError(f"{path}: a link that leads back to itself; remove it.")
+    if target.is_dir():
+        raise DataError(f"{path}: is a folder; name a file.")
+    if target.exists() and not target.is_file():
+        return  # a device or a pipe is written as it stands
+    try:
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise DataError(
+            f"{path}: no file can be written in {target.parent} ({error.strerror}); write "
+            "elsewhere."
+        ) from None
 
 
 # Text may hold lone surrogates, which UTF-8 cannot; \ud800 is also what JSON writes for them.

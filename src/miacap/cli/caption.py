@@ -13,6 +13,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Device, LengthPenalty, Quiet
+from miacap.cli.outputs import check_outputs
 from miacap.wording import part
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def caption(
             f"captions need a trained run, --run RUN: {runs_near()}.", param_hint="'--run'"
         )
     photos = [path for argument in photo for path in _expand(argument)]
+    check_outputs([output], inputs=map(Path, photos), folders=run)
     if form is Form.coco:
         _require_unique_ids(photos)
     pipeline = captioning.load(

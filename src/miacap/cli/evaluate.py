@@ -7,6 +7,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet
+from miacap.cli.outputs import check_outputs
 from miacap.wording import by_number, counted
 
 if TYPE_CHECKING:
@@ -63,11 +64,12 @@ def evaluate(
     from miacap.captioning.evaluation import write_rows
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
-    from miacap.files import check_output
 
-    for path in (output, json_file):
-        if path is not None:
-            check_output(path)  # now, and not when all captions are made
+    check_outputs(
+        (output, json_file),
+        inputs=(data, *(photos or [])),
+        folders=(run, *(others or []), features, concepts),
+    )
     dataset = read(data, photos=photos)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in (run, *(others or []))]

@@ -8,6 +8,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Quiet
+from miacap.cli.outputs import check_outputs
 from miacap.wording import counted, first_lines
 
 _LISTED = 5
@@ -42,6 +43,7 @@ def judge(
     from miacap.files import output_json
     from miacap.metrics import judgement_files, judgements
 
+    check_outputs([json_file], inputs=(file, references))
     read = judgement_files.read_judgements(file, references)
     if read.set_aside:
         terminal.tell(f"set aside: {counted(len(read.set_aside), 'row')}")

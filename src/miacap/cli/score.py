@@ -9,6 +9,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Quiet, Seed
+from miacap.cli.outputs import check_outputs
 from miacap.errors import DataError
 
 if TYPE_CHECKING:
@@ -96,14 +97,14 @@ def score(
 
     Example: miacap score captions_val2014.json results.json --json scores.json
     """
-    from miacap.files import check_output
     from miacap.metrics import files, reports
 
     paths = [candidates, *(against or [])]
     _check_systems(paths, spice_tuples)
-    for output in (json_file, csv_file, per_picture, write_df):
-        if output is not None:
-            check_output(output)
+    check_outputs(
+        (json_file, csv_file, per_picture, write_df),
+        inputs=(references, *paths, df, spice_tuples, training),
+    )
     # Everything is read and paired before anything takes time: METEOR and SPICE may take minutes.
     known = files.read_references(references)
     given = [files.read_candidates(path) for path in paths]
