@@ -8,9 +8,10 @@ import pytest
 
 from miacap import captioning, runs
 from miacap.captioning.outcome import FILE, doubt
-from miacap.captioning.words import Lengths, lengths
+from miacap.captioning.words import Lengths, covered, lengths
 from miacap.errors import DataError, RunError
 from miacap.runs import RunSettings
+from miacap.text import Vocabulary
 
 from .conftest import settings
 
@@ -83,8 +84,8 @@ def test_captions_that_are_cut_are_counted_and_said(
     assert Lengths(3, 0, 2).told(2) is None
     said = Lengths(30, 2, 9).told(8)
     assert said == (
-        "2 of 30 training captions are longer than maximum_words=8 and were cut; they teach no "
-        "ending"
+        "2 of 30 training captions are longer than maximum_words=8 and were cut: their last "
+        "words and their end were left out"
     )
     said = Lengths(3, 2, 9).told(8)
     assert said is not None and said.endswith("Set --set maximum_words=9")
@@ -114,3 +115,12 @@ def test_without_concepts_both_ways_out_are_named(world, tmp_path: Path) -> None
 def test_empty_captions_are_counted() -> None:
     rows = (captioning.Row("a", ""), captioning.Row("b", "A dog."), captioning.Row("c", error="x"))
     assert captioning.Evaluation(rows, 1.0).empty == 1
+
+
+def test_a_vocabulary_that_is_too_small_to_speak_with_is_said() -> None:
+    words = Vocabulary(["a", "dog"])
+    assert covered({"x": [[4, 5], [4]]}, words) is None
+    said = covered({"x": [[4, 3, 3], [3]]}, words)
+    assert said is not None and said.startswith("the vocabulary has 2 words, only 25% of the words")
+    assert "--set minimum_count=2" in said
+    assert covered({}, words) is None

@@ -88,7 +88,7 @@ def test_empty_captions_are_said(
     rows = tuple(Row(f"{i}.jpg", text, -1.0) for i, text in enumerate(captions))
     assert run(rows=rows) == code
     are = "is" if captions.count("") == 1 else "are"
-    said = f"miacap: {captions.count('')} of 2 captions {are} empty; try a smaller --beam, or train"
+    said = f"warning: {captions.count('')} of 2 captions {are} empty; try a smaller --beam, or train"
     assert said in capsys.readouterr().err
 
 
@@ -98,13 +98,13 @@ def test_without_a_run_it_says_what_is_needed_and_what_is_near(
     monkeypatch.chdir(tmp_path)
     assert _invoke(["caption", "photos"]) == 2
     err = capsys.readouterr().err
-    assert "captions need a trained run, --run RUN: none lies near; docs/tutorial.md" in err
+    assert "captions need a trained run, --run RUN: none was found here; docs/tutorial.md" in err
     mine = tmp_path / "runs" / "mine"
     mine.mkdir(parents=True)
     for name in ("settings.json", "vocabulary.json"):
         (mine / name).write_text("{}")
     assert _invoke(["caption", "photos"]) == 2
-    assert f"near lie {Path('runs/mine')}; docs/tutorial.md" in capsys.readouterr().err
+    assert f"add --run {Path('runs/mine')}" in capsys.readouterr().err
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.JPG").write_text("")
     with pytest.raises(DataError) as error:

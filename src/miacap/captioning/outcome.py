@@ -82,7 +82,10 @@ def finish(
     if before is not None and before.step == result.steps and file.is_file():
         return
     above = above_blind(captions, dev.references, dev.candidates(module))
+    plain = {name: _plain(interval) for name, interval in above.items()}
     notes = _notes(above, lengths, dev)
+    if said := _doubt(plain, len(captions)):
+        notes.append(said[0].upper() + said[1:])
     text = card_text(dev.run, scores, result.best_epoch, notes)
     # Without a record nobody knows whether a card was edited: it is somebody's until it is deleted.
     edited = file.is_file() and (before is None or sha256(file) != before.card_sha256)
@@ -90,7 +93,7 @@ def finish(
         step=result.steps,
         best_epoch=result.best_epoch,
         scores=dict(scores),
-        above={name: _plain(interval) for name, interval in above.items()},
+        above=plain,
         training_pictures=len(captions),
         training_captions=lengths.captions,
         cut_captions=lengths.longer,
@@ -100,7 +103,7 @@ def finish(
     write_json(folder / FILE, to_json(outcome))
     if edited:
         terminal.tell(
-            f"miacap: {file}: left, as it may have been edited; delete it to have it anew."
+            f"warning: {file}: left, as it may have been edited; delete it to have it anew."
         )
         return
     with atomic(file, "w") as out:
@@ -114,18 +117,18 @@ def doubt(folder: str | os.PathLike[str]) -> str | None:
     above that of its own captions shuffled, each with its whole interval.
     """
     outcome = _read(Path(folder))
-    if outcome is None:
-        return None
-    lost = [name for name, numbers in outcome.above.items() if not _low(numbers) > 0]
+    return None if outcome is None else _doubt(outcome.above, outcome.training_pictures)
+
+
+def _doubt(above: Mapping[str, Any], pictures: int) -> str | None:
+    lost = [name for name, numbers in above.items() if not _low(numbers) > 0]
     if not lost:
         return None
-    pictures = outcome.training_pictures
     advice = "train for more epochs, or with another captioner or learning rate"
     if pictures < _FEW:
         advice = (
             f"{counted(pictures, 'training picture is', 'training pictures are')} few: bring "
-            "some thousand, or begin with a public "
-            "set of captions (docs/data.md)"
+            "some thousand, or begin with a public set of captions (docs/data.md)"
         )
     return (
         f"it has not learned to look: on the dev pictures its captions are no better than "

@@ -14,7 +14,7 @@ from miacap.captioning.cross_entropy import CrossEntropyTask
 from miacap.captioning.inputs import Concepts, Inputs, StoredConcepts, Wanted
 from miacap.captioning.outcome import finish
 from miacap.captioning.validation import WATCHED, DevScores
-from miacap.captioning.words import Lengths, build_vocabulary, encode, lengths
+from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, lengths
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
@@ -82,6 +82,8 @@ def train(
     counted = lengths(ids, settings.maximum_words)
     run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts)
     _tell(aside, [] if quiet else notes, counted, settings)
+    if few := covered(ids, vocabulary):
+        terminal.tell(f"warning: {few}.")
     dev = DevScores(run, inputs, references)
     task = _task(run, inputs, ids, dev)
     result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
@@ -204,7 +206,7 @@ def _tell(
     for note in (*aside, *notes):
         terminal.tell(f"left out: {note}")
     if told := counted.told(settings.maximum_words):
-        terminal.tell(f"miacap: {told}.")
+        terminal.tell(f"warning: {told}.")
 
 
 def _task(

@@ -5,10 +5,13 @@ from typing import NamedTuple
 
 from miacap.data import Dataset
 from miacap.errors import DataError
-from miacap.text import Vocabulary, tokenize_all
+from miacap.text import UNK, Vocabulary, tokenize_all
 from miacap.wording import by_number, counted, part
 
-__all__ = ["Lengths", "build_vocabulary", "encode", "lengths"]
+__all__ = ["Lengths", "build_vocabulary", "covered", "encode", "lengths"]
+
+_LITTLE = 0.8
+"""Share of the words of the captions below which a vocabulary is too small to speak with."""
 
 
 def encode(
@@ -36,6 +39,18 @@ def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:
     return vocabulary
 
 
+def covered(captions: Mapping[str, list[list[int]]], vocabulary: Vocabulary) -> str | None:
+    """Say so where the vocabulary has few of the captions' words, given as ids; else None."""
+    words = [word for group in captions.values() for caption in group for word in caption]
+    known = sum(word != UNK for word in words)
+    if not words or known >= _LITTLE * len(words):
+        return None
+    return (
+        f"the vocabulary has {len(vocabulary.words)} words, only {known / len(words):.0%} of the "
+        "words in the training captions; lower --set minimum_count=2, or bring more captions"
+    )
+
+
 class Lengths(NamedTuple):
     """How many captions are longer than what a captioner may say."""
 
@@ -50,8 +65,8 @@ class Lengths(NamedTuple):
             return None
         note = (
             f"{part(self.longer, self.captions, 'training caption', 'is', 'are')} longer than "
-            f"maximum_words={maximum} and {by_number(self.longer, 'was', 'were')} cut; "
-            f"{by_number(self.longer, 'it teaches', 'they teach')} no ending"
+            f"maximum_words={maximum} and {by_number(self.longer, 'was', 'were')} cut: "
+            "their last words and their end were left out"
         )
         if 2 * self.longer > self.captions:
             note += (

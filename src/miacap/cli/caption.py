@@ -84,6 +84,9 @@ def caption(
     pipeline = captioning.load(
         run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device
     )
+    for folder in run:
+        if said := captioning.doubt(folder):
+            terminal.tell(f"warning: {folder}: {said}")
     counts = {"captioned": 0, "empty": 0}
     # One photo needs no progress; a folder does.
     with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:
@@ -91,7 +94,7 @@ def caption(
         _write(rows, form, output, alone=len(photos) == 1)
     if counts["empty"]:
         terminal.tell(
-            f"miacap: {part(counts['empty'], counts['captioned'], 'caption', 'is', 'are')} empty; "
+            f"warning: {part(counts['empty'], counts['captioned'], 'caption', 'is', 'are')} empty; "
             "try a smaller --beam, or train longer."
         )
     if counts["captioned"] == counts["empty"]:

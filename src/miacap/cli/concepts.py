@@ -59,7 +59,7 @@ def train(
     terminal.results(room.table(report))
     doubt = room.at_base_rate(report)
     if doubt is not None:
-        terminal.tell(f"miacap: {doubt}")
+        terminal.tell(f"warning: {doubt}")
 
 
 @concepts.command(cls=Verb, short_help="Read concepts from a file of words for each picture.")
@@ -99,7 +99,7 @@ def read(
     terminal.results(room.lists_table(result.report))
     doubt = room.suspicion(result.report)
     if doubt is not None:
-        terminal.tell(f"miacap: {doubt}")
+        terminal.tell(f"warning: {doubt}")
 
 
 @concepts.command(cls=Verb, short_help="Print the words that are found in a photo.")

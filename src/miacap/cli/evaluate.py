@@ -102,7 +102,7 @@ def _tell(run: "Trained", split: str, concepts: "ConceptFolder | None") -> None:
     for member in run.members:
         note = None if member.concepts is None else what_to_know(member.concepts, split, given)
         if note is not None:
-            terminal.tell(f"miacap: {note}")
+            terminal.tell(f"warning: {note}")
             return
 
 

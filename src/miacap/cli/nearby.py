@@ -17,8 +17,8 @@ def runs_near() -> str:
         names = sorted(parent.iterdir()) if parent.is_dir() else []
         folders += [str(folder) for folder in names if is_run(folder)]
     if not folders:
-        return f"none lies near; {TUTORIAL}"
-    return f"near lie {first_names(folders, _MOST)}; {TUTORIAL}"
+        return f"none was found here; {TUTORIAL}"
+    return f"add --run {first_names(folders, _MOST)}"
 
 
 def photos_alone(data: Path) -> str:

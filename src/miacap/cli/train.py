@@ -18,7 +18,8 @@ def train(
         str, typer.Option(help="nic, spatial-attention, ...; an unknown name lists them all.")
     ] = "spatial-attention",
     source: Annotated[
-        str, typer.Option(help="What it is fed: plain, regions, concepts or combined.")
+        str,
+        typer.Option(help="What it is fed: plain, regions, combined; some take others."),
     ] = "combined",
     concepts: Concepts = None,
     photos: Photos = None,
@@ -60,4 +61,4 @@ def train(
     numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
     terminal.result(f"{output}: best on dev: {numbers}")
     if doubt := captioning.doubt(output):
-        terminal.tell(f"miacap: {output}: {doubt}")
+        terminal.tell(f"warning: {output}: {doubt}")
