@@ -84,8 +84,8 @@ def test_captions_that_are_cut_are_counted_and_said(
     assert Lengths(3, 0, 2).told(2) is None
     said = Lengths(30, 2, 9).told(8)
     assert said == (
-        "2 of 30 training captions are longer than maximum_words=8 and were cut: their last "
-        "words and their end were left out"
+        "2 of 30 training captions are longer than maximum_words=8 and were cut: the last "
+        "words and the end were left out"
     )
     said = Lengths(3, 2, 9).told(8)
     assert said is not None and said.endswith("Set --set maximum_words=9")

@@ -74,7 +74,8 @@ def test_the_whole_way(world: World, finished: Path) -> None:
     assert store.manifest.words == extractor.words
     assert store.manifest.extractor == extractor.checksum
     assert {path.name for path in (finished).iterdir()} == {
-        "scores", "extractor.safetensors", "concepts.json", "settings.json", "report.json",
+        ".miacap", "scores", "extractor.safetensors", "concepts.json", "settings.json",
+        "report.json",
     }  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def test_finished_work_is_used_again_and_other_work_refused(
         train(regions, fewer, finished, QUICK, quiet=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "diary.txt").write_text("dear diary")
-    with pytest.raises(RunError, match="holds something else; choose an empty or new folder"):
+    with pytest.raises(RunError, match=r"holds 'diary\.txt' and is no concept folder of mi"):
         train(regions, dataset, tmp_path / "full", QUICK, quiet=True)
 
 

@@ -207,7 +207,8 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
         ):
             fill(folder, REGIONS, 7)
         assert mine.read_text() == "mine" and not (tmp_path / "nothing").exists()
-        assert before is None or everything(folder) == before
+        if before is not None:  # what was in hand is kept beside it, in files of the store's own
+            assert {name: everything(folder)[name] for name in before} == before
     folder = fill(tmp_path / "locked", REGIONS)
     (folder / ".lock").symlink_to(mine)
     with pytest.raises(RunError, match=r"\.lock: is no file of ours"):

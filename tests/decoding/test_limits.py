@@ -88,7 +88,6 @@ def test_a_beam_beyond_memory_is_refused_before_it_is_tried(
     monkeypatch.setattr(limits, "free_memory", lambda: 10_000)
     for refused in (
         lambda captioner: beam(captioner, pictures(2), 100_000),
-        lambda captioner: search(captioner, pictures(2), SearchSettings(beam=100_000)),
         lambda captioner: sample(captioner, pictures(2), 100_000),
     ):
         captioner = Known(steady)
@@ -99,6 +98,10 @@ def test_a_beam_beyond_memory_is_refused_before_it_is_tried(
         ):
             refused(captioner)
         assert captioner.widths == [1]
+    captioner = Known(steady)
+    with pytest.raises(SettingsError, match=r"1000 hypotheses for each of 2 pictures take about"):
+        search(captioner, pictures(2), SearchSettings(beam=1_000))
+    assert captioner.widths == [1]
     monkeypatch.setattr(limits, "free_memory", lambda: 0)
     for tried in (greedy, lambda *given: beam(*given, 1), lambda *given: sample(*given, 1)):
         tried(Known(steady), pictures(2))  # one hypothesis is tried in any case

@@ -35,7 +35,7 @@ def test_concepts_and_runs_as_text(made_up, tmp_path: Path) -> None:
 
 def test_demo_as_text(tmp_path: Path) -> None:
     scenes.draw(tmp_path / "scenes", 1)
-    with pytest.raises(DataError, match="holds 1 scenes, not 1200"):
+    with pytest.raises(DataError, match="holds 1 scene, not 1200"):
         experiments.demo(str(tmp_path), quiet=True)
 
 

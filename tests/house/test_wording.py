@@ -117,7 +117,7 @@ def test_messages_with_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ]
     told = Lengths(captions=9, longer=1, longest=30).told(20)
     assert told is not None and told.startswith(
-        "1 of 9 training captions is longer than maximum_words=20 and was cut; it teaches no ending"
+        "1 of 9 training captions is longer than maximum_words=20 and was cut: the last words and"
     )
 
     with Progress("captioning", 1, "photos") as progress:

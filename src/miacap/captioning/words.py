@@ -46,7 +46,8 @@ def covered(captions: Mapping[str, list[list[int]]], vocabulary: Vocabulary) -> 
     if not words or known >= _LITTLE * len(words):
         return None
     return (
-        f"the vocabulary has {len(vocabulary.words)} words, only {known / len(words):.0%} of the "
+        f"the vocabulary has {counted(len(vocabulary.words), 'word')}, only "
+        f"{known / len(words):.0%} of the "
         "words in the training captions; lower --set minimum_count=2, or bring more captions"
     )
 
@@ -65,8 +66,8 @@ class Lengths(NamedTuple):
             return None
         note = (
             f"{part(self.longer, self.captions, 'training caption', 'is', 'are')} longer than "
-            f"maximum_words={maximum} and {by_number(self.longer, 'was', 'were')} cut: "
-            "their last words and their end were left out"
+            f"maximum_words={maximum} and {by_number(self.longer, 'was', 'were')} cut: the last "
+            "words and the end were left out"
         )
         if 2 * self.longer > self.captions:
             note += (

@@ -100,7 +100,9 @@ def _require_ours(folder: Path) -> None:
     marks = {"scenes": "scenes.json", "features": "manifest.json", "concepts": "settings.json"}
     for part in PARTS:
         inside = folder / part
-        if inside.is_symlink() or (inside.exists() and not inside.is_dir()):
+        if inside.is_symlink():
+            raise RunError(f"{inside}: a link, and nothing is written through one.")
+        if inside.exists() and not inside.is_dir():
             raise RunError(f"{inside}: is no folder of a demo; choose another --output.")
         others = strangers(inside, (".lock", CLAIM, *ARMS) if part == "runs" else (".lock", CLAIM))
         if others and (part == "runs" or not (inside / marks[part]).is_file()):

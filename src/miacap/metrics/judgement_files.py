@@ -165,7 +165,8 @@ def _rows(text: str, path: str, aside: list[str]) -> Iterator[tuple[str, object]
     for number, cells in rows:
         where = f"{path}, line {number}"
         if len(cells) != len(header):
-            aside.append(f"{where}: {len(cells)} cells for {len(header)} columns; quote captions")
+            have, wanted = counted(len(cells), "cell"), counted(len(header), "column")
+            aside.append(f"{where}: {have} for {wanted}; quote captions")
             continue
         yield where, dict(zip(header, cells, strict=True))
 

@@ -125,11 +125,13 @@ def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     sources.folder.cache_clear()
+    sources.locate.cache_clear()
     try:
         with pytest.raises(MissingExtra, match=r"^METEOR needs the extra \[meteor\]: pip install"):
             sources.folder()
     finally:
         sources.folder.cache_clear()
+        sources.locate.cache_clear()
 
 
 def test_without_the_stemmer(monkeypatch: pytest.MonkeyPatch) -> None:
