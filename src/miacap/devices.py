@@ -24,6 +24,11 @@ def choose(device: Device = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         chosen = torch.device(device)
+    except RuntimeError:
+        raise SettingsError(f"no device named {device!r}; choose auto, cpu or cuda.") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(f"device {device!r}: no GPU is usable here; choose auto or cpu.")
+    try:
         torch.ones(1, device=chosen).item()  # some devices hold shapes and no numbers
     except (RuntimeError, AssertionError) as error:  # torch raises either
         what = str(error).partition("\n")[0]

@@ -109,7 +109,7 @@ def test_tokenize_names_the_line_of_a_wrong_encoding() -> None:
     ("arguments", "message"),
     [
         (("features", "none", "-o", "f"), "none: there is no such file or folder"),
-        (("features", "DATA", "-o", "f", "--device", "gpu"), "device 'gpu' cannot be used"),
+        (("features", "DATA", "-o", "f", "--device", "gpu"), "no device named 'gpu'; choose"),
         (("train", "DATA", "--features", "none", "-o", "r"), "none"),
         (
             ("train", "DATA", "--features", "F", "-o", "r", "--captioner", "nicc"),
