@@ -114,7 +114,8 @@ def test_pictures_that_are_not_there(filled: Path) -> None:
     assert "2 of 3 pictures are not in this store of regions, the first: 'p3.jpg', 'zz';" in (
         text := str(caught.value)
     )
-    assert "1 of them was set aside when it was made. Extract them, or leave them out." in text
+    assert "1 of them was set aside when it was made. Extract them " in text
+    assert text.endswith(f" (miacap features DATA -o {filled}), or leave them out.")
     with pytest.raises(DataError, match="'nobody'"):
         store.rows("nobody")
 
@@ -270,8 +271,15 @@ def test_damaged_indexes_and_manifests(filled: Path, file: str, text: str, messa
 
 
 def test_no_store(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no feature store here \(manifest\.json is absent\)"):
+    make = r"make one: miacap features DATA -o FOLDER$"
+    with pytest.raises(
+        RunError, match=rf"no feature store here \(there is no such folder\); {make}"
+    ):
         FeatureStore.open(tmp_path / "nowhere")
+    with pytest.raises(
+        RunError, match=rf"no feature store here \(manifest\.json is absent\); {make}"
+    ):
+        FeatureStore.open(tmp_path)
     (tmp_path / "thesis.doc").write_text("x")
     with (
         pytest.raises(RunError, match=r"holds 'thesis\.doc' and no feature store; choose an empty"),

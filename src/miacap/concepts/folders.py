@@ -49,6 +49,8 @@ class ConceptFolder:
             )
         if not source.is_lists:
             check_weights(source, path)
+        if not (path / SCORES).is_dir():
+            raise RunError(f"{path}: {SCORES} is absent; make the concepts again.")
         store = FeatureStore.open(path / SCORES)
         checksum = None if source.is_lists else source.checksum
         told = (store.kind, store.manifest.extractor, store.manifest.words)

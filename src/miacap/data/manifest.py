@@ -65,7 +65,10 @@ class Manifest:
         """
         path = Path(folder) / NAME
         if not path.is_file():
-            raise RunError(f"{folder}: no feature store here ({NAME} is absent).")
+            why = f"{NAME} is absent" if Path(folder).exists() else "there is no such folder"
+            raise RunError(
+                f"{folder}: no feature store here ({why}); make one: miacap features DATA -o FOLDER"
+            )
         try:
             value = read_sealed(path)
             check_format(value, path)

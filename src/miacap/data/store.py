@@ -124,11 +124,16 @@ class FeatureStore:
             broken = (
                 f"; {aside} of them {by_number(aside, 'was', 'were')} set aside when it was made"
             )
+            extract = (
+                f"Extract them (miacap features DATA -o {self.folder})"
+                if self.kind == "regions"
+                else "Extract them"
+            )
             raise DataError(
                 f"{self.folder}: {part(len(absent), len(names), 'picture', 'is', 'are')} not in "
                 "this "
-                f"store of {self.kind}, the first: {first}{broken if aside else ''}. Extract "
-                "them, or leave them out."
+                f"store of {self.kind}, the first: {first}{broken if aside else ''}. {extract}, "
+                "or leave them out."
             )
 
     def _take(self, number: int, index: Index) -> None:
