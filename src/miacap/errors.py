@@ -43,14 +43,21 @@ class UnknownName(MiacapError):
         name: what was asked for.
         known: what is listed.
         near: names among which the nearest is sought, where more are known than listed.
+        advice: what to do, where that is known better than by the nearest name.
     """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], near: Iterable[str] | None = None
+        self,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        near: Iterable[str] | None = None,
+        *,
+        advice: str = "",
     ) -> None:
         names = list(known)
-        hint = nearest(name, names if near is None else near)
-        super().__init__(f"No {kind} named {name!r}.{hint} Known: {', '.join(names) or 'none'}.")
+        hint = f"; {advice}." if advice else f".{nearest(name, names if near is None else near)}"
+        super().__init__(f"No {kind} named {name!r}{hint} Known: {', '.join(names) or 'none'}.")
 
 
 class MissingExtra(MiacapError, ImportError):

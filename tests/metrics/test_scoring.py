@@ -97,6 +97,21 @@ def test_missing_pictures_may_be_allowed() -> None:
     assert "left out: 1 picture with a candidate but no such references: z" in scores.warnings
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        (
+            "CIDEr-D,BLEU-4",
+            r"'CIDEr-D,BLEU-4'; give -m once for each \(in Python a list\)\. Known: ",
+        ),
+        ("bleu", r"'bleu'; choose one of BLEU-1 to BLEU-4\. Known: "),
+    ],
+)
+def test_several_metrics_in_one_name_and_bleu_without_its_n(name: str, advice: str) -> None:
+    with pytest.raises(UnknownName, match=advice):
+        score(REFERENCES, CANDIDATES, [name])
+
+
 def test_unknown_metrics_get_a_hint() -> None:
     with pytest.raises(UnknownName, match=r"No metric named 'CIDErD'\. Did you mean 'CIDEr-D'\?"):
         score(REFERENCES, CANDIDATES, ["CIDErD"])

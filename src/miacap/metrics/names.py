@@ -29,5 +29,12 @@ def chosen(metrics: Sequence[str] | None) -> tuple[str, ...]:
     names = [canonical(name) for name in ([metrics] if isinstance(metrics, str) else metrics)]
     for name in names:
         if name not in METRICS:
-            raise UnknownName("metric", name, METRICS)
+            raise UnknownName("metric", name, METRICS, advice=_advice(name))
     return tuple(name for name in METRICS if name in names)
+
+
+def _advice(name: str) -> str:
+    """Say what to do about a list in one name, and about BLEU without its n."""
+    if any(mark in name for mark in ",; "):
+        return "give -m once for each (in Python a list)"
+    return "choose one of BLEU-1 to BLEU-4" if name.lower() == "bleu" else ""
