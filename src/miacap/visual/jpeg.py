@@ -5,7 +5,15 @@ decoded three times, each time with other bytes appended: if its data are whole,
 looked at, and the photos are equal. Of a progressive JPEG all scans have to be there, too.
 """
 
+import re
 from collections.abc import Iterator
+
+MOST_SCANNED = 1_500_000_000
+"""Pixels that a decoder goes over, all scans together: 16 scans of the largest photo."""
+MOST_JUNK = 1 << 20
+"""Bytes before the first scan that belong to no segment."""
+MOST_SEGMENTS = 100_000
+"""Half a gigabyte of EXIF and colour profile, in segments of 64 KB, has 8,000."""
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 # Zeros, ones (FF 00 is eight of them), and neither: two alone may mislead a decoder alike.
@@ -13,6 +21,7 @@ TAILS = (b"\x00" * 64, b"\xff\x00" * 64, b"\x55\xaa\x3c" * 64)
 _PROGRESSIVE = 0xC2
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
 _SCAN = 0xDA
+_MARKER = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
 _COEFFICIENT_BYTES = 2.1  # two, and rows and columns that fill the last blocks
 
 
@@ -72,17 +81,56 @@ def _has_all_scans(data: bytes) -> bool:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give markers and what belongs to them, up to the end of the data."""
+    """Give markers and what belongs to them, up to the end marker or the end of the data."""
     at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 4 > len(data):
+    # Stuffed bytes, restarts and fill bytes have nothing behind them, and are no markers here.
+    while marker := _MARKER.search(data, at):
+        at = marker.start()
+        if data[at + 1] == _END[1] or at + 4 > len(data):
             return
-        marker = data[at + 1]
-        # Stuffed bytes, restarts and fill bytes have nothing behind them.
-        if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:
-            at += 1 if marker == 0xFF else 2
-            continue
         length = int.from_bytes(data[at + 2 : at + 4], "big")
-        yield marker, data[at + 4 : at + 2 + length]
-        at += 2 + length
+        yield data[at + 1], data[at + 4 : at + 2 + length]
+        at += 2 + max(length, 2)
+
+
+def is_junk(data: bytes) -> bool:
+    """Whether so much lies before the first scan that looking for it would take long.
+
+    Segments are skipped by their length, so EXIF and colour profiles may be as long as they like.
+    Pillow takes everything else byte by byte.
+    """
+    at, junk, segments = 2, 0, 0
+    if not data.startswith(_START):
+        return False
+    while junk <= MOST_JUNK and segments <= MOST_SEGMENTS:
+        marker = _MARKER.search(data, at, at + MOST_JUNK + 2)
+        if marker is None:
+            return len(data) - at > MOST_JUNK
+        junk += marker.start() - at
+        at = marker.start()
+        if data[at + 1] == _SCAN or at + 4 > len(data):
+            return False
+        if data[at + 1] == _END[1]:  # Pillow looks on behind it
+            at, junk = at + 2, junk + 2
+            continue
+        at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+        segments += 1
+    return True
+
+
+def scans(data: bytes) -> int:
+    """Count the scans of a JPEG, each of which goes over the whole photo once more."""
+    count = 0
+    for index, (marker, _) in enumerate(_segments(data)):
+        count += marker == _SCAN
+        if index > MOST_SEGMENTS:
+            return index
+    return count
+
+
+def takes_too_long(data: bytes, pixels: int) -> bool:
+    """Whether decoding goes over more than `MOST_SCANNED` pixels, all scans together."""
+    # The bytes of a scan's marker occur in thumbnails and further photos of the file as well.
+    if data.count(bytes((0xFF, _SCAN))) * pixels <= MOST_SCANNED:
+        return False
+    return scans(data) * pixels > MOST_SCANNED

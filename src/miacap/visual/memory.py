@@ -11,6 +11,7 @@ so that all of `miacap features` and `miacap caption` stays below 1 GB.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image
 
@@ -24,6 +25,7 @@ LARGEST = FILES + DECODED
 # Bytes a pixel that a decoder needs beside the image itself, measured with Pillow 13.
 _BESIDE = {"WEBP": 13.0, "JPEG2000": 16.0, "AVIF": 6.0}
 _BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_BITS, _SAMPLES, _ROWS_PER_STRIP, _TILE_WIDTH, _TILE_LENGTH = 258, 277, 278, 322, 323  # of TIFF
 _CONVERSION = 32  # bytes a pixel of the strip that is converted
 _STRIP_PIXELS = 1 << 18  # at most so many are converted at once (`pixels`)
 
@@ -71,15 +73,23 @@ def needed(image: Image.Image, side: int = 224, coefficients: int = 0) -> int:
 
 
 def _tiff(image: Image.Image) -> int:
-    """Bytes of a TIFF's strip, which its decoder holds whole beside the image."""
+    """Bytes of a TIFF's strip or tile, which its decoder holds whole beside the image."""
     if image.format != "TIFF":
         return 0
     width, height = image.size
+    tags = getattr(image, "tag_v2", None) or image.getexif()
+    tile = _number(tags.get(_TILE_WIDTH), 0) * _number(tags.get(_TILE_LENGTH), 0)
+    rows = min(_number(tags.get(_ROWS_PER_STRIP), height), height)
+    samples = _number(tags.get(_SAMPLES), 1) * _number(tags.get(_BITS), 8) // 8
+    return max(4, samples) * max(tile, width * max(rows, 1))
+
+
+def _number(value: Any, default: int) -> int:
+    """Read a tag's number, the largest where it has several; `default` where it has none."""
     try:
-        rows = int(image.getexif().get(278, height))  # RowsPerStrip
-    except (TypeError, ValueError):
-        rows = height
-    return 4 * width * min(max(rows, 1), height)
+        return int(max(value) if isinstance(value, tuple) else value)
+    except (TypeError, ValueError, OverflowError):
+        return default
 
 
 files = Share(FILES)

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from miacap.data.features import Alpha, Exif
 from miacap.errors import PictureError
-from miacap.visual import formats, jpeg, memory
+from miacap.visual import formats, icons, jpeg, memory
 from miacap.visual.pixels import Pixels
 
 # Pillow's own bound, a quarter of a gigabyte as RGB; there it is a warning, here a refusal.
@@ -112,7 +112,15 @@ def open_file(data: bytes, where: str, side: int = 224) -> Image.Image:
     if not data:
         raise PictureError(f"{where}: the file is empty; copy it again.")
     kinds = formats.load_formats()
-    check_size(Image.open(io.BytesIO(data), formats=kinds), where)
+    _check_bytes(data, where)
+    first = Image.open(io.BytesIO(data), formats=kinds)
+    check_size(first, where)
+    width, height = first.size
+    if first.format in _JPEG and jpeg.takes_too_long(data, width * height):
+        raise PictureError(
+            f"{where}: {jpeg.scans(data)} scans of {width} x {height} pixels take too long to "
+            "read; save it as PNG or baseline JPEG."
+        )
     image = _opened(data, kinds, side)
     need = needed(image, data, side)
     if not _fits(need, data):
@@ -122,6 +130,21 @@ def open_file(data: bytes, where: str, side: int = 224) -> Image.Image:
             "smaller, or save it as PNG or baseline JPEG."
         )
     return image
+
+
+def _check_bytes(data: bytes, where: str) -> None:
+    """Refuse what takes long or much memory as soon as Pillow opens it. Raises PictureError."""
+    if jpeg.is_junk(data):
+        raise PictureError(
+            f"{where}: begins as a JPEG, but no photo comes within {jpeg.MOST_JUNK:,} bytes; copy "
+            "it again."
+        )
+    size = icons.inner_size(data)
+    if size is not None and max(size) > icons.LARGEST_SIDE:
+        raise PictureError(
+            f"{where}: an icon with an image of {size[0]} x {size[1]} pixels; a side of an icon "
+            f"has at most {icons.LARGEST_SIDE:,}. Save it as PNG."
+        )
 
 
 def needed(image: Image.Image, data: bytes, side: int = 224) -> int:
