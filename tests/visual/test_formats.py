@@ -74,7 +74,10 @@ def with_heic_reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_what_lacked_a_package_is_looked_at_again_once_it_is_there(
-    tmp_path: Path, shades: Backbone, request: pytest.FixtureRequest
+    tmp_path: Path,
+    shades: Backbone,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "p").mkdir()
     for name in ("a.heic", "b.heic", "c.heic"):
@@ -84,7 +87,10 @@ def test_what_lacked_a_package_is_looked_at_again_once_it_is_there(
     store = extract(data, tmp_path / "f", shades, quiet=True)
     assert len(store) == 0 and "pip install pillow-heif" in store.set_aside["a.heic"]
     before = {p.name: p.read_bytes() for p in (tmp_path / "f").iterdir()}
-    extract(data, tmp_path / "f", shades, quiet=True)
+    extract(data, tmp_path / "f", shades)
+    said = capsys.readouterr().err
+    assert "1 photo is broken and set aside:\n  c.heic: " in said
+    assert "2 photos could not be read and are set aside:\n  a.heic: HEIC photos need" in said
     assert {p.name: p.read_bytes() for p in (tmp_path / "f").iterdir()} == before
     request.getfixturevalue("with_heic_reader")
     store = extract(data, tmp_path / "f", shades, quiet=True)

@@ -34,6 +34,8 @@ class _Report:
     absent: dict[str, str] = field(default_factory=dict)
     broken: dict[str, str] = field(default_factory=dict)
     noted: dict[str, str] = field(default_factory=dict)
+    to_install: set[str] = field(default_factory=set)
+    """Set aside because a package is not installed; the photo itself may be whole."""
 
 
 def extract(
@@ -196,6 +198,8 @@ class _Filling:
             elif photo.broken:
                 # Without a checksum it is looked at again each time: by then it may be installed.
                 self._set_aside(photo, None if photo.to_install else digest)
+                if photo.to_install:
+                    self.report.to_install.add(photo.id)
             else:
                 self._miss(photo)
                 continue
@@ -221,14 +225,17 @@ class _Filling:
 
 def _tell(report: _Report, progress: Progress) -> None:
     """List what was left out or read with a note: the first few, and how many there are."""
+    broken = {id: why for id, why in report.broken.items() if id not in report.to_install}
+    unread = {id: why for id, why in report.broken.items() if id in report.to_install}
+    absent = "absent or unreadable, and tried again next time"
     lists = (
-        ("broken and set aside", report.broken),
-        ("absent or unreadable, and tried again next time", report.absent),
-        ("read, with a note", report.noted),
+        ("is broken and set aside", "are broken and set aside", broken),
+        ("could not be read and is set aside", "could not be read and are set aside", unread),
+        (f"is {absent}", f"are {absent}", report.absent),
+        ("is read, with a note", "are read, with a note", report.noted),
     )
-    for what, lines in lists:
+    for one, several, lines in lists:
         if lines:
-            count = counted(len(lines), "photo is", "photos are")
-            progress.note(f"{count} {what}:")
+            progress.note(f"{counted(len(lines), f'photo {one}', f'photos {several}')}:")
             for line in first_lines(lines.values(), _LISTED):
                 progress.note(f"  {line}")
