@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from miacap import terminal
 from miacap.errors import DataError, RunError
-from miacap.reading import parse_json, read_bytes
+from miacap.reading import open_regular, parse_json, read_bytes
 
 _DAY_SECONDS = 86_400.0
 _PART = re.compile(r"\..*\.(?P<node>\w*)-(?P<process>\d+)-\d+\.part", re.DOTALL)
@@ -325,8 +325,11 @@ def _utf8(path: str | os.PathLike[str]) -> str:
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-    """Give the SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    with open(path, "rb") as file:
+    """Give the SHA-256 of a file's bytes as 64 hexadecimal digits.
+
+    Raises OSError; DataError for what is no file (a pipe, a device, a folder): nothing waits.
+    """
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from typing import Any, BinaryIO, Protocol
 
 from miacap.errors import DataError
@@ -74,13 +75,24 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
         DataError: absent, a folder, a device, a named pipe, or unreadable.
     """
     try:
-        handle = os.open(path, _OPEN)
+        return open_regular(path)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except ValueError:  # a NUL in the name
         raise DataError(f"{str(path)!r}: there is no such file.") from None
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open as `open_file` does, for callers to whom an absent file is no fault.
+
+    Raises:
+        OSError: absent or unreadable.
+        ValueError: no name that a file can have.
+        DataError: a folder, a device or a named pipe.
+    """
+    handle = os.open(path, _OPEN)
     kind = _kind(os.fstat(handle).st_mode, str(path))
     if kind:
         os.close(handle)

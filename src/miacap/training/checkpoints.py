@@ -8,6 +8,7 @@ the checkpoint is there, and so can be made again.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from typing import Any
 
 from torch import Tensor
 
-from miacap.errors import MiacapError, RunError
-from miacap.files import atomic, read_json, sha256, write_json
+from miacap.errors import DataError, MiacapError, RunError
+from miacap.files import atomic, read_json, remove_abandoned, sha256, write_json
+from miacap.training.saved import Saved
+from miacap.training.saved import read as read_saved
 from miacap.weights import read_tensors, write_tensors
 
 FORMAT = 1
@@ -26,10 +29,10 @@ KEPT = 2  # the newest, and the one before it should the newest turn out damaged
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint as read: `tensors` by group and name, `state` as JSON gave it."""
+    """One checkpoint as read: `tensors` by group and name, and all else."""
 
     tensors: dict[str, dict[str, Tensor]]
-    state: dict[str, Any]
+    saved: Saved
 
 
 def write(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
@@ -46,7 +49,7 @@ def newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
     A damaged one is named through `note` and the one before it is read. Raises RunError where
     all are damaged, or where a newer miacap wrote them.
     """
-    files = sorted(folder.glob("step-*.json"), reverse=True)
+    files = _newest_first(folder, "step", "json")
     problems = []
     for file in files:
         try:
@@ -64,26 +67,27 @@ def newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
 
 def prune(folder: Path, best: str | None, kept: int = KEPT) -> None:
     """Remove all but the newest checkpoints, best weights that none speaks of, and debris."""
-    files = sorted(folder.glob("step-*.json"), reverse=True)
+    files = _newest_first(folder, "step", "json")
     for old in files[kept:]:
         old.unlink(missing_ok=True)
     steps = {file.stem for file in files[:kept]}
-    for tensors in folder.glob("step-*.safetensors"):
+    for tensors in _newest_first(folder, "step", "safetensors"):
         if tensors.stem not in steps:
             tensors.unlink(missing_ok=True)
     spoken_of = {best}
     for file in files[1:kept]:
         try:
-            spoken_of.add((_read_state(file)["state"]["place"]["best"] or {}).get("file"))
+            saved, _ = _read_json(file)
         except _Damaged:
             continue
-    for weights in folder.glob("best-*.safetensors"):
+        spoken_of.add(saved.place.best.file if saved.place.best else None)
+    for weights in _newest_first(folder, "best", "safetensors"):
         if weights.name not in spoken_of:
             weights.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:
-    """Remove the half-written files that a killed process left under the names we write."""
+    """Remove the half-written files that a killed process of ours left; strangers' files stay."""
     for pattern in (
         "checkpoints/.step-*.part",
         "checkpoints/.best-*.part",
@@ -91,7 +95,17 @@ def sweep(folder: Path) -> None:
         ".metrics.jsonl.*.part",
     ):
         for debris in folder.glob(pattern):
-            debris.unlink(missing_ok=True)
+            remove_abandoned(debris)
+
+
+def _newest_first(folder: Path, kind: str, suffix: str) -> list[Path]:
+    """Give the files that `write` or an evaluation names so, the latest step first.
+
+    Files that merely begin alike (`best-of-all.safetensors`) are somebody's own, as folders are.
+    """
+    name = re.compile(rf"{kind}-\d{{9}}\.{suffix}")
+    files = [path for path in folder.glob(f"{kind}-*") if name.fullmatch(path.name)]
+    return sorted((p for p in files if p.is_symlink() or not p.is_dir()), reverse=True)
 
 
 def publish(source: Path, target: Path, digest: str) -> None:
@@ -99,9 +113,9 @@ def publish(source: Path, target: Path, digest: str) -> None:
 
     Raises RunError where the source is gone or damaged while the target is not its copy.
     """
-    if target.exists() and sha256(target) == digest:
+    if _has(target, digest):
         return
-    if not source.exists() or sha256(source) != digest:
+    if not _has(source, digest):
         raise RunError(
             f"{source}: the best weights are gone or damaged, and {target.name} is not a copy of "
             "them. Delete the checkpoints folder and the weights to train from the start."
@@ -114,19 +128,28 @@ class _Damaged(RunError):
     pass
 
 
+def _has(path: Path, digest: str) -> bool:
+    """Whether there is a file of this SHA-256; a pipe or a device is none, and not waited for."""
+    try:
+        return sha256(path) == digest
+    except (DataError, FileNotFoundError):
+        return False
+
+
 def _read(file: Path) -> Checkpoint:
-    content = _read_state(file)
+    saved, digest = _read_json(file)
     path = file.with_suffix(".safetensors")
-    if not path.exists() or sha256(path) != content["tensors_sha256"]:
+    if not _has(path, digest):
         raise _Damaged(f"{path}: missing, or damaged (its checksum differs).")
     groups: dict[str, dict[str, Tensor]] = {}
     for key, tensor in read_tensors(path).items():
         group, _, name = key.partition("/")
         groups.setdefault(group, {})[name] = tensor
-    return Checkpoint(groups, content["state"])
+    return Checkpoint(groups, saved)
 
 
-def _read_state(file: Path) -> dict[str, Any]:
+def _read_json(file: Path) -> tuple[Saved, str]:
+    """Give what a checkpoint's JSON says, and the checksum of its tensors."""
     try:
         content = read_json(file)
     except MiacapError as error:
@@ -138,9 +161,18 @@ def _read_state(file: Path) -> dict[str, Any]:
             f"{file}: format {content['format']}, this miacap reads {FORMAT}; "
             "install a newer miacap."
         )
-    if content.pop("sha256", None) != _digest(content):
+    digest = content.pop("sha256", None)
+    try:
+        whole = digest == _digest(content)
+    except ValueError:  # NaN or infinity, which are no JSON and never written
+        whole = False
+    if not whole:
         raise _Damaged(f"{file}: damaged (its checksum differs).")
-    return content
+    try:
+        saved = read_saved(content.get("state"), int(file.stem.removeprefix("step-")))
+    except ValueError as error:
+        raise _Damaged(f"{file}: damaged ({error}).") from None
+    return saved, str(content.get("tensors_sha256"))
 
 
 def _digest(body: dict[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from miacap import files
-from miacap.errors import MissingExtra
+from miacap.errors import DataError, MissingExtra
+from miacap.reading import open_file
 
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,14 +31,21 @@ def settle(path: Path, history: Sequence[Mapping[str, Any]]) -> None:
     A run that was killed may have written lines that its checkpoint does not know of.
     """
     wanted = "".join(line(record) for record in history)
-    try:
-        if path.read_bytes() == wanted.encode():
-            return
-    except FileNotFoundError:
-        if not wanted:
-            return
+    if not wanted and not os.path.lexists(path):
+        return
+    if _holds(path, wanted.encode()):
+        return
     with files.atomic(path, "w") as file:
         file.write(wanted)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file holds exactly this; of one that has no end, no more than this is read."""
+    try:
+        with open_file(path) as file:
+            return file.read(len(content) + 1) == content
+    except DataError:  # absent, a pipe or a device: writing says what is to be said
+        return False
 
 
 def summary(record: Mapping[str, Any], epochs: int) -> str:

@@ -12,13 +12,12 @@ from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.training import checkpoints, logs, optimisers, randomness
 from miacap.training.interrupts import Interrupts
+from miacap.training.saved import RECORDED
 from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
 from miacap.training.state import Best, State, check_settings, check_task, check_watched
 from miacap.training.task import FitResult, Task
 from miacap.weights import not_finite, read_tensors, write_weights
-
-_RESERVED = ("epoch", "step", "seconds", "loss", "learning_rate")
 
 
 class Session:
@@ -66,12 +65,10 @@ class Session:
                         f"folder, or delete {file.name} to train anew."
                     )
             return
-        check_settings(checkpoint.state["settings"], self.settings, self.root)
-        check_task(checkpoint.state["task"], self._task_facts(), self.root)
-        self.module.load_state_dict(checkpoint.tensors.get("module", {}))
-        optimisers.restore(self.optimiser, checkpoint.tensors.get("optimiser", {}))
-        randomness.restore(checkpoint.tensors["random"], checkpoint.state["random"])
-        self.state = State.from_json(checkpoint.state["place"])
+        check_settings(checkpoint.saved.settings, self.settings, self.root)
+        check_task(checkpoint.saved.task, self._task_facts(), self.root)
+        self._restore(checkpoint)
+        self.state = checkpoint.saved.place
         self.sums[0], self.sums[1] = self.state.loss, self.state.weight
         self._seconds_before = self.state.seconds
         self.state.reason = "" if self.evaluation_is_due() else self._reason()
@@ -81,6 +78,21 @@ class Session:
                 f"{self.prefix}going on after step {self.state.step} "
                 f"(epoch {self.state.epoch + 1}, batch {self.state.batch})"
             )
+
+    def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
+        tensors = checkpoint.tensors
+        try:
+            self.module.load_state_dict(tensors.get("module", {}))
+            optimisers.restore(self.optimiser, tensors.get("optimiser", {}))
+            randomness.restore(tensors.get("random", {}), checkpoint.saved.random)
+        # What torch, numpy and Python raise of tensors and generators that somebody else wrote.
+        except (RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            what = str(error).strip().replace("\n", " ")[:200]
+            raise RunError(
+                f"{self.folder}: the checkpoint of step {checkpoint.saved.place.step} does not fit "
+                f"this run ({type(error).__name__}: {what}). Delete the files of that step to go "
+                "on from the one before it."
+            ) from None
 
     def _settle(self) -> None:
         best = self.state.best
@@ -198,7 +210,7 @@ class Session:
             raise
         # What is measured, and how often, changes nothing of what is trained.
         randomness.restore(*generators)
-        for name in _RESERVED:
+        for name in RECORDED:
             if name in numbers:
                 raise RunError(
                     f"The task's evaluation gives a number named {name!r}, which the loop writes "

@@ -54,14 +54,8 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state as JSON values; floats keep every bit."""
+        """Give the state as JSON values; floats keep every bit. `saved.read` reads them."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "State":
-        """Read what `to_json` gave."""
-        best = Best(**values["best"]) if values["best"] else None
-        return cls(**{**values, "best": best})
 
 
 def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: object) -> None:
