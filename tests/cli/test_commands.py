@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = miacap(*command)
         assert done.returncode == 0, done.stderr.decode()
         lines = done.stderr.decode().splitlines()  # so little teaches nothing, which is said
-        assert all(line.startswith("miacap: ") for line in lines), command
+        assert all(line.startswith("warning: ") for line in lines), command
         assert done.stdout.strip(), command
     return root
 
