@@ -315,6 +315,10 @@ def test_folders_that_are_not_whole(world: World, tmp_path: Path) -> None:
                        "or read your own with: miacap concepts read"):  # fmt: skip
         ConceptFolder.open(tmp_path)
     world.read("long", LONG)
+    shutil.copytree(world.root / "long", tmp_path / "b")
+    shutil.rmtree(tmp_path / "b" / "scores")
+    with pytest.raises(RunError, match=r"b: scores is absent; make the concepts again\.$"):
+        ConceptFolder.open(tmp_path / "b")
     shutil.copytree(world.root / "long", tmp_path / "c")
     (tmp_path / "c" / "report.json").unlink()
     with pytest.raises(RunError, match=r"not finished; .* made it: miacap concepts read"):
