@@ -4,10 +4,13 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
+import threading
 import tracemalloc
 import unicodedata
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -255,3 +258,39 @@ def test_one_text_of_two_photos_goes_to_one_and_the_other_is_listed(tmp_path: Pa
         ("dog.jpg", "dog.jpg", "its text, dog.txt, goes to dog.png; name one anew"),
         ("x/cat.JPEG", "x/cat.JPEG", "its text, cat.txt, goes to cat.jpg; name one anew"),
     ]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_photo_that_becomes_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a.jpg"))
+    (tmp_path / "a.jpg").write_bytes(b"a photo")
+    places = (FolderPhotos(tmp_path), TarPhotos([tmp_path / "p.tar"]))
+    path = places[0]._path("a.jpg")
+    monkeypatch.setattr(places[0], "_path", lambda _: path)  # looked at just before
+    for name in ("a.jpg", "p.tar"):
+        (tmp_path / name).unlink()
+        os.mkfifo(tmp_path / name)
+    calls = [call for place in places for call in (place.read, place.sha256)]
+    calls.append(lambda _: TarPhotos([tmp_path / "p.tar"]))  # type: ignore[arg-type,return-value]
+    for call in calls:
+        refused: list[str] = []
+
+        def attempt(call: Callable[[str], object] = call, refused: list[str] = refused) -> None:
+            with pytest.raises(DataError, match="is a named pipe; name a file"):
+                call("a.jpg")
+            refused.append("yes")
+
+        thread = threading.Thread(target=attempt, daemon=True)
+        thread.start()
+        thread.join(10)
+        assert refused
+
+
+def test_a_file_that_is_too_large_is_no_photo(tmp_path: Path) -> None:
+    with open(tmp_path / "big.jpg", "wb") as file:
+        file.truncate(2**30 + 1)
+    with pytest.raises(DataError, match=r"big\.jpg: holds more than 1,073,741,824 bytes"):
+        FolderPhotos(tmp_path).read("big.jpg")

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from miacap.errors import DataError
 from miacap.files import sha256
+from miacap.reading import LARGEST, open_regular
 from miacap.tables.names import PHOTO_SUFFIXES, same_form
 
 LOST = "no such photo"
@@ -77,11 +78,16 @@ class FolderPhotos:
         self._lists = _Lists(self.folder)
 
     def read(self, id: str) -> bytes:
-        """Give the bytes of a photo file. Raises DataError if it is absent."""
+        """Give the bytes of a photo file. Raises DataError if it is absent or no file."""
         path = self._path(id)
         try:
             if path is not None:
-                return path.read_bytes()
+                # What was a file a moment ago may be a pipe by now: nothing is waited for.
+                with open_regular(path) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    if size > LARGEST:
+                        raise DataError(f"{path}: holds more than {LARGEST:,} bytes; no photo.")
+                    return file.read(size)
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
         raise DataError(f"{id}: no such photo in {self.folder}.")
@@ -98,7 +104,7 @@ class FolderPhotos:
             return 0
 
     def sha256(self, id: str) -> str:
-        """Give the SHA-256 of a photo's file. Raises DataError if it is absent."""
+        """Give the SHA-256 of a photo's file. Raises DataError if it is absent or no file."""
         path = self._path(id)
         try:
             if path is not None:
@@ -249,7 +255,7 @@ class TarPhotos:
             raise DataError(f"{id}: no such photo in {tars}.")
         tar, offset, left = entry
         try:
-            with open(tar, "rb") as file:
+            with open_regular(tar) as file:
                 file.seek(offset)
                 while left and (piece := file.read(min(left, length))):
                     left -= len(piece)
@@ -290,7 +296,7 @@ class TarPhotos:
 
     def _scan(self, path: Path) -> None:
         try:
-            with tarfile.open(path, "r:") as tar:
+            with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
                 size = path.stat().st_size
                 for member in tar:
                     if member.size < 0 or member.offset_data + member.size > size:
