@@ -16,6 +16,7 @@ from miacap.captioning.outcome import FILE
 from miacap.concepts import ConceptFolder
 from miacap.data import Dataset
 from miacap.data.batches import Batch
+from miacap.errors import RunError
 from miacap.runs import CARD, CrossEntropy, RunSettings
 from miacap.runs.folder import build
 from miacap.text import EOS, PAD
@@ -224,3 +225,36 @@ def test_a_picture_without_captions_teaches_nothing(world: World, task_of) -> No
     task = task_of(settings("nic", "plain"), dataset=dataset)
     names = [name for batch in task.batches(0, 0) for name in batch.pictures.names]
     assert sorted(names) == sorted(TRAIN[1:])
+
+
+@pytest.mark.parametrize("moment", ["_lay", "fit", "finish"])
+def test_a_second_training_in_one_folder_is_refused(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    inner, refused = getattr(module, moment), []
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        if not refused:
+            refused.append(True)
+            with pytest.raises(RunError, match=r"another miacap .process \d+. is at work in this"):
+                fit(
+                    world,
+                    tmp_path / "run",
+                    replace(settings(source="plain"), minimum_count=2),
+                    None,
+                )
+        return inner(*arguments, **named)
+
+    monkeypatch.setattr(module, moment, meanwhile)
+    fit(world, tmp_path / "run", settings(source="plain"), None)
+    assert refused == [True]
+    assert runs.load(tmp_path / "run").settings.minimum_count == 1
+    assert not (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_folder_of_others_gets_no_lock(world: World, tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear diary")
+    before = tmp_path.stat().st_mtime_ns
+    with pytest.raises(RunError, match=r"holds 'diary\.txt' and is no run of miacap"):
+        fit(world, tmp_path, settings(source="plain"), None)
+    assert tmp_path.stat().st_mtime_ns == before

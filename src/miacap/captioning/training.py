@@ -22,7 +22,7 @@ from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings
-from miacap.runs.folder import build
+from miacap.runs.folder import build, held
 from miacap.runs.overview import is_run
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
@@ -62,7 +62,8 @@ def train(
     Raises:
         DataError: a split without captions, pictures without features, no concepts for a
             captioner that reads them.
-        RunError: the folder holds something else, or concepts of other features.
+        RunError: the folder holds something else, or another command is at work in it; or
+            concepts of other features.
         SettingsError: settings that do not go together.
     """
     require_regions(regions)
@@ -80,16 +81,17 @@ def train(
     _try(settings, vocabulary, inputs, next(iter(captions)))
     ids = encode(vocabulary, captions)
     counted = lengths(ids, settings.maximum_words)
-    run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts)
-    _tell(aside, [] if quiet else notes, counted, settings)
-    if few := covered(ids, vocabulary):
-        terminal.tell(f"warning: {few}.")
-    dev = DevScores(run, inputs, references)
-    task = _task(run, inputs, ids, dev)
-    result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
-    runs.keep_settings(run)
-    if result.finished:
-        finish(result, best_scores(result), task.module, dev, captions, counted)
+    with held(folder):
+        run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts)
+        _tell(aside, [] if quiet else notes, counted, settings)
+        if few := covered(ids, vocabulary):
+            terminal.tell(f"warning: {few}.")
+        dev = DevScores(run, inputs, references)
+        task = _task(run, inputs, ids, dev)
+        result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
+        runs.keep_settings(run)
+        if result.finished:
+            finish(result, best_scores(result), task.module, dev, captions, counted)
     return result
 
 

@@ -1,8 +1,9 @@
 """A run folder on disk: create, load, list."""
 
+import contextlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from miacap.data import Source
 from miacap.data.features import Record, parse, require_same
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import claim, read_json, write_json
+from miacap.files import claim, lock, read_json, write_json
 from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
@@ -130,6 +131,20 @@ def create(
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
     return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
+
+
+@contextlib.contextmanager
+def held(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep other commands out of a run folder, from before it is laid to the end of training.
+
+    Raises:
+        RunError: another command is at work in it, or it holds something else.
+    """
+    path = Path(folder)
+    if not (path / "settings.json").exists():
+        claim(path, "run")  # before anything, a lock too, is written into it
+    with lock(path / ".lock", timeout=2.0):
+        yield
 
 
 def _keep_concepts(concepts: ConceptFolder | None, folder: Path) -> None:
