@@ -23,6 +23,7 @@ from miacap.memory import free_memory
 __all__ = [
     "build",
     "checksum",
+    "misfit",
     "not_finite",
     "read_tensors",
     "read_weights",
@@ -73,6 +74,35 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if expected is not None and checksum(tensors) != expected:
         raise RunError(f"{path}: damaged (its checksum differs); copy the file again.")
     return tensors
+
+
+_FLOATS = ("F16", "BF16", "F32", "F64")
+_OTHERS = {torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL"}
+
+
+def misfit(path: str | os.PathLike[str], module: nn.Module) -> str | None:
+    """Say what of a file's header does not fit a module, or None; no tensor is read.
+
+    Floating-point numbers of 16, 32 and 64 bits may stand for one another, other kinds may not.
+
+    Raises:
+        RunError: no file of weights.
+    """
+    state = module.state_dict()
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            for name in sorted(opened.keys()):
+                if name not in state:
+                    return f"unexpected tensor {name!r}"
+                told, own = opened.get_slice(name), state[name]
+                if tuple(told.get_shape()) != tuple(own.shape):
+                    return f"{name!r} has shape {told.get_shape()}, not {list(own.shape)}"
+                kinds = _FLOATS if own.is_floating_point() else (_OTHERS.get(own.dtype),)
+                if told.get_dtype() not in kinds:
+                    return f"{name!r} holds numbers of type {told.get_dtype()}, not {own.dtype}"
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RunError(f"{path}: no whole safetensors file ({error}); copy it again.") from None
+    return None
 
 
 def not_finite(module: nn.Module) -> str | None:

@@ -119,6 +119,36 @@ def test_weights_are_read_back_and_every_changed_bit_is_noticed(run: Path) -> No
             runs.load(run).captioner()
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn])
+def test_weights_of_another_kind_of_number_are_refused(run: Path, kind: torch.dtype) -> None:
+    state = runs.load(run).captioner().state_dict()
+    write_weights(run / "weights.safetensors", {n: t.to(kind) for n, t in state.items()})
+    with pytest.raises(RunError, match=r"do not fit the run.*holds numbers of type"):
+        runs.load(run).captioner()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_floating_types_are_taken(run: Path, kind: torch.dtype) -> None:
+    state = runs.load(run).captioner().state_dict()
+    write_weights(run / "weights.safetensors", {n: t.to(kind) for n, t in state.items()})
+    runs.load(run).captioner()
+
+
+def test_a_file_of_another_size_is_refused_before_it_is_read(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("miacap.weights.read_weights", lambda path: pytest.fail("was read"))
+    path = run / "weights.safetensors"
+    os.truncate(path, 20 * 10**9)  # sparse: takes no disk
+    with pytest.raises(RunError, match="no whole safetensors file"):
+        runs.load(run).captioner()
+    header = b'{"x":{"dtype":"U8","shape":[20000000000],"data_offsets":[0,20000000000]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + 20 * 10**9)
+    with pytest.raises(RunError, match=r"do not fit the run's settings.*unexpected tensor 'x'"):
+        runs.load(run).captioner()
+
+
 def test_weights_without_a_checksum_are_those_of_older_runs(run: Path) -> None:
     module_ = runs.load(run).captioner()
     save_file(dict(module_.state_dict()), run / "weights.safetensors")

@@ -114,7 +114,7 @@ def run() -> None:
         if not _is_shortage(error):
             raise
         what = str(error).partition("\n")[0][:200]
-        _end(f"not enough memory ({what}); take smaller sizes, batches or beams.", 1)
+        _end(f"not enough memory ({what}); free some, or take less at once.", 1)
 
 
 def _invoke(arguments: list[str]) -> int:

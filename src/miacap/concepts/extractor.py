@@ -17,7 +17,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, sha256
 from miacap.files import folder as make_folder
 from miacap.pictures import collate
-from miacap.weights import not_finite, read_tensors, write_tensors
+from miacap.weights import misfit, not_finite, read_tensors, write_tensors
 
 WEIGHTS = "extractor.safetensors"
 
@@ -91,6 +91,8 @@ class Extractor:
         try:
             vocabulary = ConceptVocabulary(source.words)
             module = build(kind, width, len(vocabulary), hidden, dropout)
+            if (what := misfit(weights, module)) is not None:
+                raise SettingsError(what)
             module.load_state_dict(read_tensors(weights))
         except (DataError, SettingsError, RuntimeError) as error:
             raise RunError(f"{weights}: these weights do not fit ({error}).") from None

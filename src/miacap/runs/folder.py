@@ -290,6 +290,12 @@ def read_sources(folder: Path) -> list[dict[str, Any]]:
 def _fill(module: nn.Module, path: Path) -> None:
     if not path.is_file():
         raise RunError(f"{path.parent}: no weights yet; train it to the end of one epoch first.")
+    what = weights.misfit(path, module)
+    if what is not None:  # said before anything large is read
+        raise RunError(
+            f"{path}: these weights do not fit the run's settings or vocabulary ({what}); copy the "
+            "run folder again."
+        )
     tensors = weights.read_weights(path)
     try:
         module.load_state_dict(tensors)
