@@ -526,6 +526,19 @@ def test_a_device_that_is_not_there_leaves_no_folder(world: World, tmp_path: Pat
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool])
+def test_an_extractor_of_another_kind_of_number_is_refused(
+    finished: Path, tmp_path: Path, kind: torch.dtype
+) -> None:
+    extractor = Extractor.load(finished)
+    state = {name: value.to(kind) for name, value in extractor.module.state_dict().items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(extractor.module, "state_dict", lambda: state)
+        extractor.save(tmp_path)
+    with pytest.raises(RunError, match=r"these weights do not fit .*holds numbers of type"):
+        Extractor.load(tmp_path)
+
+
 def test_files_that_do_not_belong_together(finished: Path, tmp_path: Path) -> None:
     place = tmp_path / "c"
     with pytest.raises(RunError, match=r"no concept extractor here .* miacap concepts train"):
