@@ -346,7 +346,7 @@ def test_a_task_without_batches_or_parameters(toy: ModuleType, tmp_path: Path) -
 
 
 def test_a_device_that_is_not_there(toy: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"device 'gpu'"):
+    with pytest.raises(SettingsError, match=r"no device named 'gpu'"):
         fit(toy.Toy(), TrainingSettings(device="gpu"), tmp_path, quiet=True)
 
 
