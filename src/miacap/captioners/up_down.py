@@ -10,13 +10,16 @@
 Names: S_V is the visual slot (feed.py). Attention feeds the second LSTM, which feeds the
 first: words are read in turn. What does not depend on h is one product over all words: the
 words' and the picture's part of x1, the keys W_va v_i, the output; and so are the gradients of
-both LSTMs' weights (`late_gradient`).
+both LSTMs' weights (`late_gradient`), which are joined once for all words; `step`, which reads
+one, takes a product for W and one for U.
 Differs from the paper: v_i are projected rows, so that sources differ by MIA alone;
 `raw_features` attends to the backbone's own rows, as the paper does.
 Dropout: on F, unless raw, and vbar (`region_dropout`), on w_t and on h2_t (`dropout`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,6 +38,8 @@ from miacap.refiner import StepTrace
 __all__ = ["UpDown", "UpDownMemory", "UpDownSizes", "UpDownState"]
 
 _SLOTS = ("regions",)
+
+_Product = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,16 @@ class UpDown(nn.Module):
     ) -> tuple[Float[Tensor, "B K W"], UpDownState]:
         """Read one word a hypothesis."""
         drive = self._drive(memory, words)
-        attend, language = self._weights()
-        state, _ = self._turn(memory, drive, state, attend, language, self.language.bias, None)
+        # Weights are read where they stand: joining 20 million of them costs more than the
+        # product with one word a hypothesis.
+        state, _ = self._turn(
+            memory,
+            drive,
+            state,
+            self.language.bias,
+            partial(_apart, self.attend),
+            partial(_apart, self.language),
+        )
         return self.output(self.dropout(state.language.hidden)), state
 
     def forward(
@@ -132,13 +145,17 @@ class UpDown(nn.Module):
         attend, language = self._weights()
         drive = self._drive(memory, words)
         bias = self.language.bias.expand(*words.shape, -1)
-        late = None
+        products: tuple[_Product, _Product] = (
+            partial(nn.functional.linear, weight=attend),
+            partial(nn.functional.linear, weight=language),
+        )
         if not torch.compiler.is_compiling():  # compilers derive the loop themselves
-            late = (LateGradient(attend), LateGradient(language))
+            late = LateGradient(attend), LateGradient(language)
             drive, bias = late[0].gather(drive), late[1].gather(bias)
+            products = late[0].product, late[1].product
         state, hidden, weights = self.start(memory, words.shape[1]), [], []
         for driven, biased in zip(drive.unbind(2), bias.unbind(2), strict=True):
-            state, alpha = self._turn(memory, driven, state, attend, language, biased, late)
+            state, alpha = self._turn(memory, driven, state, biased, *products)
             hidden.append(state.language.hidden)
             weights.append(alpha)
         logits: Tensor = self.output(self.dropout(torch.stack(hidden, dim=2)))
@@ -183,21 +200,21 @@ class UpDown(nn.Module):
         memory: UpDownMemory,
         drive: Float[Tensor, "B K G"],
         state: UpDownState,
-        attend: Float[Tensor, "G X"],
-        language: Float[Tensor, "G Y"],
         bias: Tensor,
-        late: tuple[LateGradient, LateGradient] | None,
+        attend: _Product,
+        language: _Product,
     ) -> tuple[UpDownState, Float[Tensor, "B K R"]]:
-        """One word: attend, then speak."""
+        """One word: attend, then speak; the last two give each LSTM's gates from what changes."""
         first = torch.cat([state.language.hidden, state.attend.hidden], dim=-1)
-        gates = drive + _product(first, attend, None if late is None else late[0])
-        attended = lstm_cell(gates, state.attend)
+        attended = lstm_cell(drive + attend(first), state.attend)
         weights = self.attention.weigh(attended.hidden, memory.keys, memory.mask)
         context = weights.to(memory.rows.dtype) @ memory.rows
         second = torch.cat([context, attended.hidden, state.language.hidden], dim=-1)
-        gates = bias + _product(second, language, None if late is None else late[1])
-        return UpDownState(attended, lstm_cell(gates, state.language)), weights
+        return UpDownState(attended, lstm_cell(bias + language(second), state.language)), weights
 
 
-def _product(x: Tensor, weight: Tensor, late: LateGradient | None) -> Tensor:
-    return nn.functional.linear(x, weight) if late is None else late.product(x)
+def _apart(layer: Recurrence, x: Float[Tensor, "B K X"]) -> Float[Tensor, "B K G"]:
+    """Multiply a layer's weights with x, whose last part is h: a product for W and one for U."""
+    read, hidden = x[..., : -layer.width], x[..., -layer.width :]
+    columns = layer.inputs[:, -read.shape[-1] :]
+    return nn.functional.linear(read, columns) + nn.functional.linear(hidden, layer.hidden)
