@@ -3,8 +3,8 @@
     python benchmarks/metrics.py [--json bench/metrics.json] [--pictures 5000] [--rounds 3]
 
 Prints seconds and ratios: pycocoevalcap, ours with numpy alone, ours with the extra [fast],
-and the first compiled call where nothing compiled is cached. The best of the rounds counts.
-Seconds are CPU seconds (both sides use one core), so that they mean something on a busy machine.
+and the first compiled call where nothing compiled is cached.
+All sides take turns and give the same scores to 1e-12.
 """
 
 import argparse
@@ -17,13 +17,10 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from miacap.files import write_json
 from miacap.metrics.speed import loops
+from pairs import Row, Times, in_turns, save
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
@@ -72,15 +69,6 @@ def ours(candidates: list[str], references: list[list[str]], compiled: bool) -> 
     return dict(score(references, candidates, WORDS, tokenized=True))
 
 
-def best(rounds: int, call: Callable[[], Any]) -> tuple[float, Any]:
-    times, result = [], None
-    for _ in range(rounds):
-        start = time.process_time()
-        result = call()
-        times.append(time.process_time() - start)
-    return min(times), result
-
-
 COLD = """
 import json, os, sys, time
 os.environ["MIACAP_COMPILED"] = "1"
@@ -110,27 +98,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     name, candidates, references = captions(options.pictures)
-    slow, expected = best(min(options.rounds, 2), lambda: official(candidates, references))
-    rows: dict[str, float] = {"pycocoevalcap 1.2": slow}
-    sides = [("miacap, numpy", False)]
+    peer = "pycocoevalcap 1.2"
+    sides = {
+        peer: lambda: official(candidates, references),
+        "numpy": lambda: ours(candidates, references, False),
+    }
     if loops(10**9) is not None:
-        sides.append(("miacap[fast], numba", True))
-        ours(candidates, references, True)  # compiled before the clock runs
-    for label, compiled in sides:
-        seconds, found = best(
-            options.rounds * 3, lambda c=compiled: ours(candidates, references, c)
-        )
-        rows[label] = seconds
+        sides["numba, the extra [fast]"] = lambda: ours(candidates, references, True)
+    expected = sides[peer]()
+    for label, side in sides.items():
+        found = side()
         difference = max(abs(found[metric] - expected[metric]) for metric in WORDS)
-        assert difference <= 1e-12, difference
-    if len(sides) == 2:
-        rows["miacap[fast], first call, nothing cached"] = first_call(candidates, references)
-    print(f"BLEU-1..4, ROUGE-L, CIDEr-D of {len(candidates)} pictures ({name})")
-    print(f"{'':<42}{'CPU s':>9}{'ratio':>8}")
-    for label, seconds in rows.items():
-        print(f"{label:<42}{seconds:>9.3f}{slow / seconds:>8.1f}")
-    ratios = {label: slow / seconds for label, seconds in rows.items()}
-    write_json(options.json, {"data": name, "cpu_seconds": rows, "ratios": ratios})
+        assert difference <= 1e-12, (label, difference)
+    times = in_turns(sides, options.rounds)
+    work = f"BLEU, ROUGE-L and CIDEr-D of {len(candidates):,} x 5, tokens given"
+    asked = {"numpy": "10", "numba, the extra [fast]": "30"}
+    rows = [
+        Row(work, peer, times[label], times[peer], bar=bar, note=label)
+        for label, bar in asked.items()
+        if label in times
+    ]
+    if len(rows) == 2:
+        cold = Times.of([first_call(candidates, references) for _ in range(options.rounds)])
+        note = "numba, the first call, nothing compiled on disk"
+        rows.append(Row(work, peer, cold, times[peer], note=note))
+    save(options.json, "python benchmarks/metrics.py", rows, data=name)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,11 @@
 
 Both sides weigh by the same document frequencies (of 5,000 pictures); into CiderScorer they
 and ln N are put from outside. Ours starts from word ids, the original from strings.
-CPU seconds of one process; the best of the rounds counts.
+The sides take turns and give the same rewards to 1e-10.
 """
 
 import argparse
 import random
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 
-from miacap.files import write_json
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.rewards import CiderReward
 from miacap.metrics.speed import loops
+from pairs import Row, Times, in_turns, save
 
 PICTURES, BATCH, SAMPLES, LENGTH, EOS = 5000, 50, 5, 20, 2
 
@@ -77,16 +76,6 @@ def official(
     return call
 
 
-def best(rounds: int, call: Callable[[], Any]) -> tuple[float, Any]:
-    """The least CPU seconds of some calls, and what they gave."""
-    times, result = [], None
-    for _ in range(rounds):
-        start = time.process_time()
-        result = call()
-        times.append(time.process_time() - start)
-    return min(times), result
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,23 +83,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     references, names, samples = drawn()
-    slow, expected = best(options.rounds, official(references, names, samples))
-    rows = {"pycocoevalcap CiderScorer": slow}
-    sides = [("miacap, numpy", False)]
-    if loops(10**9) is not None:
-        sides.append(("miacap[fast], numba", True))
-    for label, compiled in sides:
+    peer = official(references, names, samples)
+    expected, repeats = peer(), 20
+    kinds = {"numpy": False} | ({"numba": True} if loops(10**9) is not None else {})
+    rows = []
+    for label, compiled in kinds.items():
         reward = CiderReward(references, end=True, compiled=compiled)
-        reward(names, samples)  # compiled before the clock runs
-        rows[label], found = best(20 * options.rounds, lambda score=reward: score(names, samples))
-        difference = float(np.abs(found - expected).max())
+        difference = float(np.abs(reward(names, samples) - expected).max())
         assert difference <= 1e-10, difference
-    print(f"{BATCH} pictures x {SAMPLES} samples, 5 references each")
-    print(f"{'':<30}{'CPU ms':>9}{'ratio':>8}")
-    for label, seconds in rows.items():
-        print(f"{label:<30}{seconds * 1000:>9.2f}{slow / seconds:>8.1f}")
-    ratios = {label: slow / seconds for label, seconds in rows.items()}
-    write_json(options.json, {"cpu_seconds": rows, "ratios": ratios})
+        # Ours is too quick for the clock: many calls a turn.
+        sides = {
+            "peer": peer,
+            "ours": lambda call=reward: [call(names, samples) for _ in range(repeats)],
+        }
+        times = in_turns(sides, options.rounds)
+        ours = Times(times["ours"].least / repeats, times["ours"].median / repeats)
+        work = f"CIDEr-D rewards, {BATCH} pictures x {SAMPLES} samples, 5 references"
+        bar = "60" if compiled else ""
+        rows.append(
+            Row(work, "pycocoevalcap's CiderScorer", ours, times["peer"], bar=bar, note=label)
+        )
+    save(options.json, "python benchmarks/rewards.py", rows)
 
 
 if __name__ == "__main__":

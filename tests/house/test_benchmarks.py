@@ -1,0 +1,60 @@
+"""The page of measurements: made from its numbers alone, and every row says how it was made."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import page  # noqa: E402  # beside the benchmarks; they are no package
+from pairs import Row, Times, in_turns  # noqa: E402
+
+NUMBERS = json.loads(page.NUMBERS.read_text(encoding="utf-8"))
+PROGRAMS = sorted(
+    path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in ("pairs", "page")
+)
+
+
+def test_the_page_is_made_from_its_numbers() -> None:
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert page.page(text, NUMBERS) == text, "run: python benchmarks/page.py"
+
+
+def test_ratios_follow_from_the_times() -> None:
+    for measured in NUMBERS.values():
+        for row in measured["rows"]:
+            ours, theirs = row["ours"]["least"], row["theirs"]["least"]
+            expected = ours / theirs if row["is_limit"] else theirs / ours
+            assert row["ratio"] == pytest.approx(expected)
+
+
+def test_a_row_tells_speed_beside_a_peer_and_cost_beside_a_limit() -> None:
+    ours, other = Times(2.0, 3.0), Times(8.0, 9.0)
+    assert "4.00 times as fast" in Row("work", "peer", ours, other).text()
+    assert "4.00 times the limit" in Row("work", "limit", other, ours, is_limit=True).text()
+
+
+def test_sides_take_turns_and_the_first_turn_does_not_count() -> None:
+    calls: list[str] = []
+    ticks = iter(range(100))
+    sides = {"one": lambda: calls.append("one"), "two": lambda: calls.append("two")}
+
+    def clock(work: object) -> float:
+        work()  # type: ignore[operator]
+        return float(next(ticks))
+
+    times = in_turns(sides, 3, clock)
+    assert calls == ["one", "two", "one", "two", "two", "one", "one", "two"]
+    assert times == {"one": Times(0.0, 3.0), "two": Times(1.0, 2.0)}
+
+
+def test_make_bench_runs_them_all() -> None:
+    done = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "bench"], cwd=ROOT, capture_output=True, text=True
+    )
+    for name in PROGRAMS:
+        assert f"benchmarks/{name}.py" in done.stdout
+    assert "benchmarks/pairs.py" not in done.stdout
