@@ -1,11 +1,13 @@
 """Files of weights, and modules that are built only where they fit."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from miacap import weights
 from miacap.errors import RunError, SettingsError
@@ -111,6 +113,37 @@ def test_counting_draws_nothing() -> None:
     second = nn.LSTM(4, 5)
     for name, value in second.state_dict().items():
         assert torch.equal(first.state_dict()[name], value)
+
+
+class Drawn(TorchDispatchMode):
+    """Collects the operations that draw numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.name() in ("aten::normal_", "aten::uniform_"):
+            self.seen.append(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+def test_on_the_meta_device_nothing_is_drawn() -> None:
+    def make() -> nn.Module:
+        linear, embedding, norm = nn.Linear(2, 3), nn.Embedding(4, 5), nn.LayerNorm(6)
+        nn.init.xavier_normal_(linear.weight)
+        nn.init.normal_(tensor=linear.bias, std=2.0)
+        nn.init.trunc_normal_(embedding.weight)
+        linear.weight.detach().normal_().uniform_(1, 2)
+        return nn.Sequential(linear, embedding, norm)
+
+    with Drawn() as told:
+        with weights.outlined():
+            outline = make()
+            there = torch.empty(3, device="cpu").uniform_(2, 3)  # held by memory: filled
+        assert told.seen == ["aten::uniform_"] and float(there.min()) >= 2
+        assert [p.shape for p in outline.parameters()] == [p.shape for p in make().parameters()]
+    assert {"aten::normal_", "aten::uniform_"} <= set(told.seen)
 
 
 class Own(nn.Module):

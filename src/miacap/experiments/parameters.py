@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
-
 from miacap import captioners
 from miacap.errors import SettingsError
 from miacap.runs import RunSettings
 from miacap.runs.folder import make
+from miacap.weights import outlined
 
 __all__ = ["matched", "parameters"]
 
@@ -18,7 +17,7 @@ TOLERANCE = 0.01
 
 def parameters(settings: RunSettings, words: int) -> int:
     """Count the numbers that training can change, for a vocabulary of `words` ids."""
-    with torch.device("meta"):  # shapes alone; nothing is drawn
+    with outlined():
         module = make(settings, words)
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 

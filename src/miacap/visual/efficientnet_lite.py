@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from miacap.errors import RunError
+from miacap.weights import outlined
 
 STEM, HEAD, CLASSES = 32, 1280, 1000
 _EPSILON = 1e-3
@@ -194,7 +195,7 @@ def build(name: str, weights: Mapping[str, Tensor], where: str) -> EfficientNetL
     Raises:
         RunError: a tensor is missing, unknown, or of another shape.
     """
-    with torch.device("meta"):  # no time spent on random numbers that the weights replace
+    with outlined():  # no time spent on random numbers that the weights replace
         network = EfficientNetLite(VARIANTS[name])
     # The files hold the classifier transposed; another layout would round otherwise.
     ours = {rename(key): value.contiguous() for key, value in weights.items()}
