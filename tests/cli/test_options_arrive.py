@@ -61,3 +61,40 @@ def test_captions_options_reach_the_pipeline(
        "--length-penalty", "0.5", "--batch-size", "3", "--device", "cpu")  # fmt: skip
     assert [Path(folder) for folder in last.pop("folders")] == [Path("r"), Path("s")]
     assert last == {"beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu"}
+
+
+def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPatch) -> None:
+    from miacap import visual
+
+    last: dict[str, Any] = {}
+    network = SimpleNamespace(
+        name="lite",
+        weights_sha256="ab" * 32,
+        mean=(0.1, 0.2, 0.3),
+        std=(0.5,) * 3,
+        width=3,
+        device="cpu",
+        map=lambda x: x,
+    )
+
+    class Store(list[int]):
+        set_aside, manifest = {}, SimpleNamespace(width=3)
+
+    monkeypatch.setattr(visual, "load", lambda name, device: network)
+    monkeypatch.setattr(visual, "extract", lambda *a, **more: last.update(more) or Store([1]))
+    monkeypatch.setattr(data, "read", lambda path, photos=None: SimpleNamespace(set_aside=()))
+    go(
+        "features",
+        "d",
+        "-o",
+        "f",
+        "--backbone",
+        "lite",
+        "--set",
+        "grid=[7,10]",
+        "--set",
+        "size=320",
+    )
+    record = last["preprocessing"]
+    assert (record.backbone, record.grid, record.size) == ("lite", (7, 10), 320)
+    assert record.mean == (0.1, 0.2, 0.3) and last["backbone"] is network

@@ -29,7 +29,7 @@ from miacap.concepts.extractor import copy
 from miacap.concepts.folds import assign, fold_of
 from miacap.concepts.task import FEW, ExtractorTask, Rows, Statistics, begin, smoothed
 from miacap.data import Dataset, Entry
-from miacap.data.features import Given
+from miacap.data.features import Given, Preprocessing
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.settings import from_json, override, to_json
@@ -77,6 +77,23 @@ def test_the_whole_way(world: World, finished: Path) -> None:
         ".miacap", "scores", "extractor.safetensors", "concepts.json", "settings.json",
         "report.json",
     }  # fmt: skip
+
+
+def test_settings_of_photos_that_came_later_leave_older_folders_as_they_are(
+    world: World,
+) -> None:
+    regions, dataset = world
+    made = Preprocessing("efficientnet-lite2", "ab" * 32)
+    settings = ConceptSettings(minimum_count=1)
+    sums = []
+    for grid in (None, 3):
+        store = FeatureStore.open(regions.folder)
+        manifest = Manifest("regions", replace(made, grid=grid), 12, None, None, "tests")
+        store.manifest = manifest  # type: ignore[misc]
+        sums.append(training._Data.of(store, dataset, settings).fingerprint())
+    # Computed before there was a grid to choose.
+    assert sums[0] == "319e92f74bd346c1608acd208a04a2b66b5a848e17cdb56a90ae07a362a68036"
+    assert sums[1] != sums[0]
 
 
 def test_pictures_outside_train_are_scored_by_the_extractor_that_is_kept(

@@ -1,6 +1,7 @@
 """Cells in raster order with their boxes; a grid rebuilt from what was saved, or refused."""
 
 import json
+import math
 import sys
 from dataclasses import replace
 
@@ -47,6 +48,65 @@ def test_boxes_of_a_cropped_photo_lie_in_its_middle(shades: Backbone) -> None:
     torch.testing.assert_close(found[0], torch.tensor([0.25, 0, 0.25 + 0.5 / 7, 1 / 7]))
     torch.testing.assert_close(found[-1], torch.tensor([0.75 - 0.5 / 7, 6 / 7, 0.75, 1]))
     assert torch.equal(Grid(shades).boxes((400, 200)), Grid(shades).boxes())
+
+
+@pytest.mark.parametrize("cells", [(3, 3), (7, 7), (1, 1), (5, 2), 4])
+def test_a_pooled_grid_is_the_mean_of_whole_cells(
+    shades: Backbone, cells: int | tuple[int, int]
+) -> None:
+    grid = Grid(shades, preprocessing_for(shades, grid=cells))
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 224, 224)
+    own = F.avg_pool2d(x, 32)
+    high, wide = (cells, cells) if isinstance(cells, int) else cells
+    rows, places = [], []
+    for i in range(high):
+        for j in range(wide):
+            top, bottom = i * 7 // high, math.ceil((i + 1) * 7 / high)
+            left, right = j * 7 // wide, math.ceil((j + 1) * 7 / wide)
+            rows.append(own[:, :, top:bottom, left:right].mean((2, 3)))
+            places.append([left / 7, top / 7, right / 7, bottom / 7])
+    torch.testing.assert_close(grid.rows_of(x), torch.stack(rows, 1))
+    torch.testing.assert_close(grid.boxes(), torch.tensor(places))
+
+
+def test_a_map_is_never_pooled_to_more_cells_than_it_has(shades: Backbone) -> None:
+    with pytest.raises(SettingsError) as e:
+        Grid(shades, preprocessing_for(shades, grid=10)).boxes()
+    assert str(e.value) == (
+        "The map of shades has 7 x 7 cells, which are not pooled to 10 x 10. Take fewer (grid=), "
+        "or show it larger photos (size=)."
+    )
+    finer = Grid(shades, preprocessing_for(shades, size=320, grid=10))
+    assert finer.rows_of(torch.zeros(1, 3, 320, 320)).shape == (1, 100, 3)
+
+
+def test_a_photo_may_be_shown_in_other_proportions_than_a_square(shades: Backbone) -> None:
+    record = parse(settings.to_json(preprocessing_for(shades, size=(64, 128))), "f")
+    assert isinstance(record, Preprocessing) and record.size == (64, 128)
+    photo = Image.new("RGB", (100, 100))
+    photo.paste((255, 255, 255), (50, 0, 100, 50))
+    rows, places = Grid(shades, record).rows([photo])[0]
+    assert rows.shape == (8, 3) and places[1].tolist() == [0.25, 0, 0.5, 0.5]
+    assert [float(row[0]) > 0 for row in rows] == [False] * 2 + [True] * 2 + [False] * 4
+    cropped = Grid(shades, replace(record, resize="crop"))
+    assert cropped.boxes((100, 100))[0].tolist() == [0, 0.25, 0.25, 0.5]
+    assert cropped.boxes((400, 100))[7].tolist() == [0.625, 0.5, 0.75, 1]
+    assert cropped.rows([photo])[0][0].shape == (8, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"size": 16}, "size is 32 to 4096 pixels, not 16"),
+        ({"size": [224, 5000]}, r"size is 32 to 4096 pixels, not \(224, 5000\)"),
+        ({"grid": 0}, "grid is 1 to 128 cells a side, not 0"),
+        ({"grid": [7, 129]}, r"grid is 1 to 128 cells a side, not \(7, 129\)"),
+    ],
+)
+def test_sizes_out_of_range_are_named(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        parse({**settings.to_json(saved()), **wrong}, "preprocessing.json")
 
 
 def test_many_photos_are_one_photo_each(shades: Backbone) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Data, Device, Photos, Quiet
+from miacap.cli.options import Data, Device, Photos, Quiet, Sets
 from miacap.wording import counted
 
 
@@ -26,12 +26,14 @@ def features(
         ),
     ] = False,
     device: Device = "auto",
+    sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
     """Extract region features of every photo of DATA into a folder.
 
     Interrupted, the same command goes on. Broken photos are set aside and listed, and looked at
     again when they changed; unreadable ones are tried again by the same command.
+    --set size=320 shows the network larger photos, --set grid=7 pools its map to 7 x 7 cells.
 
     Example: miacap features flickr8k -o features
     """
@@ -41,19 +43,21 @@ def features(
     from miacap.data import read
     from miacap.data.readers.places import NoCaptionFile
     from miacap.errors import DataError
+    from miacap.settings import override
 
     try:
         dataset = read(data, photos=photos)
     except NoCaptionFile as error:
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
+    network = visual.load(backbone, device)
     store = visual.extract(
         dataset,
         output,
-        backbone=backbone,
+        backbone=network,
+        preprocessing=override(visual.preprocessing_for(network), sets or []),
         batch_size=batch_size,
         quiet=quiet,
-        device=device,
         again=again,
     )
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""

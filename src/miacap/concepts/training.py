@@ -164,7 +164,10 @@ class _Data:
             for name in names:
                 digest.update(f"{split}\0{name}\0{self.folds.get(name)}\0".encode())
                 digest.update(self.targets[name].numpy().tobytes())
-        digest.update(json.dumps(to_json(self.regions.manifest), sort_keys=True).encode())
+        manifest = to_json(self.regions.manifest)
+        # Settings that came later are None where nobody asks for them: folders from before go on.
+        made = {k: v for k, v in manifest["preprocessing"].items() if v is not None}
+        digest.update(json.dumps({**manifest, "preprocessing": made}, sort_keys=True).encode())
         return digest.hexdigest()
 
 

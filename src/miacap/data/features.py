@@ -27,24 +27,26 @@ class Preprocessing:
     Attributes:
         backbone: its name, as `visual.load` takes it.
         weights_sha256: checksum of the backbone's weights.
-        size: side of the square that the backbone sees, in pixels.
-        resize: "squash" shows the whole photo, its sides scaled alone; "crop" scales the
-            shorter side to `size` and cuts the middle out.
+        size: what the backbone sees, in pixels: the side of a square, or height and width.
+        resize: "squash" shows the whole photo, its sides scaled alone; "crop" cuts out the
+            largest middle part that has the proportions of `size`, and scales it.
         interpolation: Pillow's filter, antialiased, on 8-bit values (integers: the same
             result on every machine).
         mean, std: per channel, for values in [0, 1].
         colour: order of the channels.
+        grid: rows and columns of cells that the map is pooled to (adaptive average pooling);
+            one number stands for both; None keeps the map's own.
         alpha: what shines through transparent pixels.
         exif: "apply" turns the photo as its EXIF orientation says.
 
     Raises:
-        SettingsError: a size, mean or std out of range.
+        SettingsError: a size, grid, mean or std out of range.
     """
 
     kind: Literal["grid"] = field(default="grid", kw_only=True)
     backbone: str
     weights_sha256: str
-    size: int = 224
+    size: int | tuple[int, int] = 224
     resize: Literal["squash", "crop"] = "squash"
     interpolation: Literal["bicubic", "bilinear", "lanczos"] = "bicubic"
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -52,19 +54,36 @@ class Preprocessing:
     colour: Literal["RGB", "BGR"] = "RGB"
     alpha: Alpha = "white"
     exif: Exif = "apply"
+    grid: int | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not 32 <= self.size <= 4096:
+        if not all(32 <= side <= 4096 for side in self.sides):
             raise SettingsError(f"preprocessing: size is 32 to 4096 pixels, not {self.size}.")
+        if self.cells is not None and not all(1 <= side <= 128 for side in self.cells):
+            raise SettingsError(f"preprocessing: grid is 1 to 128 cells a side, not {self.grid}.")
         if not all(math.isfinite(m) for m in self.mean):
             raise SettingsError(f"preprocessing: mean has to be finite, not {self.mean}.")
         if not all(math.isfinite(s) and s > 0 for s in self.std):
             raise SettingsError(f"preprocessing: std has to be above 0, not {self.std}.")
 
     @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of what the backbone sees, in pixels."""
+        return _both(self.size)
+
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """Rows and columns that the map is pooled to; None for its own."""
+        return None if self.grid is None else _both(self.grid)
+
+    @property
     def title(self) -> str:
         """What made the features, in a word or two: the backbone."""
         return self.backbone
+
+
+def _both(number: int | tuple[int, int]) -> tuple[int, int]:
+    return (number, number) if isinstance(number, int) else number
 
 
 @dataclass(frozen=True)

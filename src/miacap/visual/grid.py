@@ -1,4 +1,8 @@
-"""Regions as the cells of a backbone's last map, row by row."""
+"""Regions as the cells of a backbone's last map, row by row.
+
+Where a record asks for another grid, the map is pooled to it (adaptive average pooling): of h own
+cells, cell i of g is the mean of those from floor(i h / g) to ceil((i + 1) h / g)  [eq:pooled-grid]
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,9 +11,10 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from miacap.data.features import Preprocessing
-from miacap.errors import RunError
+from miacap.errors import RunError, SettingsError
 from miacap.visual import backbones, efficientnet_lite
 from miacap.visual.backbone import Backbone
 from miacap.visual.pixels import Pixels
@@ -23,7 +28,7 @@ class Prepared(NamedTuple):
     """A photo as the backbone takes it.
 
     Attributes:
-        pixels: 3 x size x size.
+        pixels: 3 x height x width, as the record says.
         size: width and height of the upright photo, in pixels.
     """
 
@@ -40,6 +45,7 @@ class Grid:
 
     Raises:
         RunError: the record is another backbone's.
+        SettingsError: it asks for more cells than the map has.
     """
 
     def __init__(self, backbone: Backbone, record: Preprocessing | None = None) -> None:
@@ -74,7 +80,7 @@ class Grid:
 
     def rows_of(self, prepared: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N V"]:
         """Give the cells of what `preprocessing.prepare` made ready, on the backbone's device."""
-        maps = [self.backbone.map(part) for part in self._parts(prepared)]
+        maps = [self._pooled(self.backbone.map(part)) for part in self._parts(prepared)]
         return torch.cat([x.flatten(2).transpose(1, 2) for x in maps]).contiguous()
 
     def boxes(self, size: tuple[int, int] | None = None) -> Float[Tensor, "N 4"]:
@@ -84,14 +90,30 @@ class Grid:
             size: the upright photo's width and height; of use where the middle is cut out.
         """
         if self._cells is None:
-            side = self.record.size
-            h, w = self.backbone.map(torch.zeros(1, 3, side, side)).shape[-2:]
-            self._cells = boxes(h, w)
+            h, w = self.backbone.map(torch.zeros(1, 3, *self.record.sides)).shape[-2:]
+            self._cells = boxes(h, w, self._fitting(h, w))
         if size is None or self.record.resize == "squash":
             return self._cells
         x0, y0, x1, y1 = window(size, self.record)
         seen = torch.tensor([x1 - x0, y1 - y0] * 2), torch.tensor([x0, y0] * 2)
         return (self._cells * seen[0] + seen[1]) / torch.tensor([*size, *size])
+
+    def _pooled(self, own: Float[Tensor, "B V h w"]) -> Float[Tensor, "B V g k"]:
+        h, w = own.shape[-2:]
+        cells = self._fitting(h, w)
+        return own if cells is None else adaptive_avg_pool2d(own, cells)
+
+    def _fitting(self, h: int, w: int) -> tuple[int, int] | None:
+        """Give the cells that the record asks for, None for the map's own."""
+        cells = self.record.cells
+        if cells is None or cells == (h, w):
+            return None
+        if cells[0] > h or cells[1] > w:
+            raise SettingsError(
+                f"The map of {self.backbone.name} has {h} x {w} cells, which are not pooled to "
+                f"{cells[0]} x {cells[1]}. Take fewer (grid=), or show it larger photos (size=)."
+            )
+        return cells
 
     def _parts(self, prepared: Tensor) -> Sequence[Tensor]:
         if self.backbone.device.type != "cpu":
@@ -99,11 +121,27 @@ class Grid:
         return [prepared[i : i + _PHOTOS_AT_ONCE] for i in range(0, len(prepared), _PHOTOS_AT_ONCE)]
 
 
-def boxes(h: int, w: int) -> Float[Tensor, "N 4"]:
-    """Cut the unit square into h x w cells, raster order: x0 y0 x1 y1 of each."""
-    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    corners = torch.stack((x, y, x + 1, y + 1), dim=-1).float()
+def boxes(h: int, w: int, pooled: tuple[int, int] | None = None) -> Float[Tensor, "N 4"]:
+    """Cut the unit square into h x w cells, raster order: x0 y0 x1 y1 of each.
+
+    Args:
+        h: rows of the map.
+        w: its columns.
+        pooled: rows and columns that the map is pooled to; their boxes hold all that is in the
+            mean, so neighbours overlap where the numbers do not divide.
+    """
+    rows, columns = pooled or (h, w)
+    top, bottom = _edges(h, rows)
+    left, right = _edges(w, columns)
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    corners = torch.stack((left[x], top[y], right[x], bottom[y]), dim=-1).float()
     return (corners / torch.tensor([w, h, w, h])).flatten(0, 1)
+
+
+def _edges(own: int, pooled: int) -> tuple[Tensor, Tensor]:
+    """Give where each pooled cell begins and ends, in own cells.  [eq:pooled-grid]"""
+    index = torch.arange(pooled)
+    return index * own // pooled, -(-(index + 1) * own // pooled)
 
 
 def preprocessing_for(backbone: Backbone, **changes: Any) -> Preprocessing:

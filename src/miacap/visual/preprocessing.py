@@ -16,9 +16,7 @@ _FILTERS = {
 }
 
 
-def prepare(
-    image: Image.Image | Pixels, preprocessing: Preprocessing
-) -> Float[Tensor, "3 size size"]:
+def prepare(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Float[Tensor, "3 H W"]:
     """Turn an upright RGB photo into the backbone's input.
 
     Args:
@@ -44,13 +42,15 @@ def window(
     width, height = size
     if preprocessing.resize == "squash":
         return 0.0, 0.0, float(width), float(height)
-    side = min(size)
-    left, top = (width - side) / 2, (height - side) / 2
-    return left, top, left + side, top + side
+    high, wide = preprocessing.sides
+    across = min(float(width), height * wide / high)
+    down = min(float(height), width * high / wide)
+    left, top = (width - across) / 2, (height - down) / 2
+    return left, top, left + across, top + down
 
 
 def _resize(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Image.Image:
     # The window need not begin at a whole pixel: one resampling cuts and scales.
-    sides = (preprocessing.size, preprocessing.size)
+    high, wide = preprocessing.sides
     seen = window(image.size, preprocessing)
-    return image.resize(sides, _FILTERS[preprocessing.interpolation], seen)
+    return image.resize((wide, high), _FILTERS[preprocessing.interpolation], seen)

@@ -83,7 +83,7 @@ def prepared(
     """
     load_formats()  # here: with too many open files a thread would find fewer
     count = workers or min(4, os.cpu_count() or 1)
-    side = _preprocessing(regions).size
+    side = max(_preprocessing(regions).sides)
     ahead = count + max(2, min(32, _AHEAD_BYTES // (12 * side * side)))
     pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
     waiting: deque[Future[Ready]] = deque()
@@ -117,7 +117,7 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
 
 def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
     """Decode and prepare a photo; `held` bytes of the decoders' share are this photo's already."""
-    side = _preprocessing(regions).size
+    side = max(_preprocessing(regions).sides)
     with refusals(id, data):
         opened = open_file(data, id, side)
         with memory.decoded.hold(0 if held else needed(opened, data, side)):
@@ -130,7 +130,7 @@ def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
 def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
     with refusals(id):
         check_size(image, id)
-        with memory.decoded.hold(memory.needed(image, _preprocessing(regions).size)):
+        with memory.decoded.hold(memory.needed(image, max(_preprocessing(regions).sides))):
             image.load()
             pixels = _pixels(image, regions)
             return Ready(id, regions.prepare(pixels), pixels.size)
