@@ -276,3 +276,35 @@ def test_any_bytes_give_a_dataset_or_a_data_error(data: bytes) -> None:
                 assert str(error)
             else:
                 assert found.captions
+
+
+@pytest.mark.parametrize("more", ["", "\tdog,grass\t/m/01,/m/02\t0.9,0.8"])
+def test_captions_first_as_in_conceptual_captions(more: str, tmp_path: Path) -> None:
+    first, second = "http://x.org/a/../b c.jpg?w=1", "HTTPS://x.org/d"
+    text = f'a dog runs\t{first}{more}\na "cat"\t{second}{more}\nbroken\n'
+    path = write(tmp_path, "Train_GCC.tsv", text)
+    data = read(path, photos=NoPhotos())
+    assert data.captions == {first: ("a dog runs",), second: ('a "cat"',)}
+    assert [one.where for one in data.set_aside] == ["Train_GCC.tsv, line 3"]
+    with pytest.raises(DataError, match="these are addresses, and nothing is fetched here"):
+        read(path)
+
+
+def test_captions_first_with_photos_that_are_here(tmp_path: Path) -> None:
+    write(tmp_path, "x.tsv", "a dog runs\tsub/a.jpg\na cat sleeps\tb.jpg\n", ["sub/a.jpg", "b.jpg"])
+    assert read(tmp_path).captions == {"sub/a.jpg": ("a dog runs",), "b.jpg": ("a cat sleeps",)}
+
+
+def test_names_of_columns_that_others_write(tmp_path: Path) -> None:
+    write(tmp_path, "cc3m.csv", "filepath\ttitle\na.jpg\ta dog runs\n", ["a.jpg"])
+    assert read(tmp_path).captions == {"a.jpg": ("a dog runs",)}
+    rows = lines({"url": "http://x.org/a.jpg", "caption": "a dog"})
+    assert read(write(tmp_path, "x.jsonl", rows), photos=NoPhotos()).ids == ("http://x.org/a.jpg",)
+
+
+@pytest.mark.slow
+def test_the_real_conceptual_captions(shared: Path) -> None:
+    path = shared / "formats" / "cc3m" / "Validation_GCC-1.1.0-Validation.tsv"
+    data = read(path, photos=NoPhotos())
+    assert sum(len(entry.captions) for entry in data) == 15_833 and not data.set_aside
+    assert data.pictures[1].captions == ("an angler fishes river on a snowy day .",)

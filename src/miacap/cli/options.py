@@ -9,7 +9,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="Photos with captions: a Flickr8k or Flickr30k folder, a folder with "
-        "metadata.jsonl, a CSV or a JSON Lines file."
+        "metadata.jsonl, CSV, JSON Lines, COCO, Parquet or tar shards (docs/data.md)."
     ),
 ]
 Photos = Annotated[

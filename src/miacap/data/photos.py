@@ -2,21 +2,21 @@
 
 import hashlib
 import os
-import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
+from miacap.data.splits import SPLIT_FOLDER
+from miacap.data.tars import TarPhotos
 from miacap.errors import DataError
 from miacap.files import sha256
 from miacap.reading import LARGEST, open_regular
-from miacap.tables.names import PHOTO_SUFFIXES, same_form
+from miacap.tables.names import same_form, without_suffix
 
 LOST = "no such photo"
 """How the reason starts for which a picture without its photo is set aside."""
 
 _SAMPLE = 200
-_PIECE = 1 << 20
 
 
 @runtime_checkable
@@ -121,7 +121,9 @@ class FolderPhotos:
     def with_suffix(self, id: str) -> str:
         """Give the only file that is called as the photo is, and .jpg or the like, or ""."""
         name = self._name(id)
-        return "" if name is None or _stem(name) != name else self._lists.find(name, _stem)
+        if name is None or without_suffix(name) != name:
+            return ""
+        return self._lists.find(name, without_suffix)
 
     def _path(self, id: str) -> Path | None:
         """Where a photo lies, whichever Unicode form its name has on disk."""
@@ -199,134 +201,12 @@ def sha256_of(photos: Photos, id: str) -> str:
     return hashlib.sha256(photos.read(id)).hexdigest()
 
 
-def _stem(name: str) -> str:
-    suffix = next((s for s in PHOTO_SUFFIXES if name.lower().endswith(s)), "")
-    return name[: len(name) - len(suffix)]
-
-
 def _is_file(path: Path) -> bool:
     """Whether there is such a file; a name that no system would take has none."""
     try:
         return path.is_file()
     except OSError:  # too long, or in a folder that may not be looked into
         return False
-
-
-class TarPhotos:
-    """Photos inside uncompressed tars, read where they lie (nothing is unpacked).
-
-    A photo is found by its full name in the tar or, where that is unambiguous, by its last part.
-
-    Args:
-        tars: the tar files.
-        names: name in the tar by id, where it is not the id itself.
-
-    Raises:
-        DataError: a damaged or compressed tar, or one name twice.
-    """
-
-    def __init__(
-        self, tars: Iterable[str | os.PathLike[str]], names: Mapping[str, str] | None = None
-    ) -> None:
-        self.tars = tuple(Path(tar) for tar in tars)
-        self._names = names
-        self._places: dict[str, tuple[Path, int, int]] = {}
-        for tar in self.tars:
-            self._scan(tar)
-        # By full name and by last part in Unicode NFC, each where it is unambiguous.
-        self._alike = _unique(self._places, same_form)
-        self._short = _unique(self._places, lambda name: same_form(name.rpartition("/")[2]))
-
-    def read(self, id: str) -> bytes:
-        """Give the bytes of a photo file. Raises DataError if it is absent or cut off."""
-        return b"".join(self._pieces(id, self.size(id)))
-
-    def sha256(self, id: str) -> str:
-        """Give the SHA-256 of a photo's file. Raises DataError if it is absent or cut off."""
-        checksum = hashlib.sha256()
-        for piece in self._pieces(id, _PIECE):
-            checksum.update(piece)
-        return checksum.hexdigest()
-
-    def _pieces(self, id: str, length: int) -> Iterator[bytes]:
-        entry = self._entry(id)
-        if entry is None:
-            tars = ", ".join(tar.name for tar in self.tars)
-            raise DataError(f"{id}: no such photo in {tars}.")
-        tar, offset, left = entry
-        try:
-            with open_regular(tar) as file:
-                file.seek(offset)
-                while left and (piece := file.read(min(left, length))):
-                    left -= len(piece)
-                    yield piece
-        except OSError as error:
-            raise DataError(f"{tar}: cannot be read ({error.strerror or error}).") from None
-        if left:
-            raise DataError(f"{tar}: cut short at {id}; fetch it again.")
-
-    def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._entry(id) is not None
-
-    def size(self, id: str) -> int:
-        """Give the size of a photo's file in bytes, 0 where there is none."""
-        entry = self._entry(id)
-        return 0 if entry is None else entry[2]
-
-    def other_case(self, id: str) -> str:
-        """Give the name of a photo that differs by upper and lower case, or ""."""
-        wanted = same_form(self._name(id).rpartition("/")[2]).casefold()
-        return next((name for last, name in self._short.items() if last.casefold() == wanted), "")
-
-    def with_suffix(self, id: str) -> str:
-        """Give the only photo that is called as this one is, and .jpg or the like, or ""."""
-        wanted = same_form(self._name(id).rpartition("/")[2])
-        names = [name for last, name in self._short.items() if _stem(last) == wanted]
-        return names[0] if len(names) == 1 and _stem(wanted) == wanted else ""
-
-    def _name(self, id: str) -> str:
-        return id if self._names is None else self._names.get(id, "")
-
-    def _entry(self, id: str) -> tuple[Path, int, int] | None:
-        name = self._name(id)
-        if name in self._places:
-            return self._places[name]
-        alike = same_form(name)
-        return self._places.get(self._alike.get(alike) or self._short.get(alike, ""))
-
-    def _scan(self, path: Path) -> None:
-        try:
-            with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-                size = path.stat().st_size
-                for member in tar:
-                    if member.size < 0 or member.offset_data + member.size > size:
-                        raise tarfile.ReadError(f"the size of {member.name!r} cannot be")
-                    if member.isreg():
-                        name = str(PurePosixPath(member.name))
-                        if name in self._places:
-                            raise DataError(
-                                f"{path}: {name} is in {self._places[name][0].name} as well; "
-                                "a photo belongs into one tar, once."
-                            )
-                        self._places[name] = (path, member.offset_data, member.size)
-        # Headers without end recurse; sparse fields that are no numbers raise ValueError.
-        except (tarfile.TarError, RecursionError, ValueError, OverflowError, EOFError) as error:
-            raise DataError(
-                f"{path}: not an uncompressed, whole tar ({error}); unpack it if it is compressed, "
-                "fetch it again if it is not."
-            ) from None
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
-
-
-def _unique(names: Iterable[str], key: Callable[[str], str]) -> dict[str, str]:
-    """Give names by a key that no other name has."""
-    full: dict[str, str] = {}
-    twice: set[str] = set()
-    for name in names:
-        if full.setdefault(key(name), name) != name:
-            twice.add(key(name))
-    return {last: name for last, name in full.items() if last not in twice}
 
 
 class SeveralPhotos:
@@ -389,6 +269,10 @@ def _locate(root: Path, names: Mapping[str, str]) -> Photos:
         for folder in inside
         if folder.is_dir() and not folder.name.startswith(".")
     ]
+    # COCO's train2014 and val2014; where two photos have one name, nobody knows whose is where.
+    of_splits = [folder for folder in inside if SPLIT_FOLDER.fullmatch(folder.name)]
+    if len(of_splits) > 1 and len(set(names.values())) == len(names):
+        candidates.append(SeveralPhotos([FolderPhotos(folder, own) for folder in of_splits]))
     tars = [path for path in inside if path.suffix == ".tar" and path.is_file()]
     if tars:
         candidates.insert(0, TarPhotos(tars, own))

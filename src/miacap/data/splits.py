@@ -11,21 +11,32 @@ from miacap.tables.text import TextFile, numbered_lines, read_text_file
 
 Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
 
+RESTVAL = "restval"
 _SAME = {
     "training": "train",
     "trn": "train",
-    "restval": "train",  # Karpathy and Li: the rest of val2014, trained on by everybody
+    RESTVAL: "train",  # Karpathy and Li: the rest of val2014, trained on by everybody
     "val": "dev",
     "valid": "dev",
     "validation": "dev",
     "eval": "dev",
     "testing": "test",
 }
+_NAMES = "train|training|dev|val|valid|validation|test"
 _LIST_NAME = re.compile(
-    r"(?:.*[._-])?(train|training|dev|val|valid|validation|test)(?:[._-]?(?:images|list|ids))?"
+    rf"(?:.*[._-])?({_NAMES}|{RESTVAL})(?:[._-]?(?:images|list|ids))?"
     r"\.(?:txt|lst)(?:\.gz)?",
     re.IGNORECASE,
 )
+SPLIT_FOLDER = re.compile(rf"({_NAMES})(?:\d{{4}})?", re.IGNORECASE)
+"""What a folder of one split is called: train, validation, val2014."""
+SPLIT_FILE = re.compile(
+    rf"(?:.*[._-])?({_NAMES})(?:\d{{4}})?(?:[._-].*)?\.(?:jsonl|csv|tsv|json)(?:\.gz)?",
+    re.IGNORECASE,
+)
+"""What a file of one split's captions is called: captions_train2014.json, my_val.csv."""
+SPLIT_PART = re.compile(rf"(?:^|[._-])({_NAMES})(?:\d{{4}})?(?=[._-]|$)", re.IGNORECASE)
+"""Where a shard's name, without its suffix, names its split: train-00000-of-00002."""
 
 
 def split_name(name: str) -> str:
@@ -48,6 +59,8 @@ def draw_split(id: str) -> str:
 def lists_in(folder: Path) -> dict[str, Path]:
     """Find split lists in a folder by their names, as `Flickr_8k.trainImages.txt(.gz)`.
 
+    A list of `restval` is kept under that name: a list of train may lie beside it.
+
     Raises:
         DataError: two files claim the same split.
     """
@@ -56,7 +69,8 @@ def lists_in(folder: Path) -> dict[str, Path]:
         match = _LIST_NAME.fullmatch(path.name)
         if not match or not path.is_file():
             continue
-        name = split_name(match.group(1))
+        said = match.group(1).lower()
+        name = said if said == RESTVAL else split_name(said)
         if name in lists and path.name.removesuffix(".gz") == lists[name].name:
             continue  # the same list, once more packed
         if name in lists:

@@ -17,6 +17,7 @@ from miacap.tables.names import (
     PHOTO_SUFFIXES,
     SPLIT_NAMES,
     caption_columns,
+    is_address,
 )
 from miacap.tables.text import LONGEST_ROW, numbered_lines, too_long
 from miacap.wording import counted, first_names
@@ -184,6 +185,22 @@ def without_header(cells: Sequence[str], separator: str) -> bool:
 
 NAME_AND_CAPTION = Columns(("name", "caption"), 0, (1,))
 """Columns of a table without a header."""
+
+
+def caption_first(cells: Sequence[str]) -> bool:
+    """Whether a first row is a caption and the address or the name of its photo."""
+    if len(cells) < 2 or len(cells[0].split()) < 2:
+        return False
+    name = cells[1].strip()
+    return is_address(name) or (
+        name.lower().endswith(PHOTO_SUFFIXES)
+        and not cells[0].strip().lower().endswith(PHOTO_SUFFIXES)
+    )
+
+
+def caption_and_name(width: int) -> Columns:
+    """Give the columns of Conceptual Captions: the caption, its photo, and maybe labels."""
+    return Columns(("caption", "name", *("",) * (width - 2)), 1, (0,))
 
 
 def few_cells(cells: int, width: int) -> str:

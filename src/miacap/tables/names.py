@@ -2,15 +2,30 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any
 
 from miacap.errors import DataError
 from miacap.reading import short
 
-FILE_NAMES = ("file_name", "filename", "file", "image", "image_name", "photo", "picture", "path")
+FILE_NAMES = (
+    "file_name", "filename", "file", "image", "image_name", "photo", "picture", "path",
+    "filepath", "file_path", "image_path",
+)  # fmt: skip
 ID_NAMES = ("image_id", "cocoid", "id", *FILE_NAMES, "name")
-CAPTION_NAMES = ("captions", "caption", "text", "sentences", "sentence", "comment", "raw")
+ADDRESS_NAMES = ("url", "image_url")
+CAPTION_NAMES = (
+    "captions",
+    "caption",
+    "text",
+    "sentences",
+    "sentence",
+    "comment",
+    "raw",
+    "txt",
+    "title",
+)
 CANDIDATE_NAMES = ("candidate", "candidates", "prediction", "predictions", "hypothesis")
 REFERENCE_NAMES = ("references", "reference")
 SPLIT_NAMES = ("split",)
@@ -35,9 +50,25 @@ def text_id(value: object, where: str) -> str:
     raise DataError(f"{where}: an id is a non-empty text or a whole number, not {short(value)}.")
 
 
+def is_address(name: str) -> bool:
+    """Whether a name is an address of the web."""
+    return name.lstrip()[:8].lower().startswith(("http://", "https://"))
+
+
 def same_form(name: str) -> str:
     """Give a name as most systems write it (Unicode NFC), so that é is é however it is written."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def first_value(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Give the value of the first of these names that a row has, or None."""
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def without_suffix(name: str) -> str:
+    """Give a photo's name without .jpg and the like; another name as it is."""
+    suffix = next((end for end in PHOTO_SUFFIXES if name.lower().endswith(end)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def caption_columns(names: Sequence[str], known: Sequence[str]) -> tuple[int, ...]:

@@ -11,16 +11,16 @@ from typing import Literal
 
 from miacap.data.dataset import Dataset
 from miacap.data.photos import Photos
-from miacap.data.readers import coco, flickr, pairs, tables
+from miacap.data.readers import coco, flickr, pairs, parquet, tables, webdataset
 from miacap.data.readers.places import caption_files
-from miacap.data.readers.records import CaptionText, Reading
+from miacap.data.readers.records import CaptionFile, CaptionText, Reading
 from miacap.data.splits import Splits, lists_in
 from miacap.errors import DataError, UnknownName
 from miacap.reading import collector_paused, parse_json
 from miacap.tables import delimited, token_lines
 from miacap.tables.text import first_line, read_text_file
 
-Format = Literal["flickr", "csv", "jsonl", "karpathy", "coco"]
+Format = Literal["flickr", "csv", "jsonl", "karpathy", "coco", "parquet", "webdataset"]
 Place = str | os.PathLike[str]
 
 _READERS: dict[str, Callable[[list[CaptionText], Reading], None]] = {
@@ -29,6 +29,10 @@ _READERS: dict[str, Callable[[list[CaptionText], Reading], None]] = {
     "jsonl": tables.read_json_lines,
     "karpathy": coco.read_karpathy,
     "coco": coco.read_coco,
+}
+_PACKED: dict[str, Callable[[list[CaptionFile], Reading], None]] = {
+    "parquet": parquet.read,
+    "webdataset": webdataset.read,
 }
 
 __all__ = ["Format", "read"]
@@ -45,9 +49,10 @@ def read(
     """Read pictures and captions from a folder or a caption file.
 
     Args:
-        path: a folder with a caption file in it, or with a text of captions beside each photo;
-            or the caption file.
-        format: "flickr" (token file), "csv", "jsonl", "karpathy" or "coco"; None looks.
+        path: a folder with a caption file in it, with shards, or with a text of captions beside
+            each photo; or the caption file.
+        format: "flickr" (token file), "csv", "jsonl", "karpathy", "coco", "parquet" or
+            "webdataset" (tars); None looks.
         photos: folder, tar, several of these, or `Photos`; None looks in the caption file's
             folder. `NoPhotos()` reads captions alone.
         splits: a folder of lists, or split -> list file or ids; overrides what the file
@@ -61,29 +66,59 @@ def read(
         DataError: nothing readable, no photo found, no caption at all, a name that leads out
             of the folder, an id in two splits; the message has file and line.
         UnknownName: no such format.
+        MissingExtra: a Parquet table, and pyarrow is not installed.
     """
     target = Path(path)
-    if format is not None and format not in _READERS:
-        raise UnknownName("caption format", format, tuple(_READERS))
+    if format is not None and format not in _READERS | _PACKED:
+        raise UnknownName("caption format", format, (*_READERS, *_PACKED))
     files = caption_files(target, format)
     folder = target if target.is_dir() else target.parent
     if not files:
         reading = pairs.read(folder)
     else:
-        texts = [
-            CaptionText(file.path, read_text_file(file.path), file.folder, file.split)
-            for file in files
-        ]
         reading = Reading()
-        by_format: dict[str, list[CaptionText]] = {}
-        for text in texts:
-            by_format.setdefault(format or _guess(text), []).append(text)
-        for chosen, some in by_format.items():
-            _READERS[chosen](some, reading)
-    if splits is None and not reading.has_splits:
-        splits = lists_in(folder) or None
+        _read(files, format, reading)
+    keep: set[str] = set()
+    if splits is None and (reading.lists_decide or not reading.has_splits):
+        splits, keep = _lists_beside(folder, files, reading)
     name = folder.resolve().name
-    return reading.dataset(name or "data", _places(photos, folder), splits)
+    return reading.dataset(name or "data", _places(photos, folder), splits, keep)
+
+
+def _lists_beside(
+    folder: Path, files: list[CaptionFile], reading: Reading
+) -> tuple[dict[str, Path] | None, set[str]]:
+    """Find the lists of splits beside captions, and the splits that they say nothing of."""
+    beside = {file.path.parent: None for file in files} if reading.lists_decide else {}
+    lists = next(filter(None, map(lists_in, {folder: None, **beside})), None)
+    said = {record.split for record in reading.records.values() if record.split}
+    return lists, said - set(lists or ()) if reading.lists_decide else set()
+
+
+def _read(files: list[CaptionFile], format: str | None, reading: Reading) -> None:
+    """Read files of captions, those of one format together."""
+    packed: dict[str, list[CaptionFile]] = {}
+    texts: dict[str, list[CaptionText]] = {}
+    for file in files:
+        if chosen := _packed(file.path, format, alone=len(files) == 1):
+            packed.setdefault(chosen, []).append(file)
+            continue
+        text = CaptionText(file.path, read_text_file(file.path), file.folder, file.split)
+        texts.setdefault(format or _guess(text), []).append(text)
+    for chosen, some in texts.items():
+        _READERS[chosen](some, reading)
+    for chosen, shards in packed.items():
+        _PACKED[chosen](shards, reading)
+
+
+def _packed(path: Path, format: str | None, alone: bool) -> str:
+    """Give the format of a file that is no text, or ""."""
+    if format is not None:
+        return format if format in _PACKED else ""
+    if path.suffix.lower() == ".tar":
+        # Of a tar of photos alone the reader of texts says what to do with it.
+        return "" if alone and not webdataset.has_captions(path, None) else "webdataset"
+    return "parquet" if path.suffix.lower() == ".parquet" else ""
 
 
 def _places(

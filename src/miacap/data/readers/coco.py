@@ -10,7 +10,7 @@ from typing import Any
 
 from miacap.data.readers.records import CaptionText, Reading
 from miacap.errors import DataError
-from miacap.tables.captions import left_out_by_vizwiz
+from miacap.tables.captions import left_out_by_vizwiz, without_blanks
 
 
 def guess(value: Any) -> str | None:
@@ -39,7 +39,7 @@ def read_karpathy(texts: list[CaptionText], reading: Reading) -> None:
             )
             sentences = image.get("sentences")
             if isinstance(sentences, list):
-                reading.captions(id, where, sentences)
+                reading.captions(id, where, [_sentence(one) for one in sentences])
 
 
 def read_coco(texts: list[CaptionText], reading: Reading) -> None:
@@ -48,6 +48,8 @@ def read_coco(texts: list[CaptionText], reading: Reading) -> None:
     Raises:
         DataError: another structure; the message names the entry.
     """
+    # Karpathy and Li's lists divide val2014; what a file is called says less than they do.
+    reading.lists_decide = any(text.split for text in texts)
     for text in texts:
         reading.begin(text)
         value = _value(text)
@@ -55,7 +57,9 @@ def read_coco(texts: list[CaptionText], reading: Reading) -> None:
             where = f"{text.path.name}, image {number}"
             id = _id(image, "id", where)
             name = _text(image, "file_name", where)
-            reading.mention(name, where, id=id, split=image.get("split"))
+            own = image.get("split")
+            reading.lists_decide = reading.lists_decide and own is None
+            reading.mention(name, where, id=id, split=own)
         annotations = value.get("annotations")
         if not isinstance(annotations, list):
             raise DataError(f'{text.path}: expected a list "annotations".')
@@ -69,6 +73,18 @@ def read_coco(texts: list[CaptionText], reading: Reading) -> None:
                 reading.leave_out(id, where, reason)
             else:
                 reading.captions(id, where, annotation.get("caption"))
+
+
+def _sentence(value: Any) -> Any:
+    """Give a sentence; one whose raw form lost its blanks (UCM's did) by its tokens."""
+    if not isinstance(value, dict):
+        return value
+    raw, tokens = value.get("raw"), value.get("tokens")
+    if not isinstance(raw, str) or not isinstance(tokens, list) or len(tokens) < 2:
+        return value
+    if len(raw.split()) > 1 or not all(isinstance(token, str) for token in tokens):
+        return value
+    return raw if without_blanks(raw) else " ".join(tokens)
 
 
 def _value(text: CaptionText) -> dict[str, Any]:

@@ -1,24 +1,46 @@
 """From what the lines of a caption file say to a dataset: merged, split, checked, set aside."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
-from miacap.data.photos import LOST, NoPhotos, Photos, checked_name, locate, nearly
+from miacap.data.photos import LOST, NoPhotos, Photos, SeveralPhotos, checked_name, locate, nearly
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
 from miacap.reading import parse_json
 from miacap.tables import captions
-from miacap.tables.names import CAPTION_NAMES, same_form
+from miacap.tables.names import CAPTION_NAMES, is_address, same_form
 from miacap.tables.text import TextFile
 from miacap.wording import counted, none
 
 _HINTS = 1000
 """Missing photos for which a name that is nearly the same is looked for."""
+
+
+_SAY_WHERE = "; say where they are with --photos FOLDER (photos= in Python)"
+_FETCH = (
+    "; these are addresses, and nothing is fetched here: fetch them (the tars of img2dataset are "
+    "read as they are), or read the captions alone (photos=NoPhotos() in Python)"
+)
+
+
+@dataclass(frozen=True)
+class CaptionFile:
+    """A file of captions.
+
+    Attributes:
+        path: of the file.
+        folder: where its photos are, relative to the folder that was named.
+        split: of its pictures, or None where its name does not say.
+    """
+
+    path: Path
+    folder: str = ""
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,10 @@ class Reading:
     sources: list[Source] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     set_aside: list[SetAside] = field(default_factory=list)
+    packed: list[Photos] = field(default_factory=list)
+    """Photos that lie in the files of captions themselves."""
+    lists_decide: bool = False
+    """Whether lists beside the captions say more of the splits than what is in `records`."""
     _text: CaptionText | None = None
 
     @property
@@ -83,6 +109,11 @@ class Reading:
         """Say which file is read from here on, and under which terms it may be used."""
         self.sources.append(source(text.file, terms))
         self._text = text
+
+    def begin_packed(self, source: Source) -> None:
+        """Say which file is read from here on, where it is no text."""
+        self.sources.append(source)
+        self._text = None
 
     def mention(
         self, name: str, where: str, *, id: str = "", folder: object = None, split: Any = None
@@ -101,8 +132,10 @@ class Reading:
                 folder of photos.
         """
         parent = self._text.folder if self._text else ""
-        file = checked_name(name, where)
-        file = str(PurePosixPath(parent) / file)
+        if is_address(name):
+            file = name.strip()
+        else:
+            file = str(PurePosixPath(parent) / checked_name(name, where))
         id = id or same_form(file)
         if isinstance(folder, str):
             file = checked_name(f"{folder}/{file}", where)
@@ -157,8 +190,15 @@ class Reading:
         name: str,
         photos: Photos | Sequence[Path],
         splits: Splits | str | os.PathLike[str] | None,
+        keep: Collection[str] = (),
     ) -> Dataset:
         """Assign splits, look for the photos, and set aside the pictures that have none.
+
+        Args:
+            name: of the dataset.
+            photos: where they are.
+            splits: who is in which; None leaves what the files say.
+            keep: splits of the files' own that a picture in no list stays in.
 
         Raises:
             DataError: no captions at all, no photo at all, or contradictory splits.
@@ -177,13 +217,23 @@ class Reading:
             if not isinstance(available, NoPhotos):
                 self._drop_missing(name, available, "the photos given")
         else:
-            available = locate(photos, {id: r.file for id, r in self.records.items()})
+            available = self._located(photos)
             self._drop_missing(name, available, ", ".join(map(str, photos)))
         pictures = tuple(
-            Entry(id, tuple(record.captions), _split(id, record, assigned))
+            Entry(id, tuple(record.captions), _split(id, record, assigned, keep))
             for id, record in self.records.items()
         )
         return Dataset(name, pictures, available, tuple(self.set_aside), tuple(self.sources))
+
+    def _located(self, places: Sequence[Path]) -> Photos:
+        """Find the photos: in the files of captions, and those that are not there in places."""
+        names = {
+            id: record.file
+            for id, record in self.records.items()
+            if not any(id in photos for photos in self.packed)
+        }
+        parts = [*self.packed, locate(places, names)] if names else self.packed
+        return parts[0] if len(parts) == 1 else SeveralPhotos(parts)
 
     def _known(self, assigned: Mapping[str, str], name: str) -> dict[str, str]:
         """Listed ids as the captions spell them; listed pictures without captions join them."""
@@ -199,9 +249,7 @@ class Reading:
         missing = [id for id in self.records if id not in photos]
         reasons = {id: LOST + nearly(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
-            hint = nearly(photos, missing[0]) or (
-                "; say where they are with --photos FOLDER (photos= in Python)"
-            )
+            hint = nearly(photos, missing[0]) or (_FETCH if is_address(missing[0]) else _SAY_WHERE)
             raise DataError(
                 f"{name}: {none(len(missing), 'photo', 'the')} is in {where}, {missing[0]!r} for "
                 "one"
@@ -217,9 +265,9 @@ class Reading:
         return f" Set aside: {len(self.set_aside)}, the first: {first.where}: {first.reason}."
 
 
-def _split(id: str, record: Record, assigned: Mapping[str, str]) -> str:
+def _split(id: str, record: Record, assigned: Mapping[str, str], keep: Collection[str]) -> str:
     if assigned:
-        return assigned.get(id, "none")
+        return assigned.get(id) or (record.split if record.split in keep else None) or "none"
     return record.split or draw_split(id)
 
 

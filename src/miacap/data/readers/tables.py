@@ -4,15 +4,17 @@ A row names a photo file and gives one caption or several, and maybe a split. Se
 speak of one photo; their captions come together in the order of the file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from miacap.data.readers.records import CaptionText, Reading
 from miacap.errors import DataError
 from miacap.reading import parse_json
 from miacap.tables import delimited
-from miacap.tables.names import CAPTION_NAMES, FILE_NAMES, SPLIT_NAMES
+from miacap.tables.names import ADDRESS_NAMES, CAPTION_NAMES, FILE_NAMES, SPLIT_NAMES, first_value
 from miacap.tables.text import first_line, numbered_lines
+
+_NAMES = (*FILE_NAMES, *ADDRESS_NAMES)
 
 
 def read_json_lines(texts: list[CaptionText], reading: Reading) -> None:
@@ -24,14 +26,14 @@ def read_json_lines(texts: list[CaptionText], reading: Reading) -> None:
     for text in texts:
         reading.begin(text)
         for where, row in _objects(text):
-            name = _first(row, FILE_NAMES)
+            name = first_value(row, _NAMES)
             if not isinstance(name, str):
                 raise DataError(
                     f'{where}: no file name; write "file_name" '
                     f"(found {delimited.listed(list(row))})."
                 )
-            id = reading.mention(name, where, split=_first(row, SPLIT_NAMES))
-            value = _first(row, CAPTION_NAMES)
+            id = reading.mention(name, where, split=first_value(row, SPLIT_NAMES))
+            value = first_value(row, CAPTION_NAMES)
             if value is not None:
                 reading.captions(id, where, value)
 
@@ -52,14 +54,11 @@ def _objects(text: CaptionText) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, row
 
 
-def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((row[name] for name in names if row.get(name) is not None), None)
-
-
 def read_csv(texts: list[CaptionText], reading: Reading) -> None:
     """Read CSV, with "," or ";" or tab or "|" between columns and column names on top.
 
-    A table without column names is read where each row is a photo's name and its caption. Rows
+    A table without column names is read where each row is a photo's name and its caption, or, as
+    in Conceptual Captions, a caption and the address of its photo. Rows
     with too few or too many cells are set aside; where the caption is the last column, the
     commas of an unquoted caption are taken for what they are.
 
@@ -74,11 +73,14 @@ def read_csv(texts: list[CaptionText], reading: Reading) -> None:
             where = f"{text.path.name}, line {number}"
             if columns is not None:
                 _add(reading, columns, cells, where, separator)
+            elif delimited.caption_first(cells):
+                columns = delimited.caption_and_name(len(cells))
+                _add(reading, columns, cells, where, separator)
             elif delimited.without_header(cells, separator):
                 columns = delimited.NAME_AND_CAPTION
                 _add(reading, columns, cells, where, separator)
             else:
-                columns = delimited.columns(cells, FILE_NAMES, CAPTION_NAMES, where, "photo's file")
+                columns = delimited.columns(cells, _NAMES, CAPTION_NAMES, where, "photo's file")
         if columns is None:
             raise DataError(f"{text.path}: the file is empty.")
 
