@@ -55,6 +55,39 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
     ]  # fmt: skip
 
 
+def test_settings_in_which_runs_differ_stand_below_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def settings(width: int, **more: object) -> str:
+        sizes = {"width": width, "dropout": 0.3}
+        return json.dumps({"captioner": "nic", "source": "plain", "sizes": sizes, **more})
+
+    a_run(tmp_path, "narrow", None, settings=settings(256, beam=3))
+    a_run(tmp_path, "wide", None, settings=settings(512, beam=3, note="\x1b[31m", long="x" * 60))
+    a_run(tmp_path, "z-broken", None, settings="7")
+    command(Path())
+    out = capsys.readouterr().out.splitlines()
+    assert out[4:] == [
+        "",
+        "settings in which they differ",
+        "narrow: sizes.width=256",
+        "wide: sizes.width=512  note=\\x1b[31m",
+        f"    long={'x' * 60}",
+        "z-broken: -",
+    ]
+
+
+def test_runs_that_do_not_differ_are_listed_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_run(tmp_path, "one", None)
+    a_run(tmp_path, "two", None, settings='{"captioner": "adaptive", "source": "plain"}')
+    command(tmp_path)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
 def test_a_pipe_as_log_is_damage_and_not_waited_for(tmp_path: Path) -> None:
     folder = a_run(tmp_path, "r", None)

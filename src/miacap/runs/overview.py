@@ -1,8 +1,9 @@
 """What runs there are and how far they came; reads text alone and needs no torch."""
 
 import difflib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from miacap.errors import DataError
 from miacap.files import read_json, read_json_lines
 
-__all__ = ["Overview", "is_run", "listing", "near", "overview"]
+__all__ = ["Overview", "differences", "is_run", "listing", "near", "overview"]
 
 _LOOKED_AT = 1000
 """Folders among which a misspelt run is sought, at most."""
@@ -53,6 +54,8 @@ class Overview:
     """The epoch whose weights were kept: the best CIDEr-D on dev."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Dev scores of that epoch."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Every setting as `--set` takes it, `training.epochs` -> "12"."""
 
 
 def overview(folder: Path) -> Overview:
@@ -62,6 +65,7 @@ def overview(folder: Path) -> Overview:
         captioner, source = str(settings["captioner"]), str(settings["source"])
     except (DataError, KeyError, TypeError):
         return Overview(folder)
+    chosen = _flat(settings)
     try:
         log = folder / "metrics.jsonl"
         rows = read_json_lines(log) if log.exists() else []
@@ -69,11 +73,41 @@ def overview(folder: Path) -> Overview:
         epoch = None if best is None else int(best["epoch"])
         scores = {} if best is None else _scores(best)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return Overview(folder, captioner, source)
+        return Overview(folder, captioner, source, settings=chosen)
     state = "finished" if (folder / "README.md").is_file() else "unfinished"
     if not rows:
         state = "untrained"
-    return Overview(folder, captioner, source, state, len(rows), epoch, scores)
+    return Overview(folder, captioner, source, state, len(rows), epoch, scores, chosen)
+
+
+def differences(overviews: Sequence[Overview]) -> list[dict[str, str]]:
+    """Give each run's settings in which the runs differ, captioner and source left out.
+
+    A setting that a run does not have (another captioner's) is left out of its own.
+    """
+    known = [overview.settings for overview in overviews if overview.settings]
+    names = dict.fromkeys(name for settings in known for name in settings)
+    shown = ("captioner", "source")
+    differing = [
+        name
+        for name in names
+        if name not in shown and len({settings.get(name) for settings in known}) > 1
+    ]
+    return [
+        {name: overview.settings[name] for name in differing if name in overview.settings}
+        for overview in overviews
+    ]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    """Give the leaves of a tree of settings by their dotted names, as JSON or plain text."""
+    if isinstance(value, dict) and value:
+        return {
+            key: leaf
+            for part, below in value.items()
+            for key, leaf in _flat(below, f"{name}.{part}" if name else str(part)).items()
+        }
+    return {name: value if isinstance(value, str) else json.dumps(value)}
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, float]:
