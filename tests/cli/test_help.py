@@ -17,7 +17,9 @@ def every_command() -> Iterator[tuple[str, Any, Any]]:
     context = ROOT.make_context("miacap", ["x"], resilient_parsing=True)
     for name, command in ROOT.commands.items():
         inner = getattr(command, "commands", None)
-        parts = {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
+        further = {f"{name} {n}": c for n, c in getattr(command, "further", {}).items()}
+        own = {name: command} | further
+        parts = own if inner is None else {f"{name} {n}": c for n, c in inner.items()}
         for full, verb in parts.items():
             made = verb.make_context(full, [], parent=context, resilient_parsing=True)
             yield full, verb, made

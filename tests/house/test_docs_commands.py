@@ -48,6 +48,8 @@ def parsed(command: str) -> tuple[str, dict[str, Any]]:
     verb = GROUP.commands[name]
     if hasattr(verb, "commands"):
         verb = verb.commands[words.pop(0)]
+    if words and words[0] in getattr(verb, "further", {}):
+        verb = verb.further[words.pop(0)]
     if "..." in words:  # the rest is left to the reader
         words.remove("...")
         for parameter in verb.params:
@@ -92,7 +94,9 @@ def test_an_option_that_is_not_there_is_noticed() -> None:
 def test_verbs_and_options_named_in_sentences_exist() -> None:
     known = {o for c in GROUP.commands.values() for p in c.params for o in p.opts}
     inner = GROUP.commands["concepts"].commands
-    known |= {o for c in inner.values() for p in c.params for o in p.opts} | {"--help", "--version"}
+    further = [c for v in GROUP.commands.values() for c in getattr(v, "further", {}).values()]
+    known |= {o for c in (*inner.values(), *further) for p in c.params for o in p.opts}
+    known |= {"--help", "--version"}
     for page in PAGES:
         text = _FENCE.sub("", page.read_text(encoding="utf-8"))
         for command in _INLINE.findall(text):
@@ -105,7 +109,8 @@ def test_verbs_and_options_named_in_sentences_exist() -> None:
 def test_each_verb_has_an_example_under_its_heading() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for name, verb in GROUP.commands.items():
-        for full in [f"{name} {n}" for n in getattr(verb, "commands", {})] or [name]:
+        further = [f"{name} {n}" for n in getattr(verb, "further", {})]
+        for full in [f"{name} {n}" for n in getattr(verb, "commands", {})] or [name, *further]:
             section = re.search(rf"^## {full}\n(.*?)(?=^## )", text, re.S | re.M)
             assert section is not None, f"cli.md has no section of {full}"
             assert any(c.startswith(f"miacap {full}") or f"| miacap {full}" in c

@@ -46,7 +46,9 @@ def commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
         inner = getattr(command, "commands", None)
-        found |= {name: command} if inner is None else {f"{name} {n}": c for n, c in inner.items()}
+        further = {f"{name} {n}": c for n, c in getattr(command, "further", {}).items()}
+        own = {name: command} | further
+        found |= own if inner is None else {f"{name} {n}": c for n, c in inner.items()}
     return found
 
 

@@ -17,7 +17,7 @@ from miacap.cli.caption import caption
 from miacap.cli.concepts import concepts
 from miacap.cli.demo import demo
 from miacap.cli.evaluate import evaluate
-from miacap.cli.features import features
+from miacap.cli.features import Features, features
 from miacap.cli.help import Verb, Verbs
 from miacap.cli.judge import judge
 from miacap.cli.reproduce import reproduce
@@ -45,7 +45,7 @@ app = typer.Typer(
 )
 # What `miacap --help` lists is cut where it does not fit, so each verb has a line that does.
 app.command(cls=Verb, short_help="The main job once, on drawn scenes.")(demo)
-app.command(cls=Verb, short_help="Turn photos into regions.")(features)
+app.command(cls=Features, short_help="Turn photos into regions, or read yours.")(features)
 app.add_typer(concepts, name="concepts", short_help="Find, read or show concepts.")
 app.command(cls=Verb, short_help="Train a captioner.")(train)
 app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(evaluate)

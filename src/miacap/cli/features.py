@@ -1,4 +1,4 @@
-"""`miacap features`: region features of every photo of a dataset."""
+"""`miacap features`: region features of every photo of a dataset; `read` stands behind it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,8 +6,16 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.features_read import read
+from miacap.cli.help import Verb, with_further
 from miacap.cli.options import Data, Device, Photos, Quiet, Sets
 from miacap.wording import counted
+
+_reading = typer.Typer(add_completion=False, rich_markup_mode=None)
+_reading.command("read", cls=Verb, short_help="Read features that you already have.")(read)
+
+Features = with_further(read=_reading)
+"""`features DATA` extracts; `features read` reads what others extracted."""
 
 
 def features(

@@ -8,10 +8,11 @@ value (`<list[Path]>`, `0<=x<=9007199254740991`).
 import enum
 import inspect
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from miacap.cli import interruption
@@ -27,12 +28,28 @@ _WORDS = {int: "NUMBER", float: "NUMBER", str: "NAME", Path: "FILE"}
 
 
 class Verb(TyperCommand):
-    """A command whose help says what to type."""
+    """A command whose help says what to type.
+
+    Attributes:
+        further: commands that take over where the first argument is their name; anything else is
+            the verb's own, and a folder of that name is reached as ./NAME.
+    """
+
+    further: ClassVar[Mapping[str, TyperCommand]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for parameter in self.params:
             _word(parameter, self.callback)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        """Parse arguments, those of a further command where the first is its name."""
+        if args and args[0] in self.further:
+            name = args[0]
+            return self.further[name].make_context(f"{info_name} {name}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
@@ -52,6 +69,22 @@ class Verb(TyperCommand):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+        if self.further:
+            with formatter.section("Further commands"):
+                formatter.write_dl(
+                    [(f"{self.name} {n}", c.short_help) for n, c in self.further.items()]
+                )
+
+
+def with_further(**commands: typer.Typer) -> type[Verb]:
+    """Give a verb that others stand behind, each the only command of an application."""
+
+    class WithFurther(Verb):
+        further: ClassVar[Mapping[str, Any]] = {
+            name: typer.main.get_command(application) for name, application in commands.items()
+        }
+
+    return WithFurther
 
 
 class Verbs(TyperGroup):

@@ -3,7 +3,7 @@
 Readers make a `Dataset` of any folder of photos with captions, `scenes` draws one, the feature
 store keeps what a backbone or a concept extractor saw, and batches join them by name.
 This room may import `text`, `tables`, `pictures` and the ground floor; only
-`store` and `batches` import torch, so names are loaded when they are first used.
+`store`, `batches` and `conversion` import torch, so names are loaded when they are first used.
 """
 
 import importlib
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from miacap.data.batches import Batch, Batches
+    from miacap.data.conversion import Conversion, convert
     from miacap.data.dataset import Dataset, Entry, SetAside, Source
     from miacap.data.features import Detector, Given, Preprocessing
     from miacap.data.photos import NoPhotos, Photos
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Batch": "batches",
     "Batches": "batches",
+    "Conversion": "conversion",
     "Dataset": "dataset",
     "Detector": "features",
     "Entry": "dataset",
@@ -33,6 +35,7 @@ _HOMES = {
     "SetAside": "dataset",
     "Source": "dataset",
     "StoreWriter": "store",
+    "convert": "conversion",
     "draw": "scenes",
     "read": "readers",
 }
@@ -40,6 +43,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "Batches",
+    "Conversion",
     "Dataset",
     "Detector",
     "Entry",
@@ -52,6 +56,7 @@ __all__ = [
     "SetAside",
     "Source",
     "StoreWriter",
+    "convert",
     "draw",
     "read",
 ]

@@ -6,11 +6,13 @@ at random and by many processes. `StoreWriter` fills one.
 """
 
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from miacap.data.features import Given
 from miacap.data.manifest import Manifest
 from miacap.data.shards import Index, read_indexes
 from miacap.data.spelling import ByForm
@@ -124,17 +126,24 @@ class FeatureStore:
             broken = (
                 f"; {aside} of them {by_number(aside, 'was', 'were')} set aside when it was made"
             )
-            extract = (
-                f"Extract them (miacap features DATA -o {self.folder})"
-                if self.kind == "regions"
-                else "Extract them"
-            )
             raise DataError(
                 f"{self.folder}: {part(len(absent), len(names), 'picture', 'is', 'are')} not in "
                 "this "
-                f"store of {self.kind}, the first: {first}{broken if aside else ''}. {extract}, "
-                "or leave them out."
+                f"store of {self.kind}, the first: {first}{broken if aside else ''}. "
+                f"{self._how_to_get_them()}, or leave them out."
             )
+
+    def _how_to_get_them(self) -> str:
+        """Say how pictures that are not here come in."""
+        if self.kind != "regions":
+            return "Extract them"
+        record = self.manifest.preprocessing
+        if not isinstance(record, Given):
+            return f"Extract them (miacap features DATA -o {self.folder})"
+        return (
+            f"Nothing here can make features {record.name!r} of them: read the file that has them "
+            f"(miacap features read FILE DATA --name {shlex.quote(record.name)} -o {self.folder})"
+        )
 
     def _take(self, number: int, index: Index) -> None:
         """Add the pictures of a shard, in place of those that it has again."""

@@ -52,6 +52,7 @@ class StoreWriter:
         folder: of the store; made if absent.
         manifest: what it is about.
         shard_size: pictures a shard.
+        shard_bytes: of their rows, at which a shard is finished with fewer; None sets no limit.
 
     Attributes:
         done: pictures that the store has, those set aside included.
@@ -64,11 +65,16 @@ class StoreWriter:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], manifest: Manifest, shard_size: int = 512
+        self,
+        folder: str | os.PathLike[str],
+        manifest: Manifest,
+        shard_size: int = 512,
+        shard_bytes: int | None = None,
     ) -> None:
         if shard_size < 1:
             raise RunError(f"A shard holds at least one picture, not {shard_size}.")
         self.folder, self.manifest, self.shard_size = Path(folder), manifest, shard_size
+        self.shard_bytes = shard_bytes
         self.done: set[str] = set()
         self.photos: dict[str, str] = {}
         self.reasons: dict[str, str] = {}
@@ -263,10 +269,18 @@ class StoreWriter:
         self._again.discard(name)
         self.done.add(name)
         self._remember(name, picture.reason, picture.photo)
-        if len(self._in_hand) >= self.shard_size:
+        if len(self._in_hand) >= self.shard_size or self._is_large():
             self._finish()
         elif time.monotonic() - self._kept > _SECONDS_AT_RISK:
             self._keep()
+
+    def _is_large(self) -> bool:
+        """Whether what is in hand has as many bytes as a shard may have."""
+        if self.shard_bytes is None:
+            return False
+        return self.shard_bytes <= sum(
+            picture.rows.nbytes for picture in self._in_hand.values() if picture.rows is not None
+        )
 
     def _finish(self) -> None:
         self._require_there()
