@@ -106,7 +106,7 @@ def read_exactly(file: Readable, count: int, where: str) -> bytes:
         piece = file.read(min(_PIECE, count - len(pieces)))
         if not piece:
             raise BadFeatures(
-                f"{where}: cut short: {counted(len(pieces), 'byte')} of {count:,} are there"
+                f"{where}: cut short after {counted(len(pieces), 'byte')} of {count:,}"
             )
         pieces += piece
     return bytes(pieces)

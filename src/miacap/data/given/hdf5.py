@@ -183,7 +183,8 @@ def _of_row(columns: dict[str, Any], number: int, where: str) -> Rows:
         if "count" in values:
             count = whole_number(values["count"].reshape(-1)[0], where, "num_boxes")
             if count < 1 or (features.ndim == 1 and features.size % count):
-                raise BadFeatures(f"{where}: {features.size:,} numbers for {count:,} boxes")
+                numbers, boxes = counted(features.size, "number"), counted(count, "box", "boxes")
+                raise BadFeatures(f"{where}: {numbers} for {boxes}")
             features = _cut(features, count)
             boxes = None if boxes is None else _cut(boxes, count)
         elif "mask" in values:
@@ -210,8 +211,8 @@ def _values(dataset: Any, where: str, row: int | None = None) -> Matrix:
     size = int(np.prod(shape, dtype=object)) * dataset.dtype.itemsize
     if size > PICTURE_BYTES:
         raise BadFeatures(
-            f"{where}: an array of shape {shape}, {size:,} bytes; at most {PICTURE_BYTES:,} are "
-            "read for a picture"
+            f"{where}: an array of shape {shape}; at most {PICTURE_BYTES:,} bytes are read for a "
+            "picture"
         )
     return np.asarray(dataset[...] if row is None else dataset[row])
 
