@@ -183,8 +183,8 @@ def _of_row(columns: dict[str, Any], number: int, where: str) -> Rows:
         if "count" in values:
             count = whole_number(values["count"].reshape(-1)[0], where, "num_boxes")
             if count < 1 or (features.ndim == 1 and features.size % count):
-                numbers, boxes = counted(features.size, "number"), counted(count, "box", "boxes")
-                raise BadFeatures(f"{where}: {numbers} for {boxes}")
+                has, of = counted(features.size, "number"), counted(count, "box", "boxes")
+                raise BadFeatures(f"{where}: {has} for {of}")
             features = _cut(features, count)
             boxes = None if boxes is None else _cut(boxes, count)
         elif "mask" in values:
