@@ -1,7 +1,9 @@
 """What every test has at hand."""
 
 import os
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,12 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside the checkout: real photos and golden results are absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def onnx_files() -> SimpleNamespace:
+    """What writes small ONNX files: `onnx_files.py`."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("onnx_files.py"))))
 
 
 @pytest.hookimpl(hookwrapper=True)

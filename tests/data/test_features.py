@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from miacap.data.detectors import BoxOutputs, Description, DetectorInput, YoloxOutputs
 from miacap.data.features import (
     Detector,
     Given,
@@ -22,7 +23,9 @@ from miacap.errors import RunError, SettingsError
 from miacap.settings import to_json
 
 HOW = Preprocessing("efficientnet-lite2", "ab" * 32)
-KINDS: tuple[Record, ...] = (HOW, Detector("boxes.json", "cd" * 32, HOW), Given("mine", "a friend"))
+CATS = Description("cats", DetectorInput(64, 64), YoloxOutputs("out"), ("cat", "dog"))
+BOXES = Detector("cd" * 32, CATS, HOW)
+KINDS: tuple[Record, ...] = (HOW, BOXES, Given("mine", "a friend"))
 
 
 @pytest.mark.parametrize("record", KINDS, ids=["grid", "detector", "given"])
@@ -65,6 +68,9 @@ def test_lists_of_concepts_written_before_are_given() -> None:
         ("grid", "got 'grid'"),
         ({**to_json(KINDS[1]), "threshold": 2}, "threshold is 0 to 1, not 2.0"),
         ({**to_json(KINDS[1]), "boxes": 0}, "boxes is 1 to 1000, not 0"),
+        ({**to_json(KINDS[1]), "fewest": 37}, "fewest is 1 to the number of boxes (36), not 37"),
+        ({**to_json(KINDS[1]), "samples": 0}, "samples is 1 to 64, not 0"),
+        ({**to_json(KINDS[1]), "rows": "grid"}, "rows is one of boxes, grid+boxes, not 'grid'"),
     ],
 )
 def test_damaged_records_are_named(value: object, message: str) -> None:
@@ -104,6 +110,48 @@ def test_every_difference_counts() -> None:
         mine, theirs = (Manifest("regions", h, 4, None, None, "test") for h in (HOW, other))
         (said,) = mine.differences(theirs)
         assert said.startswith(f"preprocessing.{name}: ")
+
+
+def test_every_difference_of_a_detector_counts() -> None:
+    what = replace(CATS.input, padding=0)
+    changes: dict[str, tuple[str, object]] = {
+        "weights_sha256": ("weights_sha256", "ab"),
+        "description": ("description.input.padding", replace(CATS, input=what)),
+        "pooling": ("pooling.size", replace(HOW, size=448)),
+        "rows": ("rows", "grid+boxes"), "boxes": ("boxes", 40), "fewest": ("fewest", 10),
+        "threshold": ("threshold", 0.3), "bins": ("bins", 1), "samples": ("samples", 1),
+    }  # fmt: skip
+    assert {"kind", *changes} == {field.name for field in fields(Detector)}
+    for name, (full, value) in changes.items():
+        other = replace(BOXES, **{name: value})
+        assert list(differences(BOXES, other)) == [full]
+        with pytest.raises(RunError, match=full):
+            require_same(BOXES, other, "runs/a", "features")
+    others = replace(CATS, outputs=BoxOutputs("b", "s"))
+    named = differences(BOXES, replace(BOXES, description=others))
+    assert named["description.outputs.kind"] == ("yolox", "boxes")
+    assert named["description.outputs.boxes"] == (None, "b")
+
+
+def test_detectors_on_other_backbones_and_of_other_classes() -> None:
+    other = replace(BOXES, pooling=replace(HOW, backbone="efficientnet-lite0"))
+    with pytest.raises(RunError, match="again with --backbone efficientnet-lite2"):
+        require_same(BOXES, other, "runs/a", "features")
+    many = replace(BOXES, description=replace(CATS, classes=tuple(map(str, range(999)))))
+    with pytest.raises(RunError, match=r"description\.classes \['cat', 'dog'\]") as e:
+        require_same(BOXES, many, "runs/a", "features")
+    assert len(str(e.value)) < 400
+
+
+def test_what_a_photo_is_reduced_to() -> None:
+    assert (HOW.side, BOXES.side) == (224, 224)
+    large = replace(CATS, input=DetectorInput(640, 416))
+    assert replace(BOXES, description=large).side == 640
+    black = replace(BOXES, pooling=replace(HOW, alpha="black", exif="ignore"))
+    assert (black.alpha, black.exif) == ("black", "ignore")
+    assert (BOXES.title, replace(BOXES, rows="grid+boxes").title) == (
+        "cats on efficientnet-lite2", "cats on efficientnet-lite2 with the grid",
+    )  # fmt: skip
 
 
 def test_given_features_and_others_do_not_mix() -> None:

@@ -124,3 +124,29 @@ def test_a_large_photo_is_left_as_it_is() -> None:
     photo = Image.new("RGB", (1600, 800))
     assert heat_map(photo, torch.rand(CELLS), grid(2, 3)).size == (768, 384)
     assert photo.size == (1600, 800)
+
+
+def red(image: Image.Image, x: int, y: int) -> int:
+    pixel = image.getpixel((x, y))
+    assert isinstance(pixel, tuple)
+    return pixel[0] - pixel[1]
+
+
+def test_boxes_that_lie_anywhere_are_painted_the_strongest_on_top() -> None:
+    photo = Image.new("RGB", (100, 100), (90, 90, 90))
+    boxes = torch.tensor([[0.0, 0, 1, 1], [0.1, 0.1, 0.5, 0.5], [0.3, 0.3, 0.9, 0.9]])
+    image = heat_map(photo, torch.tensor([0.1, 0.8, 0.4]), boxes)
+    weak, strong, middle = red(image, 95, 5), red(image, 20, 20), red(image, 80, 80)
+    assert red(image, 40, 40) == strong > middle > weak > 0  # where two boxes overlap
+    again = heat_map(photo, torch.tensor([0.4, 0.8, 0.1]), boxes[[2, 1, 0]])
+    assert again.tobytes() == image.tobytes()  # whatever their order
+
+
+def test_cells_and_boxes_together_are_painted() -> None:
+    photo = Image.new("RGB", (90, 60), (90, 90, 90))
+    boxes = torch.cat([grid(2, 3), torch.tensor([[0.0, 0, 1, 1], [0.0, 0.0, 0.001, 0.001]])])
+    belief = torch.zeros(8)
+    belief[4], belief[7] = 1.0, 0.9
+    image = heat_map(photo, belief, boxes)
+    assert red(image, 45, 45) == red(image, 31, 59) > 100 > red(image, 15, 15)
+    assert red(image, 0, 0) > 100  # a box smaller than a pixel is seen as one

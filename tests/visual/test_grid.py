@@ -11,7 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miacap import settings
-from miacap.data.features import Detector, Given, Preprocessing, parse
+from miacap.data.features import Given, Preprocessing, parse
 from miacap.errors import MissingExtra, RunError, SettingsError, UnknownName
 from miacap.visual import Grid, Regions, boxes, load, names, preprocessing_for, regions_for
 from miacap.visual.backbone import Backbone
@@ -217,8 +217,6 @@ def test_given_features_cannot_be_made_from_photos() -> None:
         "such features from one. Caption pictures whose features are stored: "
         "miacap evaluate RUN DATA --features FEATURES"
     )
-    with pytest.raises(RunError, match=r"detector 'boxes\.json', which this miacap cannot run yet"):
-        regions_for(Detector("boxes.json", "ab" * 32, saved()))
 
 
 class Elsewhere:

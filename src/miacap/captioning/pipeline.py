@@ -20,11 +20,11 @@ from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows
 from miacap.concepts import no_extractor
 from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
-from miacap.data.features import Given
+from miacap.data.features import Detector, Given
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
 from miacap.runs import Run, Trained, join
-from miacap.visual import Ready, Regions, memory, prepared, regions_for
+from miacap.visual import Ready, Regions, detectors, memory, prepared, regions_for
 
 Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 """A path, the bytes of an image file, a Pillow image, or its pixels: height x width (x 3 or 4),
@@ -134,7 +134,7 @@ class _Networks:
 
     def __init__(self, run: Trained, device: Device) -> None:
         self.device = choose(device)
-        self.regions: Regions = regions_for(run.preprocessing, self.device)
+        self.regions: Regions = regions_for(run.preprocessing, self.device, run.folder)
         self.captioner: nn.Module = run.captioner(self.device)
         self.inputs = Inputs.of_photos(run, self.regions, self.device)
 
@@ -174,6 +174,8 @@ def _require_whole(run: Run) -> None:
     """See by the files alone that a run can caption photos. Raises RunError."""
     if isinstance(run.preprocessing, Given):
         regions_for(run.preprocessing)  # raises, and says what to do instead
+    if isinstance(run.preprocessing, Detector):
+        detectors.require(run.preprocessing, run.folder)
     if run.concepts is not None and run.concepts.is_lists:
         raise no_extractor(run.concepts)
     if not (run.folder / "weights.safetensors").is_file():

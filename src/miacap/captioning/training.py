@@ -199,6 +199,7 @@ def _lay(
         regions.manifest.preprocessing,
         dataset.sources,
         concepts,
+        regions.folder,
     )
 
 

@@ -24,6 +24,31 @@ def features(
     backbone: Annotated[
         str, typer.Option(help="Network: efficientnet-lite0, -lite1, -lite2, timm:NAME, ...")
     ] = "efficientnet-lite2",
+    regions: Annotated[
+        str,
+        typer.Option(
+            help="What a region is: grid (a cell of the network's map), detector:FILE.onnx (a box, "
+            "pooled from the map), or grid+detector:FILE.onnx (both)."
+        ),
+    ] = "grid",
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a detector: so many, the best (36 by default), or the fewest and the most "
+            "(10-100). The whole photo is one of them.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="With --boxes FEWEST-MOST: the score from which on boxes are taken; 0.2 by "
+            "default.",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     photos: Photos = None,
     again: Annotated[
@@ -44,6 +69,7 @@ def features(
     --set size=320 shows the network larger photos, --set grid=7 pools its map to 7 x 7 cells.
 
     Example: miacap features flickr8k -o features
+    Boxes: miacap features flickr8k --regions detector:picodet.onnx -o features
     """
     from miacap import visual
     from miacap.cli.nearby import photos_alone
@@ -59,11 +85,18 @@ def features(
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     network = visual.load(backbone, device)
+    found = visual.regions_named(
+        regions,
+        network,
+        preprocessing=override(visual.preprocessing_for(network), sets or []),
+        boxes=boxes,
+        threshold=threshold,
+        device=device,
+    )
     store = visual.extract(
         dataset,
         output,
-        backbone=network,
-        preprocessing=override(visual.preprocessing_for(network), sets or []),
+        regions=found,
         batch_size=batch_size,
         quiet=quiet,
         again=again,

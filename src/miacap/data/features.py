@@ -1,7 +1,7 @@
 """How features were made: one record of three kinds, kept in stores and run folders.
 
     grid      a photo, prepared, through a backbone; a row is a cell of its last map
-    detector  boxes that a detector finds, each pooled from a backbone's map
+    detector  the whole photo and boxes that a detector finds, each pooled from a backbone's map
     given     features that somebody brings; no photo can be turned into them
 
 A record is read once (`parse`) and compared by one function (`require_same`). Telling how
@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from miacap.data.detectors import Description
 from miacap.errors import RunError, SettingsError
+from miacap.reading import short
 from miacap.settings import from_json, to_json
 
 Alpha: TypeAlias = Literal["white", "black"]
@@ -81,6 +83,11 @@ class Preprocessing:
         """What made the features, in a word or two: the backbone."""
         return self.backbone
 
+    @property
+    def side(self) -> int:
+        """The longest side in pixels to which a photo is reduced."""
+        return max(self.sides)
+
 
 def _both(number: int | tuple[int, int]) -> tuple[int, int]:
     return (number, number) if isinstance(number, int) else number
@@ -88,36 +95,81 @@ def _both(number: int | tuple[int, int]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Detector:
-    """Boxes that a detector finds in a photo, each pooled from the map of a backbone.
+    """The whole photo and boxes that a detector finds, each pooled from the map of a backbone.
+
+    A row's features are the mean of its aligned cells (RoI-align, half-pixel convention). Boxes
+    from `threshold` on are taken, at least `fewest` and at most `boxes`, best first.
 
     Attributes:
-        description: name of the file that describes the detector.
-        description_sha256: its checksum.
+        weights_sha256: checksum of the detector's file.
+        description: what the detector's input, outputs and classes are.
         pooling: the backbone whose map is pooled, and how photos are prepared for it.
-        boxes: how many boxes a photo has, at most.
-        threshold: the least score of a box, 0 to 1.
+        rows: what a photo's rows are: "boxes" alone, or "grid+boxes": the map's cells first.
+        boxes: how many boxes a photo has at most; the whole photo is the first of them.
+        fewest: how many it has at least, where the detector finds as many, whatever their scores.
+        threshold: the score from which on boxes beyond `fewest` are taken, 0 to 1.
+        bins: aligned cells of a box, on each axis.
+        samples: points of an aligned cell, on each axis.
 
     Raises:
-        SettingsError: a number of boxes or a threshold out of range.
+        SettingsError: a number out of range, or a map that does not show the whole photo.
     """
 
     kind: Literal["detector"] = field(default="detector", kw_only=True)
-    description: str
-    description_sha256: str
+    weights_sha256: str
+    description: Description
     pooling: Preprocessing
+    rows: Literal["boxes", "grid+boxes"] = "boxes"
     boxes: int = 36
+    fewest: int = 36
     threshold: float = 0.2
+    bins: int = 7
+    samples: int = 2
 
     def __post_init__(self) -> None:
         if not 1 <= self.boxes <= 1000:
             raise SettingsError(f"detector: boxes is 1 to 1000, not {self.boxes}.")
+        if not 1 <= self.fewest <= self.boxes:
+            raise SettingsError(
+                f"detector: fewest is 1 to the number of boxes ({self.boxes}), not {self.fewest}."
+            )
         if not 0 <= self.threshold <= 1:
             raise SettingsError(f"detector: threshold is 0 to 1, not {self.threshold}.")
+        for name, number in (("bins", self.bins), ("samples", self.samples)):
+            if not 1 <= number <= 64:
+                raise SettingsError(f"detector: {name} is 1 to 64, not {number}.")
+        if self.pooling.resize != "squash":
+            raise SettingsError(
+                "detector: boxes lie anywhere in a photo, so its map has to show the whole of it; "
+                "pooling.resize is 'squash'."
+            )
+        if self.pooling.grid is not None and self.rows == "boxes":
+            raise SettingsError(
+                "detector: boxes are pooled from the map's own cells, so grid says nothing here; "
+                "leave it out, or join the cells: --regions grid+detector:FILE.onnx"
+            )
 
     @property
     def title(self) -> str:
-        """What made the features, in a word or two: the detector's description."""
-        return self.description
+        """What made the features, in a word or two: the detector and the backbone."""
+        joined = " with the grid" if self.rows == "grid+boxes" else ""
+        return f"{self.description.name} on {self.pooling.title}{joined}"
+
+    @property
+    def side(self) -> int:
+        """The longest side in pixels to which a photo is reduced."""
+        seen = self.description.input
+        return max(self.pooling.side, seen.width, seen.height)
+
+    @property
+    def alpha(self) -> Alpha:
+        """What shines through transparent pixels."""
+        return self.pooling.alpha
+
+    @property
+    def exif(self) -> Exif:
+        """Whether the EXIF orientation is applied."""
+        return self.pooling.exif
 
 
 @dataclass(frozen=True)
@@ -186,12 +238,24 @@ def tagged(value: Any) -> Any:
 def differences(one: Record, other: Record) -> dict[str, tuple[Any, Any]]:
     """Give what two records say of each setting in which they differ; nothing if they agree.
 
-    Records of two kinds differ in their kind alone.
+    Settings within settings have their full name ("pooling.size"). Records of two kinds differ
+    in their kind alone.
     """
     if one.kind != other.kind:
         return {"kind": (one.kind, other.kind)}
-    mine, others = to_json(one), to_json(other)
-    return {name: (value, others[name]) for name, value in mine.items() if value != others[name]}
+    return _differences(to_json(one), to_json(other))
+
+
+def _differences(mine: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    differing: dict[str, tuple[Any, Any]] = {}
+    for name in {**mine, **others}:
+        one, other = mine.get(name), others.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            inner = _differences(one, other)
+            differing |= {f"{name}.{deeper}": pair for deeper, pair in inner.items()}
+        elif one != other:
+            differing[name] = one, other
+    return differing
 
 
 def require_same(expected: Record, other: Record, run: str, store: str) -> None:
@@ -214,13 +278,15 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
             f"{run} was made for {_told(expected)}, but {store} holds {_told(other)}. "
             "Choose the folder of features that belongs to it."
         )
-    if "backbone" in differing:
-        backbone, another = differing["backbone"]
+    if other_backbone := differing.get("backbone", differing.get("pooling.backbone")):
+        backbone, another = other_backbone
         raise RunError(
             f"{run} was made for another backbone: {backbone}, but {store} holds "
             f"features of {another}. Extract them again with --backbone {backbone}."
         )
-    what = ", ".join(f"{name} {ours!r} / {theirs!r}" for name, (ours, theirs) in differing.items())
+    what = ", ".join(
+        f"{name} {short(ours)} / {short(theirs)}" for name, (ours, theirs) in differing.items()
+    )
     raise RunError(
         f"{run} was made for photos prepared otherwise than those in {store} ({what}). "
         "Extract the features again with the run's settings."

@@ -1,8 +1,9 @@
 """Which concepts a run finds in a photo, and where in the photo.
 
-A heat map lays the belief of each grid cell over the photo: red where the extractor believes
-most in the word, the photo in grey where it does not. Each map is scaled to its own hottest
-cell, whose probability is in the listing; two maps are not compared by their colours.
+A heat map lays the belief of each region (a grid cell, a detector's box) over the photo: red
+where the extractor believes most in the word, the photo in grey where it does not. Each map is
+scaled to its own hottest region, whose probability is in the listing; two maps are not compared
+by their colours.
 """
 
 import os
@@ -73,7 +74,7 @@ def show(
         raise RunError(
             f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
         )
-    regions = regions_for(run.preprocessing, device)
+    regions = regions_for(run.preprocessing, device, run.folder)
     inputs = Inputs.of_photos(run, regions, device, reads=frozenset(("regions", "scores")))
     pictures = inputs.live(["photo"], [regions.prepare(photo)])
     assert pictures.concept_scores is not None and pictures.boxes is not None
@@ -99,25 +100,61 @@ def heat_map(
 ) -> Image.Image:
     """Lay a word's belief over a photo.
 
+    Cells that tile a rectangle are blended into one another; boxes are painted as they are, where
+    several lie over one another the strongest belief on top.
+
     Args:
         photo: RGB.
-        belief: probability at each cell, raster order.
-        boxes: each cell's x0 y0 x1 y1, relative to the photo; they tile a rectangle.
+        belief: probability at each region.
+        boxes: each region's x0 y0 x1 y1, relative to the photo.
     """
     photo = photo.copy()
     photo.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
-    columns = int((boxes[:, 1] == boxes[0, 1]).sum())
     share = belief / belief.max().clamp(min=1e-12) * _STRONGEST
-    levels = (share * 255).round().clamp(0, 255).to(torch.uint8).view(-1, columns)
+    levels = (share * 255).round().clamp(0, 255).to(torch.uint8)
+    columns = _columns(boxes)
+    if columns:
+        red = _blended(levels.view(-1, columns), boxes, photo.size)
+    else:
+        red = _painted(levels, boxes, photo.size)
+    grey = ImageEnhance.Brightness(ImageOps.grayscale(photo)).enhance(0.9).convert("RGB")
+    return Image.composite(Image.new("RGB", photo.size, _HOT), grey, red)
+
+
+def _columns(boxes: Float[Tensor, "N 4"]) -> int:
+    """Give the number of columns of a grid's cells in raster order; 0 where boxes are no grid."""
+    columns = int((boxes[:, 1] == boxes[0, 1]).sum())
+    if len(boxes) % columns:
+        return 0
+    cells = boxes.view(-1, columns, 4)
+    across, down = cells[:1, :, ::2], cells[:, :1, 1::2]
+    alike = torch.equal(across.expand_as(cells[..., ::2]), cells[..., ::2]) and torch.equal(
+        down.expand_as(cells[..., 1::2]), cells[..., 1::2]
+    )
+    # Pooled cells may overlap; yet each begins and ends behind the one before.
+    rising = bool((across[0].diff(dim=0) > 0).all() and (down[:, 0].diff(dim=0) > 0).all())
+    return columns if alike and rising else 0
+
+
+def _blended(levels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Image.Image:
+    """Give the red of cells that tile a rectangle, smooth from cell to cell."""
     seen = Image.frombytes(
         "L", (levels.shape[1], levels.shape[0]), bytes(levels.flatten().tolist())
     )
-    left, top, right, bottom = _pixels(boxes, photo.size)
-    red = Image.new("L", photo.size)  # nothing outside what the network saw
-    size = (max(1, right - left), max(1, bottom - top))
-    red.paste(seen.resize(size, Image.Resampling.BICUBIC), (left, top))
-    grey = ImageEnhance.Brightness(ImageOps.grayscale(photo)).enhance(0.9).convert("RGB")
-    return Image.composite(Image.new("RGB", photo.size, _HOT), grey, red)
+    left, top, right, bottom = _pixels(boxes, size)
+    red = Image.new("L", size)  # nothing outside what the network saw
+    sides = (max(1, right - left), max(1, bottom - top))
+    red.paste(seen.resize(sides, Image.Resampling.BICUBIC), (left, top))
+    return red
+
+
+def _painted(levels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Image.Image:
+    """Give the red of boxes that lie anywhere."""
+    red = Image.new("L", size)
+    for index in levels.argsort(stable=True).tolist():
+        left, top, right, bottom = _pixels(boxes[index : index + 1], size)
+        red.paste(int(levels[index]), (left, top, max(right, left + 1), max(bottom, top + 1)))
+    return red
 
 
 def _cells(extractor: Extractor, rows: Tensor, wanted: bool) -> Tensor | None:

@@ -17,7 +17,7 @@ from miacap.concepts import ConceptFolder, ConceptSource, Extractor
 from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
 from miacap.data import Source
-from miacap.data.features import Record, parse, require_same
+from miacap.data.features import Detector, Record, parse, require_same
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import claim, lock, read_json, write_json
@@ -26,6 +26,7 @@ from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
 from miacap.version import __version__
+from miacap.visual import detectors
 
 EXTRACTOR_FILES = (WEIGHTS, "concepts.json")
 
@@ -99,6 +100,7 @@ def create(
     preprocessing: Record,
     sources: Sequence[Source],
     concepts: ConceptFolder | None = None,
+    features: str | os.PathLike[str] | None = None,
 ) -> Run:
     """Lay a run folder, or find the same one again to go on with it.
 
@@ -110,9 +112,10 @@ def create(
         sources: files that were read, with hashes and terms, for data.json.
         concepts: what the captioner reads; the run keeps their extractor, or what is known of
             their file.
+        features: the store of the features; the run keeps the detector that it carries.
 
     Raises:
-        RunError: the folder holds something else.
+        RunError: the folder holds something else, or the store lacks its detector.
     """
     folder = Path(folder)
     if settings.format != FORMAT:
@@ -120,6 +123,7 @@ def create(
     if (folder / "settings.json").exists():
         run = _same(_read(folder), settings, vocabulary, preprocessing, sources)
         _keep_concepts(concepts, folder)
+        _keep_detector(preprocessing, features, folder)
         return replace(run, concepts=ConceptSource.of(folder))
     claim(folder, "run")  # a folder that an earlier call began and did not finish is ours, too
     for name in EXTRACTOR_FILES:  # of that call, which may have had other concepts, or any at all
@@ -127,6 +131,7 @@ def create(
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     _keep_concepts(concepts, folder)
+    _keep_detector(preprocessing, features, folder)
     write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
@@ -154,6 +159,11 @@ def _keep_concepts(concepts: ConceptFolder | None, folder: Path) -> None:
         copy_extractor(concepts.folder, folder)
     elif ConceptSource.of(folder) != concepts.source:
         concepts.source.save(folder)
+
+
+def _keep_detector(record: Record, features: str | os.PathLike[str] | None, folder: Path) -> None:
+    if isinstance(record, Detector) and features is not None:
+        detectors.copy(record, features, folder)
 
 
 def environment() -> dict[str, Any]:

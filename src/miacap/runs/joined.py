@@ -13,6 +13,7 @@ from miacap.concepts import ConceptSource, Extractor
 from miacap.data.features import Record, differences
 from miacap.devices import Device
 from miacap.errors import RunError
+from miacap.reading import short
 from miacap.runs.folder import Run
 from miacap.runs.settings import RunSettings
 from miacap.text import Vocabulary
@@ -115,7 +116,7 @@ def _same_words(one: Run, other: Run) -> None:
 
 def _same_features(one: Run, other: Run) -> None:
     pairs = differences(one.preprocessing, other.preprocessing)
-    said = [f"{name} {mine!r} and {theirs!r}" for name, (mine, theirs) in pairs.items()]
+    said = [f"{name} {short(mine)} and {short(theirs)}" for name, (mine, theirs) in pairs.items()]
     if said:
         raise RunError(
             f"{one.folder} and {other.folder} cannot be averaged: their pictures are prepared "

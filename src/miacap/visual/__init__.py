@@ -1,7 +1,8 @@
-"""Photos into regions: decoding, preparing, backbones, rows with their boxes.
+"""Photos into regions: decoding, preparing, backbones, detectors, rows with their boxes.
 
-`extract` fills a feature store from a dataset, `regions_for` rebuilds for a new photo what made a
-store or a run, `prepared` reads photos ahead of either, `decode` reads any photo file right.
+`regions_named` gives what finds regions, `extract` fills a feature store from a dataset,
+`regions_for` rebuilds for a new photo what made a store or a run, `prepared` reads photos ahead of
+either, `decode` reads any photo file right.
 This room may import `pictures`, `data` and the ground floor, and needs torch and Pillow.
 """
 
@@ -16,6 +17,7 @@ from miacap.visual.backbone import Backbone
 from miacap.visual.backbones import load, names
 from miacap.visual.extraction import extract
 from miacap.visual.grid import Grid, boxes, preprocessing_for
+from miacap.visual.named_regions import regions_named
 from miacap.visual.photo import decode, upright
 from miacap.visual.preprocessing import prepare
 from miacap.visual.reading import Ready, prepared
@@ -35,5 +37,6 @@ __all__ = [
     "prepared",
     "preprocessing_for",
     "regions_for",
+    "regions_named",
     "upright",
 ]

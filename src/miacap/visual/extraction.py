@@ -17,8 +17,9 @@ from miacap.devices import Device
 from miacap.errors import DataError, RunError
 from miacap.progress import Progress
 from miacap.version import __version__
-from miacap.visual import backbones, memory
+from miacap.visual import backbones, detectors, memory
 from miacap.visual.backbone import Backbone
+from miacap.visual.detector_regions import DetectorRegions
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.reading import Reader, Ready, prepared
 from miacap.visual.regions import Regions
@@ -46,6 +47,7 @@ def extract(
     quiet: bool = False,
     *,
     preprocessing: Preprocessing | None = None,
+    regions: Regions | None = None,
     device: Device = "auto",
     shard_size: int = 512,
     again: bool = False,
@@ -63,6 +65,8 @@ def extract(
         batch_size: photos that go through the backbone together.
         quiet: no progress, no list of what was set aside (the store has it).
         preprocessing: how photos are prepared; None takes the backbone's defaults.
+        regions: what finds the regions, in place of backbone and preprocessing (see
+            `regions_named`); the store carries its detector along.
         device: where a backbone given by name runs; "auto" takes a GPU where torch sees one.
         shard_size: photos a shard of the store.
         again: look at all photos again that were set aside, and extract those anew that are not
@@ -74,19 +78,22 @@ def extract(
         UnknownName, MissingExtra: no such backbone, or it is not installed.
         SettingsError: a device that torch does not have.
     """
-    net = backbones.load(backbone, device) if isinstance(backbone, str) else backbone
-    grid = Grid(net, preprocessing or preprocessing_for(net))
+    if regions is None:
+        net = backbones.load(backbone, device) if isinstance(backbone, str) else backbone
+        regions = Grid(net, preprocessing or preprocessing_for(net))
     present = [id for id in dataset.ids if id in dataset.photos]
     report = _Report(absent=_absent(dataset, present))
-    with StoreWriter(folder, _manifest(grid), shard_size) as writer:
+    with StoreWriter(folder, _manifest(regions), shard_size) as writer:
+        if isinstance(regions, DetectorRegions):
+            detectors.keep(regions.detector.data, folder)
         writer.retry(_changed(dataset.photos, present, writer, again, quiet))
         done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
         ids = [id for id in present if id not in done]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
             sums: dict[str, str] = {}
             photos = ((id, _reader(dataset.photos, id, sums)) for id in ids)
-            filling = _Filling(grid, writer, report, sums)
-            for batch in _batches(prepared(photos, grid), batch_size):
+            filling = _Filling(regions, writer, report, sums)
+            for batch in _batches(prepared(photos, regions), batch_size):
                 filling.store(batch)
                 progress.advance(len(batch))
             report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
@@ -94,11 +101,11 @@ def extract(
     return FeatureStore.open(folder)
 
 
-def _manifest(grid: Grid) -> Manifest:
+def _manifest(regions: Regions) -> Manifest:
     return Manifest(
         kind="regions",
-        preprocessing=grid.record,
-        width=grid.width,
+        preprocessing=regions.record,
+        width=regions.width,
         words=None,
         extractor=None,
         made_by=f"miacap {__version__}",

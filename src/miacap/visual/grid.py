@@ -4,7 +4,7 @@ Where a record asks for another grid, the map is pooled to it (adaptive average 
 cells, cell i of g is the mean of those from floor(i h / g) to ceil((i + 1) h / g)  [eq:pooled-grid]
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -80,8 +80,16 @@ class Grid:
 
     def rows_of(self, prepared: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B N V"]:
         """Give the cells of what `preprocessing.prepare` made ready, on the backbone's device."""
-        maps = [self._pooled(self.backbone.map(part)) for part in self._parts(prepared)]
-        return torch.cat([x.flatten(2).transpose(1, 2) for x in maps]).contiguous()
+        return torch.cat([self.cells(map) for map in self.maps_of(prepared)]).contiguous()
+
+    def maps_of(self, prepared: Float[Tensor, "B 3 H W"]) -> Iterator[Float[Tensor, "_ V h w"]]:
+        """Give the backbone's own maps of what `preprocessing.prepare` made ready, in parts."""
+        for part in self._parts(prepared):
+            yield self.backbone.map(part)
+
+    def cells(self, map: Float[Tensor, "B V h w"]) -> Float[Tensor, "B N V"]:
+        """Give the cells of the backbone's own map, as many as the record asks for."""
+        return self._pooled(map).flatten(2).transpose(1, 2)
 
     def boxes(self, size: tuple[int, int] | None = None) -> Float[Tensor, "N 4"]:
         """Give the box of each row: x0 y0 x1 y1, relative to the photo's sides.

@@ -9,7 +9,7 @@ from torch import Tensor
 from miacap.data.features import Preprocessing
 from miacap.visual.pixels import Pixels
 
-_FILTERS = {
+FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
@@ -53,4 +53,4 @@ def _resize(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Image.
     # The window need not begin at a whole pixel: one resampling cuts and scales.
     high, wide = preprocessing.sides
     seen = window(image.size, preprocessing)
-    return image.resize((wide, high), _FILTERS[preprocessing.interpolation], seen)
+    return image.resize((wide, high), FILTERS[preprocessing.interpolation], seen)

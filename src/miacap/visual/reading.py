@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from miacap.data.features import Detector, Preprocessing
 from miacap.errors import DataError, PictureError
 from miacap.reading import open_file as open_regular
 from miacap.reading import read_stream
@@ -83,7 +82,7 @@ def prepared(
     """
     load_formats()  # here: with too many open files a thread would find fewer
     count = workers or min(4, os.cpu_count() or 1)
-    side = max(_preprocessing(regions).sides)
+    side = regions.record.side
     ahead = count + max(2, min(32, _AHEAD_BYTES // (12 * side * side)))
     pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
     waiting: deque[Future[Ready]] = deque()
@@ -117,7 +116,7 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
 
 def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
     """Decode and prepare a photo; `held` bytes of the decoders' share are this photo's already."""
-    side = max(_preprocessing(regions).sides)
+    side = regions.record.side
     with refusals(id, data):
         opened = open_file(data, id, side)
         with memory.decoded.hold(0 if held else needed(opened, data, side)):
@@ -130,20 +129,14 @@ def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
 def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
     with refusals(id):
         check_size(image, id)
-        with memory.decoded.hold(memory.needed(image, max(_preprocessing(regions).sides))):
+        with memory.decoded.hold(memory.needed(image, regions.record.side)):
             image.load()
             pixels = _pixels(image, regions)
             return Ready(id, regions.prepare(pixels), pixels.size)
 
 
 def _pixels(image: Image.Image, regions: Regions) -> Pixels:
-    record = _preprocessing(regions)
-    return Pixels(image, record.alpha, record.exif)
-
-
-def _preprocessing(regions: Regions) -> Preprocessing:
-    record = regions.record
-    return record.pooling if isinstance(record, Detector) else record
+    return Pixels(image, regions.record.alpha, regions.record.exif)
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:

@@ -1,5 +1,6 @@
 """What turns photos into regions, whatever the kind: rows of features with their boxes."""
 
+import os
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +11,8 @@ from torch import Tensor
 from miacap.data.features import Detector, Given, Preprocessing, Record
 from miacap.devices import Device
 from miacap.errors import RunError
-from miacap.visual import backbones
+from miacap.visual import backbones, detectors
+from miacap.visual.detector_regions import DetectorRegions
 from miacap.visual.grid import Grid
 from miacap.visual.pixels import Pixels
 
@@ -57,17 +59,20 @@ class Regions(Protocol):
         ...
 
 
-def regions_for(record: Record, device: Device = "auto") -> Regions:
+def regions_for(
+    record: Record, device: Device = "auto", folder: str | os.PathLike[str] | None = None
+) -> Regions:
     """Rebuild what made a store's or a run's regions, exactly.
 
     Args:
         record: of the store's manifest or the run's preprocessing.json.
-        device: where its network runs; "auto" takes a GPU where torch sees one.
+        device: where its networks run; "auto" takes a GPU where torch sees one.
+        folder: of the store or the run, which carries its detector's file.
 
     Raises:
         UnknownName, MissingExtra: no such backbone, or it is not installed (says the pip line).
-        RunError: features that somebody brought, which cannot be made from a photo; a
-            detector; weights other than those that it was made with.
+        RunError: features that somebody brought, which cannot be made from a photo; weights
+            other than those that they were made with; a detector whose file is absent.
         SettingsError: a device that torch does not have.
     """
     if isinstance(record, Given):
@@ -77,9 +82,11 @@ def regions_for(record: Record, device: Device = "auto") -> Regions:
             "miacap evaluate RUN DATA --features FEATURES"
         )
     if isinstance(record, Detector):
-        raise RunError(
-            f"The features were found by the detector {record.description!r}, which this miacap "
-            "cannot run yet. Caption pictures whose features are stored: "
-            "miacap evaluate RUN DATA --features FEATURES"
-        )
+        if folder is None:
+            raise RunError(
+                f"The features were found by the detector {record.title!r}, whose file lies in the "
+                "folder of the store or the run; name that folder (folder=)."
+            )
+        grid = Grid(backbones.load(record.pooling.backbone, device), record.pooling)
+        return DetectorRegions(detectors.carried(record, folder, device), grid, record)
     return Grid(backbones.load(record.backbone, device), record)
