@@ -95,6 +95,29 @@ def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPat
         "--set",
         "size=320",
     )
-    record = last["preprocessing"]
+    record = last["regions"].record
     assert (record.backbone, record.grid, record.size) == ("lite", (7, 10), 320)
-    assert record.mean == (0.1, 0.2, 0.3) and last["backbone"] is network
+    assert record.mean == (0.1, 0.2, 0.3) and last["regions"].backbone is network
+
+
+def test_the_detector_and_its_boxes_reach_the_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    from miacap import visual
+
+    told: list[Any] = []
+
+    class Store(list[int]):
+        set_aside, manifest = {}, SimpleNamespace(width=3)
+
+    network = SimpleNamespace(
+        name="lite", weights_sha256="a", mean=(0.5,) * 3, std=(0.5,) * 3, width=3, device="cpu",
+        map=lambda x: x,
+    )  # fmt: skip
+    monkeypatch.setattr(visual, "load", lambda name, device: network)
+    monkeypatch.setattr(visual, "extract", lambda *a, **more: Store([1]))
+    monkeypatch.setattr(data, "read", lambda path, photos=None: SimpleNamespace(set_aside=()))
+    monkeypatch.setattr(visual, "regions_named", lambda *a, **more: told.extend([a, more]))
+    options = ["--boxes", "10-100", "--threshold", "0.3", "--device", "cpu"]
+    go("features", "d", "-o", "f", "--regions", "grid+detector:a.onnx", *options)
+    (name, net), more = told
+    assert (name, net) == ("grid+detector:a.onnx", network)
+    assert (more["boxes"], more["threshold"], more["device"]) == ("10-100", 0.3, "cpu")
