@@ -121,8 +121,11 @@ def override(
             branch = inner
         value = _read(text, f"{where} {name.strip()}")
         if isinstance(value, str) and _TAG in _as_mapping(branch.get(last)):
-            value = {_TAG: value}  # another kind of settings, with its defaults
-        branch[last] = value
+            # Another kind of settings: its defaults are filled in, for names that lie in them.
+            branch[last] = {_TAG: value}
+            tree = to_json(from_json(type(settings), tree, where))
+        else:
+            branch[last] = value
     return from_json(type(settings), tree, where)
 
 

@@ -115,4 +115,16 @@ def test_scores_are_those_of_every_reference(
     wanted = metrics.score(REFERENCES, said, metrics=WATCHED)
     assert {name: found[name] for name in WATCHED} == {n: float(wanted[n]) for n in WATCHED}
     assert found["distinct"] == len(set(captions))
-    assert set(found) == {*WATCHED, "distinct", "loss per word"} and WATCHED[-1] == "CIDEr-D"
+    names = {*WATCHED, "distinct", "bad endings", "repeats", "loss per word"}
+    assert set(found) == names and WATCHED[-1] == "CIDEr-D"
+
+
+def test_bad_endings_and_repeats_are_shares_of_the_captions(
+    dev: DevScores, module: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ("A dog on a", "A dog dog.", "A cat with.")
+    monkeypatch.setattr(
+        validation, "caption_rows", lambda *_: iter(list(map(Row, REFERENCES, said)))
+    )
+    found = dev(module)
+    assert (found["bad endings"], found["repeats"]) == (2 / 3, 1 / 3)

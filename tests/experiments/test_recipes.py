@@ -20,6 +20,7 @@ from miacap.experiments.baselines import BASELINES
 from miacap.experiments.parameters import parameters
 from miacap.experiments.partners import partners
 from miacap.files import read_json
+from miacap.runs import SelfCritical
 from miacap.runs.folder import build
 from miacap.settings import override
 
@@ -63,6 +64,10 @@ def some() -> list[str]:
 def whole_way(name: str, world: MadeUp, folder: Path, *sets: str) -> None:
     """Train to the first step, resume to the end, load, caption."""
     found = recipe(name, small=True)
+    start = None
+    if found.begins_with is not None:
+        whole_way(found.begins_with, world, folder.with_name("before"), *sets)
+        start = runs.load(folder.with_name("before"))
 
     def go(stop_after: int | None) -> Reproduced:
         return reproduce(
@@ -71,6 +76,7 @@ def whole_way(name: str, world: MadeUp, folder: Path, *sets: str) -> None:
             world.regions,
             folder,
             concepts=world.concepts,
+            start=start,
             sets=(*tiny(name), *sets),
             stop_after=stop_after,
             quiet=True,
@@ -89,6 +95,7 @@ def whole_way(name: str, world: MadeUp, folder: Path, *sets: str) -> None:
     seen = Inputs.of_run(run, world.regions).stored(world.dataset.split("test").ids)
     assert len(greedy(captioner, seen, maximum=4)) == 3
     told = read_json(folder / "recipe.json")
+    assert (told["start"] is None) == (start is None)
     assert told["recipe"] == name and told["concepts"] == found.concepts
     trained = sum(p.numel() for p in captioner.parameters() if p.requires_grad)
     assert told["parameters"] == last.parameters == trained
@@ -206,7 +213,42 @@ def test_every_captioner_and_source_has_its_recipe() -> None:
 
 def test_every_row_of_the_paper_has_its_recipe() -> None:
     assert set(paper.recipes()) <= set(recipes.names())
-    assert {row.place for row in paper.rows() if row.recipe is None} == {"Table 4"}
+
+
+def test_table_4_begins_where_table_1_ended() -> None:
+    rows = paper.place("Table 4")
+    assert len(rows) == 6
+    for row in rows:
+        found = recipe(row.recipe)
+        assert found.begins_with in {one.recipe for one in paper.place("Table 1")}
+        assert found.settings.objective == SelfCritical(baseline="greedy", samples=5)
+        before = recipe(str(found.begins_with)).settings
+        assert (before.captioner, before.source) == ("up-down", found.settings.source)
+        assert before.sizes == found.settings.sizes
+        assert found.settings.training.learning_rate == 5e-5
+    small = recipe("up-down-resnet-combined-self-critical", small=True).settings
+    assert small.objective == SelfCritical() and small.sizes["width"] == 256
+    turned = recipe("transformer", loss="self-critical", small=True)
+    assert (turned.name, turned.begins_with) == (
+        "transformer-combined-self-critical", "transformer-combined",
+    )  # fmt: skip
+    assert turned.settings.training.learning_rate == 1e-5
+
+
+def test_a_self_critical_recipe_needs_the_run_that_it_begins_with(
+    made_up: MadeUp, tmp_path: Path
+) -> None:
+    world = (made_up.dataset, made_up.regions, tmp_path / "run")
+    name = "up-down-resnet-plain-self-critical"
+    with pytest.raises(SettingsError, match=r"a run of 'up-down-resnet-plain': train that one"):
+        reproduce(recipe(name), *world, quiet=True)
+    whole_way("up-down-resnet-plain", made_up, tmp_path / "before")
+    start = runs.load(tmp_path / "before")
+    with pytest.raises(SettingsError, match="draws its first weights: leave --from"):
+        reproduce(recipe("nic-plain"), *world, start=start, quiet=True)
+    with pytest.raises(SettingsError, match=r"its weights were trained with sizes\.width=8, not 1"):
+        reproduce(recipe(name), *world, start=start, quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recipes_settings_are_its_rows() -> None:
@@ -242,12 +284,12 @@ def test_knobs_make_the_named_recipes() -> None:
         (["Tabel 1"], {}, UnknownName, "Did you mean 'Table 1'"),
         (["Table 6"], {}, SettingsError, "its rows: spatial-attention-plain, "),
         (["table3"], {}, SettingsError, "Table 3 is no recipe; recipes that stand for its rows"),
-        (["Table 4"], {}, SettingsError, "none, they need more than cross-entropy"),
+        (["Table 4"], {}, SettingsError, "its rows: up-down-resnet-plain-self-critical, up"),
         (["nic-combine"], {}, UnknownName, "Did you mean 'nic-combined'"),
         (["nic-concepts"], {}, UnknownName, "nic-combined"),
         (["nic"], {"source": "concepts"}, SettingsError, "It takes: plain, regions, combined"),
         (["nic"], {"source": "plain", "iterations": 3}, SettingsError, "refines nothing: n3 has"),
-        (["nic"], {"loss": "self-critical"}, SettingsError, "loss is one of cross-entropy"),
+        (["nic"], {"loss": "self-crit"}, SettingsError, "loss is one of cross-entropy, self-cri"),
         (["nic"], {"order": "regions-frist"}, SettingsError, "Did you mean 'regions-first'"),
         (["nic"], {"iterations": -1}, SettingsError, "iterations is 0 or more"),
         (["nic-n3"], {"iterations": 2}, SettingsError, "is the one with iterations=3"),

@@ -71,7 +71,8 @@ def test_the_command_line_takes_a_documented_command(page: str, command: str) ->
     name, given = parsed(command)
     sets = given.get("sets") or ()
     if name == "train":
-        run = RunSettings(captioner=given["captioner"], source=given["source"])
+        named = {key: given[key] for key in ("captioner", "source") if given[key] is not None}
+        run = RunSettings(**named)
         run = override(run, sets)
         assert run.source in captioners.sources(run.captioner)
         captioners.sizes(run.captioner, run.source, **run.sizes)

@@ -1,8 +1,8 @@
 """Room: captioners. Models that say a picture word by word, all behind one contract.
 
 Offers the contract, `names`, `build` and `register`, what can be asked of a captioner
-(`sources`, `sizes`, `reads`, `regulariser`), and the parts to write one; one file per
-family.
+(`sources`, `sizes`, `reads`, `regulariser`, `self_critical_rate`), and the parts to write
+one; one file per family.
 May import text (special ids), pictures, refiner and the ground floor, and loads lazily, so
 that listing names needs no torch.
 """
@@ -15,6 +15,7 @@ from miacap.captioners.registry import (
     reads,
     register,
     regulariser,
+    self_critical_rate,
     sizes,
     sources,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "reads",
     "register",
     "regulariser",
+    "self_critical_rate",
     "sizes",
     "sources",
 ]

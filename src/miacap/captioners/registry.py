@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from miacap.captioners.contract import Factory, Regulariser
     from miacap.captioners.settings import Sizes
 
-__all__ = ["build", "names", "reads", "register", "regulariser", "sizes", "sources"]
+__all__ = [
+    "build",
+    "names",
+    "reads",
+    "register",
+    "regulariser",
+    "self_critical_rate",
+    "sizes",
+    "sources",
+]
 
 _OURS = {
     "nic": "nic:Nic",
@@ -50,6 +59,7 @@ _SOURCES = {
 """As the factories say (tests/captioners/test_registry.py), for lists that need no torch."""
 _SOME_WORDS = 5
 """The smallest vocabulary: stands in where nothing depends on its size."""
+_SELF_CRITICAL_RATE = 5e-5
 _GROUP = "miacap.captioners"
 _registered: "dict[str, Factory]" = {}
 
@@ -107,6 +117,15 @@ def regulariser(name: str) -> "Regulariser | None":
 
     factory = _factory(name)
     return factory.regulariser if isinstance(factory, Regularised) else None
+
+
+def self_critical_rate(name: str) -> float:
+    """Give the learning rate for self-critical training of a captioner; raises UnknownName.
+
+    A factory that needs another one than recurrent captioners do (5e-5) says so in an attribute
+    `self_critical_rate`.
+    """
+    return float(getattr(_factory(name), "self_critical_rate", _SELF_CRITICAL_RATE))
 
 
 def register(name: str, factory: "Factory") -> None:

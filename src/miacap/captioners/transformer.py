@@ -221,6 +221,7 @@ class Transformer(nn.Module):
 
     sizes_type = TransformerSizes
     sources = ("plain", "regions", "concepts", "combined", "both", "concatenated", "normed")
+    self_critical_rate = 1e-5
 
     @staticmethod
     def reads(sizes: TransformerSizes) -> frozenset[str]:

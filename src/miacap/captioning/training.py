@@ -13,7 +13,9 @@ from miacap import captioners, runs, terminal
 from miacap.captioning.cross_entropy import CrossEntropyTask
 from miacap.captioning.inputs import Concepts, Inputs, StoredConcepts, Wanted
 from miacap.captioning.outcome import finish
-from miacap.captioning.validation import WATCHED, DevScores
+from miacap.captioning.reward import Reward
+from miacap.captioning.self_critical import SelfCriticalTask
+from miacap.captioning.validation import SHOWN, WATCHED, DevScores
 from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, lengths
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
 from miacap.concepts.task import require_regions
@@ -21,9 +23,10 @@ from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
-from miacap.runs import Run, RunSettings
-from miacap.runs.folder import build, held
+from miacap.runs import Run, RunSettings, SelfCritical
+from miacap.runs.folder import build, held, read_sources
 from miacap.runs.overview import is_run
+from miacap.runs.starting import begun, check_start
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
 from miacap.wording import all_of, by_number, counted, part
@@ -37,6 +40,7 @@ def train(
     *,
     concepts: ConceptFolder | None = None,
     concepts_of: Mapping[str, str] | None = None,
+    start: Run | None = None,
     stop_after: int | None = None,
     quiet: bool = False,
 ) -> FitResult:
@@ -50,6 +54,8 @@ def train(
         concepts: trained or read from a file, for captioners that read them; where the captioner
             does not, they are left out.
         concepts_of: whose concepts a picture gets where not its own; for controls.
+        start: a trained run whose best weights, words, features and concepts training begins
+            with (`runs.continued` gives settings for it); None: weights are drawn.
         stop_after: stop after this many steps, resumable.
         quiet: show no progress, and not which concepts are left out.
 
@@ -63,15 +69,19 @@ def train(
         DataError: a split without captions, pictures without features, no concepts for a
             captioner that reads them.
         RunError: the folder holds something else, or another command is at work in it; or
-            concepts of other features.
-        SettingsError: settings that do not go together.
+            concepts of other features; or features or concepts that are not those of `start`.
+        SettingsError: settings that do not go together, or not with `start`.
     """
     require_regions(regions)
-    settings = replace(settings, region_width=regions.manifest.width)
+    settings = begun(replace(settings, region_width=regions.manifest.width), start)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
-    vocabulary = build_vocabulary(train_split, settings.minimum_count)
     notes: list[str] = []
     concepts = _concepts_to_read(settings, regions, concepts, notes)
+    if start is None:
+        vocabulary = build_vocabulary(train_split, settings.minimum_count)
+    else:
+        check_start(start, regions.manifest.preprocessing, str(regions.folder), concepts)
+        vocabulary = start.vocabulary
     inputs = _inputs(settings, vocabulary, regions, concepts, concepts_of, notes)
     aside: list[str] = []
     captions, references = (_usable(part, inputs, aside) for part in (train_split, dev_split))
@@ -86,8 +96,10 @@ def train(
         _tell(aside, [] if quiet else notes, counted, settings)
         if few := covered(ids, vocabulary):
             terminal.tell(f"warning: {few}.")
+        if start is not None and not quiet:
+            _tell_start(start, dataset)
         dev = DevScores(run, inputs, references)
-        task = _task(run, inputs, ids, dev)
+        task = _task(run, inputs, captions, ids, dev, start)
         result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
         runs.keep_settings(run)
         if result.finished:
@@ -99,7 +111,7 @@ def best_scores(result: FitResult) -> dict[str, float]:
     """Give the dev numbers of the epoch whose weights were kept."""
     for line in result.history:
         if line["epoch"] == result.best_epoch:
-            return {name: line[name] for name in (*WATCHED, "distinct", "loss per word")}
+            return {name: line[name] for name in (*WATCHED, *SHOWN) if name in line}
     return {}
 
 
@@ -212,18 +224,40 @@ def _tell(
         terminal.tell(f"warning: {told}.")
 
 
+def _tell_start(start: Run, dataset: Dataset) -> None:
+    """Say so where the run was trained on other files than what it goes on with."""
+    known = {row.get("sha256") for row in read_sources(start.folder)}
+    fresh = [source.name for source in dataset.sources if source.sha256 not in known]
+    if fresh:
+        terminal.tell(
+            f"note: {start.folder} was not trained on {fresh[0]}; its words are kept, and whether "
+            "it saw the dev pictures is not known."
+        )
+
+
 def _task(
-    run: Run, inputs: Inputs, captions: Mapping[str, list[list[int]]], dev: DevScores
+    run: Run,
+    inputs: Inputs,
+    texts: Mapping[str, tuple[str, ...]],
+    captions: Mapping[str, list[list[int]]],
+    dev: DevScores,
+    start: Run | None,
 ) -> Task:
     settings = run.settings
     torch.manual_seed(settings.training.seed)
     module: nn.Module = build(settings, len(run.vocabulary))
+    if start is not None:
+        module.load_state_dict(start.captioner("cpu").state_dict())
+    objective, seed = settings.objective, settings.training.seed
     batches = inputs.batches(
         list(captions),
-        captions=captions,
+        captions=None if isinstance(objective, SelfCritical) else captions,
         batch_size=settings.pictures_per_batch,
-        seed=settings.training.seed,
+        seed=seed,
         maximum=settings.maximum_words,
     )
+    if isinstance(objective, SelfCritical):
+        reward = Reward.of(run.vocabulary, texts, dev.references, inputs, objective, seed)
+        return SelfCriticalTask(module, batches, reward, dev, settings.search, objective)
     regulariser = captioners.regulariser(settings.captioner)
-    return CrossEntropyTask(module, batches, dev, settings.objective, regulariser)
+    return CrossEntropyTask(module, batches, dev, objective, regulariser)

@@ -7,15 +7,20 @@ from torch import nn
 
 from miacap.captioning.cross_entropy import negative_log_likelihood
 from miacap.captioning.inputs import Inputs
+from miacap.captioning.reward import SPREAD
 from miacap.captioning.rows import caption_rows
 from miacap.captioning.words import encode
 from miacap.metrics import score
+from miacap.metrics.diversity import diversity
 from miacap.runs import Run
 
-__all__ = ["WATCHED", "DevScores"]
+__all__ = ["SHOWN", "WATCHED", "DevScores"]
 
 WATCHED = ("BLEU-4", "ROUGE-L", "CIDEr-D")
 """Dev scores after each epoch; the last one picks the best weights."""
+
+SHOWN = ("distinct", "bad endings", "repeats", "loss per word", "reward", SPREAD)
+"""What else a card shows of the best epoch, where an evaluation gave it."""
 
 PICTURES_PER_SEARCH = 64
 
@@ -35,11 +40,17 @@ class DevScores:
     references: Mapping[str, tuple[str, ...]]
 
     def __call__(self, module: nn.Module) -> Mapping[str, float]:
-        """Give WATCHED, the number of distinct captions and the mean loss (nats per word)."""
+        """Give WATCHED, how varied and how whole the captions are, and the mean loss.
+
+        "distinct" is the number of different captions; "bad endings" ("a man riding a") and
+        "repeats" are shares of the captions, as `metrics.diversity` has them; "loss per word" is
+        in nats.
+        """
         settings = self.run.settings
         device = next(module.parameters()).device
         candidates = self.candidates(module)
         scores = score(dict(self.references), candidates, metrics=WATCHED)
+        varied = diversity(list(candidates.values()))
         captioned = self.inputs.batches(
             list(self.references),
             captions=encode(self.run.vocabulary, self.references),
@@ -49,6 +60,8 @@ class DevScores:
         return {
             **{name: float(scores[name]) for name in WATCHED},
             "distinct": float(len(set(candidates.values()))),
+            "bad endings": varied.bad_endings,
+            "repeats": varied.repeats,
             "loss per word": negative_log_likelihood(module, captioned.ordered(), device),
         }
 

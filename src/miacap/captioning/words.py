@@ -8,7 +8,7 @@ from miacap.errors import DataError
 from miacap.text import UNK, Vocabulary, tokenize_all
 from miacap.wording import by_number, counted, part
 
-__all__ = ["Lengths", "build_vocabulary", "covered", "encode", "lengths"]
+__all__ = ["Lengths", "build_vocabulary", "covered", "encode", "lengths", "reference_ids"]
 
 _LITTLE = 0.8
 """Share of the words of the captions below which a vocabulary is too small to speak with."""
@@ -22,6 +22,26 @@ def encode(
     flat = [caption for name in ids for caption in captions[name]]
     tokens = iter(tokenize_all(flat))
     return {name: [vocabulary.encode(next(tokens)) for _ in captions[name]] for name in ids}
+
+
+def reference_ids(
+    vocabulary: Vocabulary, captions: Mapping[str, Iterable[str]]
+) -> dict[str, list[list[int]]]:
+    """Turn captions into ids for rewards: a word outside the vocabulary has an id of its own.
+
+    Such ids lie beyond the vocabulary, so that two unknown words never count as equal.
+    """
+    names = list(captions)
+    flat = [caption for name in names for caption in captions[name]]
+    tokens = iter(tokenize_all(flat))
+    unknown: dict[str, int] = {}
+
+    def number(word: str) -> int:
+        if word in vocabulary:
+            return vocabulary.id(word)
+        return unknown.setdefault(word, len(vocabulary) + len(unknown))
+
+    return {name: [[number(w) for w in next(tokens)] for _ in captions[name]] for name in names}
 
 
 def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:

@@ -23,6 +23,14 @@ Concepts = Annotated[
     Path | None,
     typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
 ]
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="A trained run whose weights, words and captioner training begins with.",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", help="Where to compute: auto (a GPU if there is one), cpu, cuda.")
 ]

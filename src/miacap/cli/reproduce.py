@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets
-from miacap.wording import counted
+from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets, Start
 
 if TYPE_CHECKING:
     from miacap.experiments import Recipe, Reproduced
@@ -27,6 +26,7 @@ def reproduce(
         Path | None, typer.Option("--features", help="Folder that `miacap features` filled.")
     ] = None,
     concepts: Concepts = None,
+    start: Start = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder to make.")
     ] = None,
@@ -60,6 +60,7 @@ def reproduce(
         if value is None:
             raise typer.BadParameter(f"training needs {name}.")
     assert features is not None and output is not None
+    from miacap import runs
     from miacap.cli.reporting import report_set_aside
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
@@ -72,6 +73,7 @@ def reproduce(
         FeatureStore.open(features),
         output,
         concepts=ConceptFolder.open(concepts) if concepts else None,
+        start=None if start is None else runs.load(start),
         seed=seed,
         sets=tuple(sets or ()),
         quiet=quiet,
@@ -86,12 +88,6 @@ def _list() -> None:
         rows = experiments.paper.rows_of(name)
         stands_for = [f"{row.place}, {row.label}" for row in rows]
         terminal.result(name, "; ".join(stands_for) or experiments.recipes.says(name))
-    absent = [row for row in experiments.paper.rows() if row.recipe is None]
-    tables = ", ".join(sorted({row.place for row in absent}))
-    if absent:
-        terminal.result(
-            "-", f"{tables}: {counted(len(absent), 'row')} that cross-entropy cannot train"
-        )
 
 
 def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
@@ -101,6 +97,8 @@ def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
 
     terminal.result(f"{recipe.name}: {recipe.says}")
     terminal.result(f"features: {recipe.features}; concepts: {recipe.concepts}")
+    if recipe.begins_with is not None:
+        terminal.result(f"begins with a run of {recipe.begins_with} (--from RUN)")
     if recipe.as_large_as is not None:
         terminal.result("width: counted out when the vocabulary is known")
     _published(recipe)

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets
+from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets, Start
+
+if TYPE_CHECKING:
+    from miacap.runs import Run, RunSettings
 
 
 def train(
@@ -15,13 +18,19 @@ def train(
     features: Features,
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to make.")],
     captioner: Annotated[
-        str, typer.Option(help="nic, spatial-attention, ...; an unknown name lists them all.")
-    ] = "spatial-attention",
+        str | None,
+        typer.Option(
+            help="nic, spatial-attention (unless told), ...; an unknown name lists them all."
+        ),
+    ] = None,
     source: Annotated[
-        str,
-        typer.Option(help="What it is fed: plain, regions, combined; some take others."),
-    ] = "combined",
+        str | None,
+        typer.Option(
+            help="What it is fed: plain, regions, combined (unless told); some take others."
+        ),
+    ] = None,
     concepts: Concepts = None,
+    start: Start = None,
     photos: Photos = None,
     seed: Seed = 0,
     sets: Sets = None,
@@ -29,23 +38,21 @@ def train(
 ) -> None:
     """Train a captioner; the best epoch by CIDEr-D on the dev split is kept.
 
-    Interrupted, the same command goes on and ends with the same weights.
+    Interrupted, the same command goes on and ends with the same weights. With
+    --from RUN --set objective=self-critical, a trained captioner learns from the
+    CIDEr-D of its own captions.
 
     Example: miacap train flickr8k --features features --concepts concepts \\
         --captioner spatial-attention --source combined -o runs/combined
     """
-    from miacap import captioners, captioning
+    from miacap import captioning, runs
     from miacap.cli.reporting import report_set_aside, report_warnings
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore, read
-    from miacap.runs import RunSettings
     from miacap.runs.card import shown
-    from miacap.settings import override, to_json
 
-    settings = RunSettings(captioner=captioner, source=source)
-    settings = replace(settings, training=replace(settings.training, seed=seed))
-    sizes = [f"sizes.{name}" for name in to_json(captioners.sizes(captioner, source))]
-    settings = override(settings, sets or [], further=sizes)
+    begin = None if start is None else runs.load(start)
+    settings = _settings(begin, captioner, source, seed, sets or [])
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
     report_warnings(dataset.warnings)
@@ -55,6 +62,7 @@ def train(
         output,
         settings,
         concepts=ConceptFolder.open(concepts) if concepts else None,
+        start=begin,
         quiet=quiet,
     )
     scores = captioning.best_scores(result)
@@ -62,3 +70,35 @@ def train(
     terminal.result(f"{output}: best on dev: {numbers}")
     if doubt := captioning.doubt(output):
         terminal.tell(f"warning: {output}: {doubt}")
+
+
+def _settings(
+    start: "Run | None",
+    captioner: str | None,
+    source: str | None,
+    seed: int,
+    sets: list[str],
+) -> "RunSettings":
+    """Give the settings of a run, or of one that begins with another one's weights."""
+    from miacap import captioners, runs
+    from miacap.runs.settings import usual_training
+    from miacap.settings import override, to_json
+
+    if start is None:
+        settings = runs.RunSettings(
+            captioner=captioner or "spatial-attention", source=source or "combined"
+        )
+    else:
+        kept = start.settings
+        settings = replace(
+            runs.continued(start, "cross-entropy"),
+            captioner=captioner or kept.captioner,
+            source=source or kept.source,
+        )
+    known = captioners.sizes(settings.captioner, settings.source)
+    further = [f"sizes.{name}" for name in to_json(known)]
+    # An objective has training settings of its own, which what is set goes before.
+    objective = override(settings, sets, further=further).objective
+    usual = usual_training(settings.captioner, objective)
+    settings = replace(settings, training=replace(usual, seed=seed))
+    return override(settings, sets, further=further)

@@ -21,6 +21,7 @@ from miacap.text.vocabulary import BOS, PAD, UNK
 __all__ = [
     "BANNED",
     "Hypothesis",
+    "at_rest",
     "check_finite",
     "no_word_left",
     "precise",
@@ -94,14 +95,20 @@ def check_finite(logits: Float[Tensor, "B K W"], pictures: Pictures) -> None:
 
 
 @contextmanager
-def searching(captioner: Any) -> Iterator[None]:
-    """Search without gradients and without dropout; leave the captioner as it was."""
+def at_rest(captioner: Any) -> Iterator[None]:
+    """Switch dropout off inside, and leave the captioner as it was."""
     module = captioner if isinstance(captioner, nn.Module) else nn.Module()
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for part in training:
             part.training = True
+
+
+@contextmanager
+def searching(captioner: Any) -> Iterator[None]:
+    """Search without gradients and without dropout; leave the captioner as it was."""
+    with at_rest(captioner), torch.no_grad():
+        yield

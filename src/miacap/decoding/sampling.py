@@ -1,5 +1,6 @@
 """Greedy search and sampling: hypotheses that never meet."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,8 @@ def greedy(
         total = logits.logsumexp(dim=-1, keepdim=True)
         return words, (logits.gather(2, words.unsqueeze(2)) - total).squeeze(2)
 
-    samples = _follow(captioner, pictures, 1, maximum, rules, choose)
+    with searching(captioner):
+        samples = _follow(captioner, pictures, 1, maximum, rules, choose)
     return [hypotheses[0] for hypotheses in samples.hypotheses()]
 
 
@@ -94,6 +96,7 @@ def sample(
     maximum: int = 20,
     rules: Sequence[Rule] = (),
     generator: torch.Generator | None = None,
+    gradients: bool = False,
 ) -> Samples:
     """Draw every word from the policy: softmax(rules(logits)) over the words still allowed.
 
@@ -101,7 +104,8 @@ def sample(
     forbid, renormalised, and reshaped where a rule reshapes it (`Temperature`).
 
     Args:
-        captioner: anything that fulfils the contract; searched in eval mode, no gradients.
+        captioner: anything that fulfils the contract; searched in eval mode, no gradients, unless
+            `gradients` asks for them.
         pictures: B of them, sampled at once.
         hypotheses: K captions a picture, drawn independently.
         maximum: T steps, each giving a word or EOS.
@@ -109,6 +113,8 @@ def sample(
         generator: where chance comes from, on the pictures' device. The same state of it,
             pictures and captioner give the same captions; it moves on, so a second call gives
             others. None draws from torch's global generator (`torch.manual_seed`).
+        gradients: sample in the captioner's own mode, with its dropout, and let gradients flow
+            from the log-probabilities: those of the very dropout that the words were drawn with.
 
     Returns:
         Words, their log-probabilities under the policy (not the captioner's own: those of
@@ -131,13 +137,16 @@ def sample(
         words = torch.multinomial(shares, 1, generator=generator).view(allowed.shape[:2])
         return words, allowed.log_softmax(dim=-1).gather(2, words.unsqueeze(2)).squeeze(2)
 
-    return _follow(captioner, pictures, hypotheses, maximum, rules, draw)
+    mode = contextlib.nullcontext() if gradients else searching(captioner)
+    with mode:
+        return _follow(captioner, pictures, hypotheses, maximum, rules, draw)
 
 
 def policy_log_probabilities(
     logits: Float[Tensor, "B K T W"],
     words: Int[Tensor, "B K T"],
     rules: Sequence[Rule] = (),
+    maximum: int | None = None,
 ) -> Float[Tensor, "B K T"]:
     """Give log p of drawn words under the policy that `sample` draws from, with gradients.
 
@@ -146,19 +155,21 @@ def policy_log_probabilities(
 
     Args:
         logits: of a captioner's `forward` on BOS and the words but the last.
-        words: as in `Samples`: EOS counts, PAD follows; T as in `sample`.
+        words: as in `Samples`: EOS counts, PAD follows.
         rules: those that `sample` had.
+        maximum: steps that `sample` had, where the words were trimmed; T unless told.
 
     Returns:
         Log-probabilities, 0 after EOS; minus infinity where the rules forbid the word.
     """
     steps = words.shape[2]
+    last = (maximum or steps) - 1
     logits = precise(logits)
     rows = []
     for time in range(steps):
         ended = words[:, :, time] == PAD
         before = words[:, :, :time]
-        allowed = _ruled(logits[:, :, time], before, ended, steps - 1 - time, rules)
+        allowed = _ruled(logits[:, :, time], before, ended, last - time, rules)
         gains = allowed.log_softmax(dim=-1).gather(2, words[:, :, time, None]).squeeze(2)
         rows.append(gains.masked_fill(ended, 0.0))
     return torch.stack(rows, dim=2)
@@ -173,37 +184,36 @@ def _follow(
     choose: Choice,
 ) -> Samples:
     check_at_least(1, maximum=maximum, hypotheses=hypotheses)
-    with searching(captioner):
-        memory = captioner.encode(pictures)
-        state = captioner.start(memory, 1)
-        device = pictures.regions.device
-        shape = (len(pictures), hypotheses, maximum)
-        # Of every picture; the rows below are those of the pictures still under way.
-        indices = torch.arange(len(pictures), device=device)
-        words = torch.full(shape, PAD, device=device)
-        gains = torch.zeros(shape, dtype=torch.float64, device=device)
-        ended = torch.zeros(shape[:2], dtype=torch.bool, device=device)
-        last = torch.full((len(pictures), 1), BOS, device=device)
-        for time in range(maximum):
-            before, (logits, state) = state, captioner.step(memory, state, last)
-            if time == 0:
-                check_finite(logits, pictures)
-                require_memory(hypotheses, maximum, memory, (before, state), logits)
-                state = state.reorder(torch.zeros_like(ended, dtype=torch.long))
-            logits = precise(logits).expand(-1, hypotheses, -1)
-            said = words[indices, :, :time]
-            allowed = _ruled(logits, said, ended, maximum - 1 - time, rules)
-            last, gain = choose(logits, allowed)
-            last = last.masked_fill(ended, PAD)
-            gains[indices, :, time] = gain.double().masked_fill(ended, 0.0)
-            words[indices, :, time] = last
-            ended = ended | (last == EOS)
-            alive = (~ended.all(dim=1)).nonzero().squeeze(1)
-            if len(alive) == 0:
-                break
-            if len(alive) < len(indices):
-                memory, state = memory.select(alive), state.select(alive)
-                indices, last, ended = indices[alive], last[alive], ended[alive]
+    memory = captioner.encode(pictures)
+    state = captioner.start(memory, 1)
+    device = pictures.regions.device
+    shape = (len(pictures), hypotheses, maximum)
+    # Of every picture; the rows below are those of the pictures still under way.
+    indices = torch.arange(len(pictures), device=device)
+    words = torch.full(shape, PAD, device=device)
+    gains = torch.zeros(shape, dtype=torch.float64, device=device)
+    ended = torch.zeros(shape[:2], dtype=torch.bool, device=device)
+    last = torch.full((len(pictures), 1), BOS, device=device)
+    for time in range(maximum):
+        before, (logits, state) = state, captioner.step(memory, state, last)
+        if time == 0:
+            check_finite(logits, pictures)
+            require_memory(hypotheses, maximum, memory, (before, state), logits)
+            state = state.reorder(torch.zeros_like(ended, dtype=torch.long))
+        logits = precise(logits).expand(-1, hypotheses, -1)
+        said = words[indices, :, :time]
+        allowed = _ruled(logits, said, ended, maximum - 1 - time, rules)
+        last, gain = choose(logits, allowed)
+        last = last.masked_fill(ended, PAD)
+        gains[indices, :, time] = gain.double().masked_fill(ended, 0.0)
+        words[indices, :, time] = last
+        ended = ended | (last == EOS)
+        alive = (~ended.all(dim=1)).nonzero().squeeze(1)
+        if len(alive) == 0:
+            break
+        if len(alive) < len(indices):
+            memory, state = memory.select(alive), state.select(alive)
+            indices, last, ended = indices[alive], last[alive], ended[alive]
     return Samples(words, gains, words != PAD)
 
 

@@ -9,7 +9,7 @@ __all__ = ["ATTENTIONS", "LOSSES", "ORDERS", "REFINED", "Arm", "Knobs", "Probe"]
 
 ORDERS = ("concepts-first", "regions-first")
 ATTENTIONS = ("mutual", "self")
-LOSSES = ("cross-entropy",)
+LOSSES = ("cross-entropy", "self-critical")
 REFINED = ("regions", "concepts", "combined", "both")
 """Sources that pass the refiner."""
 

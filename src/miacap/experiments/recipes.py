@@ -15,7 +15,7 @@ from miacap.errors import MiacapError, SettingsError, UnknownName, nearest
 from miacap.experiments import paper
 from miacap.experiments.baselines import BASELINES, Baseline
 from miacap.experiments.controls import controls
-from miacap.experiments.knobs import Arm, Knobs, Probe
+from miacap.experiments.knobs import LOSSES, Arm, Knobs, Probe
 from miacap.runs import RunSettings
 
 __all__ = ["Recipe", "names", "recipe", "says"]
@@ -48,6 +48,8 @@ class Recipe:
     """Readings of the trained captioner, beyond its own."""
     as_large_as: RunSettings | None = None
     """Control: as many parameters as a captioner of these settings, within 1 %."""
+    begins_with: str | None = None
+    """Recipe of the run whose best weights training begins with; None: weights are drawn."""
 
     def fitted(self, words: int, region_width: int) -> RunSettings:
         """Give the settings for a vocabulary and a backbone.
@@ -99,7 +101,8 @@ def recipe(
         order: "concepts-first" (the paper's) or "regions-first" (appendix A.1).
         iterations: N; 2 in the paper.
         attention: "mutual", or "self" (section 3.5).
-        loss: "cross-entropy".
+        loss: "cross-entropy", or "self-critical", which begins with a run of the recipe of the
+            same name without it.
 
     Raises:
         UnknownName: no such recipe.
@@ -133,6 +136,11 @@ def _recipe(baseline: Baseline, arm: Arm, small: bool) -> Recipe:
     larger = None
     if arm.as_large_as is not None:
         larger = _fed(baseline.settings(small), arm.as_large_as)
+    before = None
+    if arm.knobs.loss == "self-critical":
+        first = _turned(baseline, replace(arm.knobs, loss="cross-entropy"))
+        before = f"{baseline.name}-{first.name}"
+        settings = baseline.self_critical(settings, small)
     return Recipe(
         name=f"{baseline.name}-{arm.name}",
         baseline=baseline.name,
@@ -145,6 +153,7 @@ def _recipe(baseline: Baseline, arm: Arm, small: bool) -> Recipe:
         concepts=("another's" if arm.others_concepts else "own") if reads - {"regions"} else "none",
         probes=arm.probes,
         as_large_as=larger,
+        begins_with=before,
     )
 
 
@@ -154,7 +163,13 @@ def _fed(settings: RunSettings, knobs: Knobs) -> RunSettings:
 
 def _arms(baseline: Baseline) -> tuple[Arm, ...]:
     sources = captioners.sources(baseline.captioner)
-    ours = tuple(Arm(fed, Knobs(source=fed), says) for fed, says in _FED.items() if fed in sources)
+    fed = {name: says for name, says in _FED.items() if name in sources}
+    ours = [Arm(name, Knobs(source=name), says) for name, says in fed.items()]
+    if baseline.optimised:
+        ours += [
+            Arm(f"{name}-self-critical", Knobs(source=name, loss="self-critical"), f"{says}, RL")
+            for name, says in fed.items()
+        ]
     return (*ours, *controls(sources, baseline.refined))
 
 
@@ -170,6 +185,8 @@ def _turned(baseline: Baseline, knobs: Knobs) -> Arm:
         if arm.knobs == knobs and arm.of_knobs_alone:
             return arm
     parts = [knobs.source, *knobs.turned()]
+    if knobs.loss != LOSSES[0]:
+        parts.append(knobs.loss)
     return Arm("-".join(parts), knobs, f"knobs: {', '.join(parts)}")
 
 
@@ -194,9 +211,8 @@ def _unknown(name: str) -> MiacapError:
     near = [*names(), *BASELINES, *paper.PLACES]
     for table in paper.PLACES:
         if _plain(name) == _plain(table):
-            rows = dict.fromkeys(row.recipe for row in paper.place(table) if row.recipe)
-            stand = ", ".join(rows) or "none, they need more than cross-entropy"
-            return SettingsError(f"{table} is no recipe; recipes that stand for its rows: {stand}.")
+            rows = ", ".join(dict.fromkeys(row.recipe for row in paper.place(table)))
+            return SettingsError(f"{table} is no recipe; recipes that stand for its rows: {rows}.")
     for baseline in BASELINES.values():
         if name.startswith(f"{baseline.name}-"):
             arms = [f"{baseline.name}-{arm.name}" for arm in _arms(baseline)]

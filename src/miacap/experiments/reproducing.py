@@ -23,7 +23,8 @@ from miacap.experiments.parameters import parameters
 from miacap.experiments.partners import partners
 from miacap.experiments.recipes import Recipe
 from miacap.files import read_json, write_json
-from miacap.runs import RunSettings
+from miacap.runs import Run, RunSettings
+from miacap.runs.starting import begun
 from miacap.settings import override, to_json
 from miacap.training import FitResult
 
@@ -51,6 +52,7 @@ def reproduce(
     folder: str | os.PathLike[str],
     *,
     concepts: ConceptFolder | None = None,
+    start: Run | None = None,
     seed: int = 0,
     sets: tuple[str, ...] = (),
     stop_after: int | None = None,
@@ -64,6 +66,7 @@ def reproduce(
         regions: features of both splits.
         folder: the run folder.
         concepts: trained concepts, where the recipe reads them; ignored where it does not.
+        start: the run that training begins with, where the recipe says so (`begins_with`).
         seed: of everything that chance decides.
         sets: changed settings, "name=value", e.g. "training.epochs=5".
         stop_after: stop after this many steps, resumable.
@@ -71,16 +74,18 @@ def reproduce(
 
     Raises:
         DataError: the recipe reads concepts and none were given; see `captioning.train`.
-        SettingsError: a changed setting that the recipe's name fixes.
+        SettingsError: a changed setting that the recipe's name fixes; a run to begin with that
+            is missing, or that the recipe has no use for.
         RunError: the folder holds something else.
     """
     concepts = _concepts(recipe, concepts)
+    _check_start(recipe, start)
     concepts_of = None
     if recipe.concepts == "another's":
         assert concepts is not None
         concepts_of = partners(dataset, concepts.store.names, seed)
-    settings, count = _settings(recipe, dataset, regions, seed, sets)
-    told = _told(recipe, count)
+    settings, count = _settings(recipe, dataset, regions, seed, sets, start)
+    told = _told(recipe, count, begun(settings, start))
     path = Path(folder)
 
     def fit(steps: int | None) -> FitResult:
@@ -91,6 +96,7 @@ def reproduce(
             settings,
             concepts=concepts,
             concepts_of=concepts_of,
+            start=start,
             stop_after=steps,
             quiet=quiet,
         )
@@ -122,8 +128,26 @@ def _concepts(recipe: Recipe, concepts: ConceptFolder | None) -> ConceptFolder |
     return concepts
 
 
+def _check_start(recipe: Recipe, start: Run | None) -> None:
+    before = recipe.begins_with
+    if start is None and before is not None:
+        raise SettingsError(
+            f"Recipe {recipe.name!r} begins with a run of {before!r}: train that one first "
+            f"(miacap reproduce {before} ...), and give its folder with --from RUN."
+        )
+    if start is not None and before is None:
+        raise SettingsError(
+            f"Recipe {recipe.name!r} draws its first weights: leave --from {start.folder} out."
+        )
+
+
 def _settings(
-    recipe: Recipe, dataset: Dataset, regions: FeatureStore, seed: int, sets: tuple[str, ...]
+    recipe: Recipe,
+    dataset: Dataset,
+    regions: FeatureStore,
+    seed: int,
+    sets: tuple[str, ...],
+    start: Run | None,
 ) -> tuple[RunSettings, int]:
     """Give the run's settings (the recipe's, what was changed, the matched width), and count."""
     changed = _changed(recipe.settings, seed, sets)
@@ -139,7 +163,10 @@ def _settings(
     larger = recipe.as_large_as
     if larger is not None:
         larger = _changed(larger, seed, sets)
-    words = len(build_vocabulary(dataset.split("train"), changed.minimum_count))
+    if start is None:
+        words = len(build_vocabulary(dataset.split("train"), changed.minimum_count))
+    else:
+        words = len(start.vocabulary)
     turned = replace(recipe, settings=changed, as_large_as=larger)
     settings = turned.fitted(words, regions.manifest.width)
     return settings, parameters(settings, words)
@@ -150,7 +177,7 @@ def _changed(settings: RunSettings, seed: int, sets: tuple[str, ...]) -> RunSett
     return override(settings, sets)
 
 
-def _told(recipe: Recipe, count: int) -> dict[str, Any]:
+def _told(recipe: Recipe, count: int, settings: RunSettings) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "recipe": recipe.name,
@@ -160,6 +187,7 @@ def _told(recipe: Recipe, count: int) -> dict[str, Any]:
         "concepts": recipe.concepts,
         "loss": recipe.knobs.loss,
         "parameters": count,
+        "start": None if settings.start is None else to_json(settings.start),
     }
 
 

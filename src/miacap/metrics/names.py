@@ -6,6 +6,9 @@ from miacap.errors import UnknownName
 
 METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
 
+REWARDS = ("CIDEr-D", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L")
+"""Metrics that are counted fast enough to reward samples in training."""
+
 # pycocoevalcap calls CIDEr-D by the name of the metric without its two changes.
 _KNOWN = {**{name.lower(): name for name in METRICS}, "cider": "CIDEr-D", "rouge": "ROUGE-L"}
 

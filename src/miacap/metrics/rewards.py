@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from miacap.errors import DataError
 from miacap.metrics import cider
-from miacap.metrics.arrays import Floats, Integers
+from miacap.metrics.arrays import Flags, Floats, Integers
 from miacap.metrics.corpus import Corpus
 from miacap.metrics.matching import few
 from miacap.metrics.ngrams import NGrams, distinct
@@ -49,27 +49,26 @@ class CiderReward:
         self,
         references: Mapping[str, Sequence[Sequence[int]]],
         *,
+        others: Mapping[str, Sequence[Sequence[int]]] | None = None,
         end: bool = True,
         compiled: bool | None = None,
     ) -> None:
         if not references:
             raise DataError("No references to weigh rewards by: the mapping is empty.")
-        without = [name for name, captions in references.items() if not captions]
-        if without:
-            raise DataError(f"{_pictures_have(len(without))} no references: {few(without)}.")
+        counted, references = len(references), joined(references, others or {})
         self.end = end
         self._index = {name: index for index, name in enumerate(references)}
-        corpus = _references(references, end)
+        corpus = reference_corpus(references, end)
         self._pairs = np.maximum(corpus.lengths - 1, 0)
         self._sizes = corpus.references
         self._first = np.cumsum(self._sizes) - self._sizes
         self._fast = loops(_ALWAYS) is not None if compiled is None else compiled
         self._orders = [
-            Weighed.of(corpus, ngrams, self._first, self._fast)
-            for ngrams in distinct(corpus, ORDERS)
+            Weighed.of(corpus, ngrams, counted, self._fast) for ngrams in distinct(corpus, ORDERS)
         ]
         own = f"{FIXED[cider.NAME]}|df:training|end:{'yes' if end else 'no'}"
-        shared = setting([[""] * int(size) for size in self._sizes], tokenized=False)
+        sizes = self._sizes[:counted]
+        shared = setting([[""] * int(size) for size in sizes], tokenized=False)
         self.signature = f"{cider.NAME}[{own}] {shared}"
 
     def __call__(self, names: Sequence[str], samples: ArrayLike) -> Floats:
@@ -87,10 +86,8 @@ class CiderReward:
             DataError: a picture without references, another number of names than rows, or
                 what is no id.
         """
-        words = _samples(samples, len(names))
-        unknown = [name for name in names if name not in self._index]
-        if unknown:
-            raise DataError(f"{_pictures_have(len(unknown))} no references: {few(unknown)}.")
+        words = sampled(samples, len(names))
+        require_known(names, self._index)
         if not len(names) or not words.shape[1]:
             return np.zeros(words.shape[:2])
         picture = np.array([self._index[name] for name in names], dtype=np.int64)
@@ -99,10 +96,7 @@ class CiderReward:
         return self._score(batch).reshape(words.shape[:2])
 
     def _batch(self, words: Integers, picture: Integers) -> "Batch":
-        ended = words == EOS
-        kept = (np.cumsum(ended, axis=1) - ended == 0) & (words != PAD) & (words != BOS)
-        if not self.end:
-            kept &= ~ended
+        kept = counting(words, self.end)
         lengths = kept.sum(axis=1)
         return Batch(words[kept], lengths, picture, self._sizes, self._first)
 
@@ -186,9 +180,17 @@ class Weighed:
     slots: Integers
 
     @classmethod
-    def of(cls, corpus: Corpus, ngrams: NGrams, first: Integers, fast: bool) -> "Weighed":
-        """Weigh the references' n-grams of one order."""
-        idf = cider.idf(float(corpus.pictures), ngrams.document_frequency.astype(np.float64))
+    def of(cls, corpus: Corpus, ngrams: NGrams, counted: int, fast: bool) -> "Weighed":
+        """Weigh the references' n-grams of one order, by how many of the first pictures have them.
+
+        Args:
+            corpus: the references, of those pictures first.
+            ngrams: of one order.
+            counted: how many pictures are counted in the document frequencies.
+            fast: make what the compiled loops look up.
+        """
+        frequency = _frequency(corpus, ngrams, counted)
+        idf = cider.idf(float(counted), frequency.astype(np.float64))
         weight = ngrams.count * idf[ngrams.gram]
         seen = ngrams.in_text_order(len(corpus.words))
         norm = np.sqrt(np.bincount(ngrams.sentence[seen], weight[seen] ** 2, len(corpus.lengths)))
@@ -205,7 +207,7 @@ class Weighed:
             ngrams.key,
             corpus.width,
             idf,
-            float(np.log(float(corpus.pictures))),
+            float(np.log(float(counted))),
             ngrams.gram[by_picture],
             ngrams.sentence[by_picture],
             weight[by_picture],
@@ -275,7 +277,46 @@ class Weighed:
         return pair, weight[which], self.weight[matches]
 
 
-def _samples(samples: ArrayLike, pictures: int) -> Integers:
+def joined(
+    references: Mapping[str, Sequence[Sequence[int]]],
+    others: Mapping[str, Sequence[Sequence[int]]],
+) -> dict[str, Sequence[Sequence[int]]]:
+    """Put the references of more pictures behind those of the first.
+
+    Raises:
+        DataError: a picture without references, or one that comes twice.
+    """
+    every = {**references, **others}
+    without = [name for name, captions in every.items() if not captions]
+    if without:
+        raise DataError(f"{_pictures_have(len(without))} no references: {few(without)}.")
+    twice = [name for name in others if name in references]
+    if twice:
+        raise DataError(f"Among the references twice: {few(twice)}; name each picture once.")
+    return every
+
+
+def require_known(names: Sequence[str], known: Mapping[str, object]) -> None:
+    """Refuse pictures without references; raises DataError."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise DataError(f"{_pictures_have(len(unknown))} no references: {few(unknown)}.")
+
+
+def counting(words: Integers, end: bool) -> Flags:
+    """Say which ids of samples are words of theirs: those up to the first EOS, itself if `end`.
+
+    Args:
+        words: N x T ids; PAD and BOS are no words.
+        end: whether the end is a word.
+    """
+    ended = words == EOS
+    kept: Flags = (np.cumsum(ended, axis=1) - ended == 0) & (words != PAD) & (words != BOS)
+    return kept if end else kept & ~ended
+
+
+def sampled(samples: ArrayLike, pictures: int) -> Integers:
+    """Give samples as an array of word ids, pictures x samples x words. Raises DataError."""
     try:
         words = np.asarray(samples)
     except ValueError:
@@ -291,7 +332,19 @@ def _samples(samples: ArrayLike, pictures: int) -> Integers:
     return ids
 
 
-def _references(pictures: Mapping[str, Sequence[Sequence[int]]], end: bool) -> Corpus:
+def _frequency(corpus: Corpus, ngrams: NGrams, counted: int) -> Integers:
+    """Count the pictures, of the first so many, whose references have each n-gram."""
+    if counted == corpus.pictures:
+        return ngrams.document_frequency
+    picture = corpus.picture[ngrams.sentence]
+    # Rows are sorted by n-gram, then by sentence, so that a picture's rows stand together.
+    fresh = np.ones(len(picture), dtype=np.bool_)
+    fresh[1:] = (np.diff(ngrams.gram) != 0) | (np.diff(picture) != 0)
+    return np.bincount(ngrams.gram[fresh & (picture < counted)], minlength=len(ngrams.key))
+
+
+def reference_corpus(pictures: Mapping[str, Sequence[Sequence[int]]], end: bool) -> Corpus:
+    """Lay the references of all pictures out, one after another. Raises DataError."""
     tail = [EOS] if end else []
     sentences = [[*caption, *tail] for captions in pictures.values() for caption in captions]
     words = _ids([word for sentence in sentences for word in sentence])

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from miacap.runs.card import CARD, card_text
     from miacap.runs.folder import Run, create, keep_settings, load
     from miacap.runs.joined import JoinedRuns, join
-    from miacap.runs.objectives import CrossEntropy, Objective
+    from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
-    from miacap.runs.settings import RunSettings
+    from miacap.runs.settings import RunSettings, Start
+    from miacap.runs.starting import continued
     from miacap.runs.trained import Trained
 
 __all__ = [
@@ -23,8 +24,11 @@ __all__ = [
     "Objective",
     "Run",
     "RunSettings",
+    "SelfCritical",
+    "Start",
     "Trained",
     "card_text",
+    "continued",
     "create",
     "join",
     "keep_settings",
@@ -39,7 +43,10 @@ _LAZY = {
     "Objective": "objectives",
     "Run": "folder",
     "RunSettings": "settings",
+    "SelfCritical": "objectives",
+    "Start": "settings",
     "Trained": "trained",
+    "continued": "starting",
     "create": "folder",
     "join": "joined",
     "keep_settings": "folder",

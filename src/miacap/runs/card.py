@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from miacap.data.features import Given
 from miacap.runs.folder import Run, read_sources
+from miacap.runs.objectives import SelfCritical
+from miacap.runs.settings import RunSettings
 from miacap.version import __version__
 
 _COUNTS = ("distinct",)
@@ -37,6 +39,7 @@ tags:
 # {settings.captioner}, source {settings.source}
 
 A captioner trained with miacap {__version__} on features of `{run.preprocessing.title}`.
+{_objective(settings)}
 
 {_use(folder.name, run)}
 
@@ -61,6 +64,18 @@ the habits of the people who wrote the training captions.
 def shown(name: str, value: float) -> str:
     """Print a dev score: counts as whole numbers, all else with four places."""
     return f"{value:.0f}" if name in _COUNTS else f"{value:.4f}"
+
+
+def _objective(settings: RunSettings) -> str:
+    """Say what it was trained for, and what its training began with."""
+    objective, start = settings.objective, settings.start
+    said = "It learned with cross-entropy on the reference captions"
+    if isinstance(objective, SelfCritical):
+        rewards = ", ".join(f"{w:g} {name}" for name, w in objective.rewards.items() if w)
+        said = f"It learned self-critically (reward: {rewards}; baseline: {objective.baseline})"
+    if start is None:
+        return f"{said}."
+    return f"{said},\nbeginning with the run `{start.run}` (weights `{start.weights_sha256[:12]}`)."
 
 
 def _use(name: str, run: Run) -> str:

@@ -4,13 +4,16 @@
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from miacap.errors import SettingsError
-from miacap.settings import check_share
+from miacap.errors import SettingsError, UnknownName
+from miacap.metrics.names import REWARDS
+from miacap.settings import check_at_least, check_at_most, check_share
 
-__all__ = ["CrossEntropy", "Objective"]
+__all__ = ["CrossEntropy", "Objective", "SelfCritical"]
+
+_MOST_SAMPLES = 1_000
 
 
 @dataclass(frozen=True)
@@ -31,5 +34,43 @@ class CrossEntropy:
             raise SettingsError(f"regulariser is 0 or more, not {self.regulariser}.")
 
 
-Objective = CrossEntropy
+@dataclass(frozen=True)
+class SelfCritical:
+    """Raise the reward of one's own samples above a baseline (`captioning/self_critical.py`)."""
+
+    kind: Literal["self-critical"] = "self-critical"
+    baseline: Literal["mean", "greedy", "beam"] = "mean"
+    """What a sample's reward is compared with: the mean of the picture's other samples; that of
+    the greedy caption; or, where the hypotheses of a beam stand for samples, their mean."""
+    samples: int = 5
+    """Samples a picture; under beam the hypotheses of the beam."""
+    rewards: dict[str, float] = field(default_factory=lambda: {"CIDEr-D": 1.0})
+    """Weight of each metric in the reward: CIDEr-D (0 to 10), BLEU-1 to BLEU-4, ROUGE-L (0 to 1).
+    CIDEr-D takes its document frequencies from the training captions."""
+    end: bool = True
+    """Whether the end of a caption counts as a word of it; without, captions learn to stop in the
+    middle ("a man riding a")."""
+    dropout: bool = False
+    """False: samples are drawn, and the loss is taken, without dropout. True: both with the same
+    dropout. Under beam there is no dropout."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1 if self.baseline == "greedy" else 2, samples=self.samples)
+        check_at_most(_MOST_SAMPLES, samples=self.samples)
+        for name, weight in self.rewards.items():
+            if name not in REWARDS:
+                raise UnknownName("reward", name, REWARDS)
+            check_at_least(0, **{f"rewards.{name}": weight})
+        if not any(self.rewards.values()):
+            raise SettingsError(
+                "rewards weighs nothing: give one metric a weight above 0, such as CIDEr-D."
+            )
+        if self.dropout and self.baseline == "beam":
+            raise SettingsError(
+                "A beam searches without dropout, so dropout=true goes with the baselines mean "
+                "and greedy alone."
+            )
+
+
+Objective = CrossEntropy | SelfCritical
 """Any of them. Another objective is a record here, and a file in `captioning`."""

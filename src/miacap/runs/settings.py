@@ -6,7 +6,7 @@ from typing import Any, Literal
 from miacap import captioners
 from miacap.decoding.settings import SearchSettings
 from miacap.errors import SettingsError
-from miacap.runs.objectives import CrossEntropy, Objective
+from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
 from miacap.settings import check_at_least
 from miacap.training import TrainingSettings
 
@@ -34,6 +34,40 @@ def captioner_training() -> TrainingSettings:
         clip_norm=5.0,
         patience=3,
     )
+
+
+def self_critical_training(captioner: str) -> TrainingSettings:
+    """Training settings that suit a captioner which has learned to say the references.
+
+    Adam at 5e-5, or at the rate that the captioner names (a Transformer 1e-5), as public code of
+    self-critical training has it.
+    """
+    return TrainingSettings(
+        epochs=12,
+        learning_rate=captioners.self_critical_rate(captioner),
+        optimiser="adam",
+        weight_decay=0.0,
+        schedule="constant",
+        clip_norm=5.0,
+        patience=3,
+    )
+
+
+def usual_training(captioner: str, objective: Objective) -> TrainingSettings:
+    """Give the training settings that suit an objective."""
+    if isinstance(objective, SelfCritical):
+        return self_critical_training(captioner)
+    return captioner_training()
+
+
+@dataclass(frozen=True)
+class Start:
+    """The run whose best weights a training began with."""
+
+    run: str
+    """Name of its folder."""
+    weights_sha256: str
+    """Checksum of its weights."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +101,8 @@ class RunSettings:
     objective: Objective = field(default_factory=CrossEntropy)
     """What training seeks; a kind and its own settings."""
     training: TrainingSettings = field(default_factory=captioner_training)
+    start: Start | None = None
+    """The run that training began with (`--from`); None: with weights drawn from the seed."""
     format: int = FORMAT
 
     @property
@@ -111,7 +147,9 @@ class RunSettings:
         for name, decides in _ELSEWHERE.items():
             if name in self.sizes:
                 raise ValueError(f"sizes.{name} cannot be set: {decides}.")
-        if self.objective.regulariser and captioners.regulariser(self.captioner) is None:
+        if not isinstance(self.objective, CrossEntropy) or not self.objective.regulariser:
+            return
+        if captioners.regulariser(self.captioner) is None:
             having = [name for name in captioners.names() if captioners.regulariser(name)]
             raise SettingsError(
                 f"objective.regulariser={self.objective.regulariser} weighs a regulariser, which "

@@ -1,0 +1,104 @@
+"""Begin a training with the weights of a run: its captioner, words, features and concepts stay."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from miacap.concepts import ConceptFolder, check_fits
+from miacap.data.features import Record, require_same
+from miacap.errors import RunError, SettingsError
+from miacap.files import sha256
+from miacap.runs.folder import Run
+from miacap.runs.objectives import CrossEntropy, SelfCritical
+from miacap.runs.settings import FORMAT, RunSettings, Start, usual_training
+from miacap.settings import to_json
+
+__all__ = ["begun", "check_start", "continued"]
+
+_FIXED = ("captioner", "source", "concepts", "minimum_count")
+"""Settings that the weights of a run depend on, beside its sizes."""
+
+
+def continued(
+    run: Run, objective: Literal["cross-entropy", "self-critical"] = "self-critical"
+) -> RunSettings:
+    """Give the settings of a training that begins with a run's best weights.
+
+    Args:
+        run: a trained run; its captioner, words, lengths, batches and search are kept.
+        objective: what the new training seeks; its own settings and those of the training are
+            the usual ones.
+
+    Raises:
+        RunError: the run has no weights yet.
+    """
+    chosen = SelfCritical() if objective == "self-critical" else CrossEntropy()
+    return replace(
+        run.settings,
+        objective=chosen,
+        training=usual_training(run.settings.captioner, chosen),
+        start=_start(run),
+        format=FORMAT,
+    )
+
+
+def begun(settings: RunSettings, run: Run | None) -> RunSettings:
+    """Give the settings with the run that training begins with written down.
+
+    Args:
+        settings: of the new run.
+        run: None where the weights are drawn.
+
+    Raises:
+        RunError: the run has no weights yet.
+        SettingsError: settings that do not go with the run's weights, or self-critical training
+            from nothing.
+    """
+    if run is None:
+        if isinstance(settings.objective, SelfCritical) or settings.start is not None:
+            named = "RUN" if settings.start is None else settings.start.run
+            raise SettingsError(
+                f"The objective {settings.objective.kind!r} begins here with a trained run: give "
+                f"it with --from {named} (in Python start=runs.load({named!r}))."
+            )
+        return settings
+    old, new = to_json(run.settings), to_json(settings)
+    for name in _FIXED:
+        _refuse(run, name, old[name], new[name])
+    sizes = (to_json(settings.parsed_sizes), to_json(run.settings.parsed_sizes))
+    for name in sizes[0]:
+        _refuse(run, f"sizes.{name}", sizes[1][name], sizes[0][name])
+    return replace(settings, start=_start(run))
+
+
+def check_start(run: Run, features: Record, where: str, concepts: ConceptFolder | None) -> None:
+    """Refuse features and concepts that are not the run's.
+
+    Args:
+        run: that training begins with.
+        features: how the features were made.
+        where: their folder.
+        concepts: those that the captioner reads.
+
+    Raises:
+        RunError: says what differs.
+    """
+    require_same(run.preprocessing, features, str(run.folder), where)
+    if concepts is not None and run.concepts is not None:
+        check_fits(run.concepts, concepts.source, reads_scores="scores" in run.reads)
+
+
+def _refuse(run: Run, name: str, old: Any, new: Any) -> None:
+    if old != new:
+        raise SettingsError(
+            f"{run.folder}: its weights were trained with {name}={old!r}, not {new!r}; leave "
+            f"{name} out, or begin with another run."
+        )
+
+
+def _start(run: Run) -> Start:
+    file = run.folder / "weights.safetensors"
+    if not file.is_file():
+        raise RunError(
+            f"{run.folder}: no weights yet to begin with; train it to the end of one epoch first."
+        )
+    return Start(run.folder.resolve().name, sha256(file))

@@ -1,0 +1,262 @@
+"""A training that begins with a run: what it keeps, what it refuses, what it leaves behind."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from miacap import captioning, metrics, runs
+from miacap.captioning import training as module
+from miacap.captioning.self_critical import SelfCriticalTask
+from miacap.data import Dataset
+from miacap.errors import RunError, SettingsError
+from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.text import EOS, tokenize_all
+from miacap.training import FitResult
+
+from .small import DATA, World, fit, make, settings, trained
+
+TRAIN, DEV = (DATA.split(name).ids for name in ("train", "dev"))
+BASELINES: tuple[dict[str, Any], ...] = (
+    {},
+    {"baseline": "greedy", "samples": 2},
+    {"baseline": "beam", "samples": 3},
+    {"samples": 3, "dropout": True, "rewards": {"CIDEr-D": 1.0, "BLEU-4": 0.5, "ROUGE-L": 2.0}},
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make(tmp_path_factory.mktemp("starting"))
+
+
+@pytest.fixture(scope="module")
+def begun(world: World) -> Run:
+    """A run of cross-entropy, of two epochs."""
+    wanted = replace(settings("up-down", "plain", dropout=0.3), minimum_words=2, beam=2)
+    wanted = replace(wanted, training=replace(wanted.training, epochs=2, learning_rate=0.02))
+    return fit(world, world.root / "begun", wanted, None)
+
+
+def further(run: Run, **objective: Any) -> RunSettings:
+    """Two epochs of self-critical training from a run."""
+    wanted = replace(runs.continued(run), objective=SelfCritical(**objective))
+    training = replace(wanted.training, epochs=2, learning_rate=0.01, threads=1)
+    return replace(wanted, training=training)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_the_settings_are_the_runs_and_the_training_is_the_objectives(begun: Run) -> None:
+    found, kept = runs.continued(begun), begun.settings
+    same = ("captioner", "source", "sizes", "region_width", "minimum_count", "maximum_words",
+            "beam", "minimum_words", "pictures_per_batch")  # fmt: skip
+    assert {n: getattr(found, n) for n in same} == {n: getattr(kept, n) for n in same}
+    assert found.objective == SelfCritical(baseline="mean", samples=5)
+    assert found.training.learning_rate == 5e-5 and found.training.schedule == "constant"
+    weights = (begun.folder / "weights.safetensors").read_bytes()
+    assert found.start == runs.Start("begun", hashlib.sha256(weights).hexdigest())
+    other = replace(begun, settings=settings("transformer", "plain"))
+    assert runs.continued(other).training.learning_rate == 1e-5
+    assert runs.continued(begun, "cross-entropy").objective == CrossEntropy()
+
+
+def task_of(world: World, begun: Run, folder: Path, patch: Any, **objective: Any) -> Any:
+    held: list[Any] = []
+
+    def loop(task: Any, *_: object, **__: object) -> FitResult:
+        held.append(task)
+        raise KeyboardInterrupt
+
+    patch.setattr(module, "fit", loop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(world, folder, further(begun, **objective), None, start=begun)
+    return held[0]
+
+
+def test_training_begins_with_the_best_weights_and_the_words(
+    world: World, begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its pictures say other words; those of the run are kept.
+    task = task_of(world, begun, tmp_path / "r", monkeypatch, samples=4)
+    assert isinstance(task, SelfCriticalTask) and task.objective.samples == 4
+    wanted = begun.captioner("cpu").state_dict()
+    found = task.module.state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert task.search == begun.settings.search
+    names = [name for batch in task.batches(0, 0) for name in batch.pictures.names]
+    assert sorted(names) == sorted(TRAIN)
+
+
+def test_other_captions_keep_the_words_of_the_run(
+    world: World, begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = [replace(entry, captions=("a zebra and a dog",)) for entry in DATA]
+    other = Dataset("others", tuple(pictures), DATA.photos, sources=(source("zebras.csv"),))
+    wanted = replace(further(begun), training=replace(further(begun).training, epochs=1))
+    run = fit(world, tmp_path / "r", wanted, None, start=begun, dataset=other, quiet=False)
+    assert run.vocabulary.words == begun.vocabulary.words
+    assert "was not trained on zebras.csv" in capsys.readouterr().err
+
+
+def source(name: str) -> Any:
+    from miacap.data import Source
+
+    return Source(name, "9" * 64, 1)
+
+
+def test_rewards_are_the_metrics_with_the_training_pictures_frequencies(
+    world: World, begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end counts in references, samples and frequencies; dev pictures are not counted."""
+    weights = {"CIDEr-D": 0.5, "BLEU-4": 2.0, "ROUGE-L": 1.0}
+    task = task_of(world, begun, tmp_path / "r", monkeypatch, rewards=weights)
+    said = ["a dog and a cat", "the", "the bird", "a a a tree"]
+    words = begun.vocabulary
+    rows = [[*words.encode(text.split()), EOS] for text in said]
+    rows[1].pop()  # cut off before its end
+    ids = torch.zeros(1, 4, 6, dtype=torch.long)
+    for index, row in enumerate(rows):
+        ids[0, index, : len(row)] = torch.tensor(row)
+    texts = [f"{text} </s>" for text in said]
+    texts[1] = "the"
+    for name in (TRAIN[0], DEV[1]):
+        found = task.reward((name,), ids)[0]
+        for index, text in enumerate(texts):
+            wanted = alone(name, text)
+            total = sum(weight * wanted[metric] for metric, weight in weights.items())
+            assert found[index] == pytest.approx(total, rel=1e-9)
+
+
+def alone(name: str, text: str) -> dict[str, float]:
+    """Scores of one caption, where document frequencies are those of the training pictures."""
+
+    def ended(some: tuple[str, ...]) -> list[str]:
+        return [f"{tokens} </s>" for tokens in map(" ".join, tokenize_all(some))]
+
+    pictures = [[text.split() for text in ended(DATA.captions[key])] for key in TRAIN]
+    counts = metrics.DocumentFrequencies.count(pictures)
+    scores = metrics.score(
+        {name: ended(DATA.captions[name])}, {name: text}, ["CIDEr-D", "BLEU-4", "ROUGE-L"],
+        tokenized=True, frequencies=counts,
+    )  # fmt: skip
+    return {metric: scores.per_picture[metric][0] for metric in scores.per_picture}
+
+
+def test_what_does_not_go_with_the_run_is_refused(world: World, begun: Run, tmp_path: Path) -> None:
+    wanted = further(begun)
+    for change, named in (
+        ({"captioner": "nic"}, "captioner='up-down', not 'nic'"),
+        ({"minimum_count": 2}, "minimum_count=1, not 2"),
+        ({"sizes": {**wanted.sizes, "width": 16}}, r"sizes\.width=8, not 16"),
+        ({"sizes": {**wanted.sizes, "dropout": 0.1}}, r"sizes\.dropout=0\.3, not 0\.1"),
+    ):
+        with pytest.raises(SettingsError, match=f"begun: its weights were trained with {named}"):
+            fit(world, tmp_path / "r", replace(wanted, **change), None, start=begun)
+    with pytest.raises(SettingsError, match="'self-critical' begins here with a trained run: give"):
+        fit(world, tmp_path / "r", replace(wanted, start=None), None)
+    with pytest.raises(SettingsError, match="--from begun"):
+        fit(world, tmp_path / "r", replace(wanted, objective=CrossEntropy()), None)
+    weights = begun.folder / "weights.safetensors"
+    empty = replace(begun, folder=tmp_path)
+    with pytest.raises(RunError, match="no weights yet to begin with"):
+        fit(world, tmp_path / "r", wanted, None, start=empty)
+    assert weights.is_file() and not (tmp_path / "r").exists()
+
+
+def test_features_and_concepts_of_another_kind_are_refused(world: World, tmp_path: Path) -> None:
+    wanted = settings("spatial-attention", "combined")
+    own, other = (trained(tmp_path / f"c{seed}", world.regions, seed) for seed in (0, 1))
+    run = fit(world, tmp_path / "own", wanted, own)
+    with pytest.raises(RunError, match="trained with another concept extractor"):
+        fit(world, tmp_path / "r", further(run), other, start=run)
+    changed = replace(run, preprocessing=replace(run.preprocessing, backbone="another"))
+    with pytest.raises(RunError, match="backbone"):
+        fit(world, tmp_path / "r", further(run), own, start=changed)
+    done = fit(world, tmp_path / "r", further(run), own, start=run)
+    assert done.concepts == own.source or done.concepts.checksum == run.concepts.checksum  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("objective", BASELINES, ids=["mean", "greedy", "beam", "dropout"])
+def test_a_run_in_pieces_ends_as_a_whole_one(
+    world: World, begun: Run, tmp_path: Path, objective: dict[str, Any]
+) -> None:
+    wanted = further(begun, **objective)
+    whole = fit(world, tmp_path / "whole", wanted, None, start=begun)
+    for _ in range(3):
+        torch.rand(7)  # whatever was drawn before must not matter
+        fit(world, tmp_path / "pieces", wanted, None, start=begun, stop_after=1)
+    pieces = fit(world, tmp_path / "pieces", wanted, None, start=begun)
+    for name in ("weights.safetensors", "settings.json"):
+        assert (whole.folder / name).read_bytes() == (pieces.folder / name).read_bytes()
+    assert lines(whole.folder) == lines(pieces.folder)
+    assert lines(whole.folder)[0]["loss"] != 0
+    moved, before = (run.captioner("cpu").state_dict() for run in (whole, begun))
+    assert any(not torch.equal(moved[name], before[name]) for name in moved)
+
+
+def test_what_a_run_leaves_behind_names_the_one_before(
+    world: World, begun: Run, tmp_path: Path
+) -> None:
+    run = fit(world, tmp_path / "further", further(begun), None, start=begun)
+    card = (run.folder / CARD).read_text()
+    assert "self-critically (reward: 1 CIDEr-D; baseline: mean)" in card
+    assert re.search(r"beginning with the run `begun` \(weights `[0-9a-f]{12}`\)", card)
+    for row in lines(run.folder):
+        assert {"reward", "reward spread", "bad endings", "repeats", "distinct"} <= row.keys()
+        assert 0 <= row["bad endings"] <= 1 and row["reward spread"] > 0
+    assert "| reward spread |" in card and "| bad endings |" in card
+    found = captioning.evaluate(run, DATA, "dev", world.regions, quiet=True)
+    assert found.captioned == len(DEV)
+    both = runs.join([run, begun])
+    assert captioning.evaluate(both, DATA, "dev", world.regions, quiet=True).captioned == len(DEV)
+    again = fit(world, run.folder, further(begun), None, start=begun)
+    assert again.settings == run.settings
+    changed = replace(begun, folder=tmp_path / "moved")
+    changed.folder.mkdir()
+    weights = (begun.folder / "weights.safetensors").read_bytes()
+    (changed.folder / "weights.safetensors").write_bytes(weights + b" ")
+    with pytest.raises(RunError, match="holds a run with start = "):
+        fit(world, run.folder, further(begun), None, start=changed)
+
+
+@pytest.mark.slow
+def test_a_reward_is_learned(world: World, begun: Run, tmp_path: Path) -> None:
+    """On six pictures the mean reward of samples rises well above where it began."""
+    wanted = further(begun)
+    training = replace(
+        wanted.training, epochs=60, learning_rate=0.01, evaluate_every=60, patience=0
+    )
+    run = fit(world, tmp_path / "r", replace(wanted, training=training), None, start=begun)
+    before, after = (mean_reward(world, one) for one in (begun, run))
+    assert after > before + 0.2
+
+
+def mean_reward(world: World, run: Run) -> float:
+    from miacap.captioning.inputs import Inputs
+    from miacap.captioning.reward import Reward
+
+    inputs = Inputs.of_run(run, world.regions)
+    texts = {name: DATA.captions[name] for name in TRAIN}
+    reward = Reward.of(run.vocabulary, texts, {}, inputs, SelfCritical(), 0)
+    found = replace(reward, dev=TRAIN).on_dev(run.captioner("cpu"), run.settings.search, 20)
+    return found["reward"]
+
+
+def test_unknown_words_never_count_as_equal(begun: Run) -> None:
+    from miacap.captioning.words import reference_ids
+
+    found = reference_ids(begun.vocabulary, {"a": ["a wolf", "The fox dog"], "b": ["wolf"]})
+    size, words = len(begun.vocabulary), begun.vocabulary
+    assert found == {
+        "a": [[words.id("a"), size], [words.id("the"), size + 1, words.id("dog")]],
+        "b": [[size]],
+    }
