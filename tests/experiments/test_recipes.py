@@ -246,7 +246,7 @@ def test_a_self_critical_recipe_needs_the_run_that_it_begins_with(
     start = runs.load(tmp_path / "before")
     with pytest.raises(SettingsError, match="draws its first weights: leave --from"):
         reproduce(recipe("nic-plain"), *world, start=start, quiet=True)
-    with pytest.raises(SettingsError, match=r"its weights were trained with sizes\.width=8, not 1"):
+    with pytest.raises(SettingsError, match="its weights were trained with minimum_count=1, not 5"):
         reproduce(recipe(name), *world, start=start, quiet=True)
     assert not (tmp_path / "run").exists()
 

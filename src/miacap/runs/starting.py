@@ -90,8 +90,8 @@ def check_start(run: Run, features: Record, where: str, concepts: ConceptFolder 
 def _refuse(run: Run, name: str, old: Any, new: Any) -> None:
     if old != new:
         raise SettingsError(
-            f"{run.folder}: its weights were trained with {name}={old!r}, not {new!r}; leave "
-            f"{name} out, or begin with another run."
+            f"{run.folder}: its weights were trained with {name}={old!r}, not {new!r}; take "
+            f"{name}={old!r}, or begin with another run."
         )
 
 
