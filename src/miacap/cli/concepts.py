@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import read_dataset
 from miacap.cli.help import Verb
 from miacap.cli.options import Data, Device, Features, Photos, Quiet, Seed, Sets
 from miacap.wording import first_lines
@@ -47,10 +48,10 @@ def train(
     """
     from miacap import concepts as room
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import FeatureStore, read
+    from miacap.data import FeatureStore
     from miacap.settings import override
 
-    dataset = read(data, photos=photos)
+    dataset = read_dataset(data, photos, features)
     report_set_aside(dataset.set_aside)
     settings = room.ConceptSettings(seed=seed)
     settings = replace(settings, training=replace(settings.training, device=device))
@@ -84,10 +85,9 @@ def read(
     """
     from miacap import concepts as room
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import read as read_data
     from miacap.settings import override
 
-    dataset = read_data(data, photos=photos)
+    dataset = read_dataset(data, photos)
     report_set_aside(dataset.set_aside)
     settings = override(room.ListSettings(), sets or [])
     result = room.read(file, dataset, output, settings, quiet=quiet)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import read_dataset
 from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet
 from miacap.cli.outputs import check_outputs
 from miacap.wording import by_number, counted
@@ -63,14 +64,14 @@ def evaluate(
     from miacap import captioning, runs
     from miacap.captioning.evaluation import write_rows
     from miacap.concepts import ConceptFolder
-    from miacap.data import FeatureStore, read
+    from miacap.data import FeatureStore
 
     check_outputs(
         (output, json_file),
         inputs=(data, *(photos or [])),
         folders=(run, *(others or []), features, concepts),
     )
-    dataset = read(data, photos=photos)
+    dataset = read_dataset(data, photos, features)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in (run, *(others or []))]
     joined = runs.join(loaded) if others else loaded[0]

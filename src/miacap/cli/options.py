@@ -15,7 +15,9 @@ Data = Annotated[
 Photos = Annotated[
     list[Path] | None,
     typer.Option(
-        "--photos", help="Folder or tar with the photos, if not beside DATA; may be repeated."
+        "--photos",
+        help="Folder or tar with the photos, if not beside DATA; may be repeated. none: captions "
+        "alone.",
     ),
 ]
 Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]

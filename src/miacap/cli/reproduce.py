@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import read_dataset
 from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets, Start
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def reproduce(
     from miacap import runs
     from miacap.cli.reporting import report_set_aside
     from miacap.concepts import ConceptFolder
-    from miacap.data import FeatureStore, read
+    from miacap.data import FeatureStore
 
-    dataset = read(data, photos=photos)
+    dataset = read_dataset(data, photos, features)
     report_set_aside(dataset.set_aside)
     done = experiments.reproduce(
         chosen,

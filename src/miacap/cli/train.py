@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import read_dataset
 from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets, Start
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def train(
     from miacap import captioning, runs
     from miacap.cli.reporting import report_set_aside, report_warnings
     from miacap.concepts import ConceptFolder
-    from miacap.data import FeatureStore, read
+    from miacap.data import FeatureStore
     from miacap.runs.card import shown
 
     begin = None if start is None else runs.load(start)
     settings = _settings(begin, captioner, source, seed, sets or [])
-    dataset = read(data, photos=photos)
+    dataset = read_dataset(data, photos, features)
     report_set_aside(dataset.set_aside)
     report_warnings(dataset.warnings)
     result = captioning.train(

@@ -1,0 +1,42 @@
+"""DATA of a verb that reads features: with its photos, or without where nothing looks at them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from miacap.data import Dataset
+
+NONE = "none"
+"""What `--photos` says where DATA is captions alone."""
+
+
+def read_dataset(data: Path, photos: list[Path] | None, features: Path | None = None) -> "Dataset":
+    """Read DATA for a verb whose pictures come from features.
+
+    Features that somebody brought need no photos, and who has them may have none.
+
+    Args:
+        data: as on the command line.
+        photos: of the option `--photos`; `none` reads captions alone.
+        features: folder of the features that are read.
+
+    Raises:
+        DataError: as `data.read`.
+    """
+    from miacap.data import NoPhotos, read
+
+    alone = photos == [Path(NONE)] and not Path(NONE).exists()
+    if alone or (not photos and features is not None and _are_given(features)):
+        return read(data, photos=NoPhotos())
+    return read(data, photos=photos)
+
+
+def _are_given(features: Path) -> bool:
+    from miacap.data import Given
+    from miacap.data.manifest import Manifest
+    from miacap.errors import MiacapError
+
+    try:
+        return isinstance(Manifest.read(features).preprocessing, Given)
+    except MiacapError:
+        return False  # said when the features are opened

@@ -1,0 +1,174 @@
+"""Features that people already have, as a person uses them: read, train, evaluate, never caption."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from miacap.cli import main
+from miacap.data import FeatureStore
+
+from ..data.written_features import WRITERS, Made, Written, pictures
+
+NOUNS = ("dog", "cat", "bird", "horse", "boat", "tree")
+TINY = tuple(
+    part
+    for pair in (
+        "training.epochs=1", "training.threads=1", "training.warmup_steps=0", "sizes.width=8",
+        "sizes.heads=2", "sizes.inner=12", "minimum_count=1", "beam=1",
+    )
+    for part in ("--set", pair)
+)  # fmt: skip
+FAST = ("bottom_up", "mmf", "meshed_memory")
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def miacap(*arguments: object) -> Done:
+    """Run the command's own ``main`` in this process: a fresh one spends seconds on imports."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["miacap", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+        sys.exit(0)
+    code = ended.value.code
+    return Done(code if isinstance(code, int) else 0, out.getvalue(), err.getvalue())
+
+
+def captions(folder: Path, made: Sequence[Made]) -> Path:
+    """A file of captions of which not one photo is there."""
+    splits = ("train",) * 24 + ("dev",) * 6 + ("test",) * 6
+    path = folder / "captions.jsonl"
+    with open(path, "w") as file:
+        for number, (p, split) in enumerate(zip(made, splits, strict=True)):
+            one, two = NOUNS[number % 6], NOUNS[(number + 1) % 6]
+            row = {"file_name": f"{p.name}.jpg", "captions": [f"a {one} and a {two}", "the end"]}
+            file.write(json.dumps(row | {"split": split}) + "\n")
+    return path
+
+
+def command(written: Written, data: Path, folder: Path) -> list[object]:
+    beside = [part for name, path in written.beside.items() for part in (f"--{name}", path)]
+    return ["features", "read", *written.files, data, "-o", folder, *beside, "-q"]
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in WRITERS],
+)
+def test_the_whole_way(writer: str, tmp_path: Path) -> None:
+    made = pictures(tuple(range(1, 37)))
+    data = captions(tmp_path, made)
+    written = WRITERS[writer](tmp_path, made)
+    folder, run = tmp_path / "f", tmp_path / "r"
+    done = miacap(*command(written, data, folder))
+    boxes = "with boxes" if written.boxed else "without boxes"
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("36 pictures, regions of ") and boxes in done.stdout
+    features = ("--features", folder)
+    done = miacap("train", data, *features, "-o", run, "--source", "plain", *TINY, "-q")
+    assert done.returncode == 0, done.stderr
+    done = miacap("evaluate", run, data, *features, "--split", "test", "-q")
+    assert done.returncode == 0 and done.stdout.startswith("6 photos of test"), done.stderr
+    (tmp_path / "a.jpg").write_bytes(b"")
+    done = miacap("caption", tmp_path / "a.jpg", "--run", run)
+    assert done.returncode == 1 and "so this run cannot see photos" in done.stderr
+    # The store has what explaining draws: boxes, or none.
+    store = FeatureStore.open(folder)
+    assert (store.boxes(store.names[0]) is not None) == written.boxed
+
+
+def test_concepts_of_features_that_were_given(tmp_path: Path) -> None:
+    made = pictures(tuple(range(1, 37)))
+    data = captions(tmp_path, made)
+    folder = tmp_path / "f"
+    assert miacap(*command(WRITERS["bottom_up"](tmp_path, made), data, folder)).returncode == 0
+    features, few = ("--features", folder), ("--set", "minimum_count=1")
+    short = ("--set", "training.epochs=1", "--set", "training.threads=1", "-q")
+    done = miacap("concepts", "train", data, *features, "-o", tmp_path / "c", *few, *short)
+    assert done.returncode == 0, done.stderr
+    lists = {f"{p.name}.jpg": [*NOUNS[n % 6 :], *NOUNS[: n % 6]] for n, p in enumerate(made)}
+    (tmp_path / "lists.json").write_text(json.dumps(lists))
+    read = ("concepts", "read", tmp_path / "lists.json", data, "-o", tmp_path / "l", *few, "-q")
+    done = miacap(*read)
+    assert done.returncode == 1 and "none of the 36 photos is in" in done.stderr
+    assert miacap(*read, "--photos", "none").returncode == 0
+    for concepts in ("c", "l"):
+        run, given = tmp_path / f"run-{concepts}", ("--concepts", tmp_path / concepts)
+        done = miacap("train", data, *features, *given, "-o", run, *TINY, "-q")
+        assert done.returncode == 0, done.stderr
+        more = given if concepts == "l" else ()
+        done = miacap("evaluate", run, data, *features, "--split", "test", *more, "-q")
+        assert done.returncode == 0, done.stderr
+    done = miacap("concepts", "show", tmp_path / "a.jpg", "--run", tmp_path / "run-c")
+    assert done.returncode == 1
+    run = tmp_path / "reproduced"
+    done = miacap("reproduce", "nic-plain", data, "--small", *features, "-o", run, *TINY[:6],
+                  "--set", "minimum_count=1", "-q")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_came_and_what_did_not_is_counted(tmp_path: Path) -> None:
+    made = pictures(tuple(range(1, 37)))
+    data = captions(tmp_path, made)
+    more = pictures((100, 101))
+    written = WRITERS["bottom_up"](tmp_path, [*made[2:30], *made[2:4], *more])
+    text = written.files[0].read_text().splitlines()
+    text[5] = text[5][:-7]
+    written.files[0].write_text("\n".join(text))
+    done = miacap(*command(written, data, tmp_path / "f"))
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("27 pictures, regions of 6 numbers, with boxes, in ")
+    assert lines[1:] == [
+        "1 picture is set aside: its features cannot be used",
+        "2 rows are of pictures that came before",
+        "2 rows are of pictures that DATA does not have",
+    ]
+    first = ", ".join(f"{p.name}.jpg" for p in (*made[:2], made[30]))
+    assert f"8 pictures of DATA have no features: {first} and 5 more" in done.stderr
+    # They are missed by name, and with what would bring them.
+    features = ("--features", tmp_path / "f")
+    done = miacap("train", data, *features, "-o", tmp_path / "r", "--source", "plain", *TINY, "-q")
+    assert done.returncode == 1
+    assert f"the first: '{made[0].name}.jpg'" in done.stderr
+    assert "miacap features read FILE DATA --name trainval -o" in done.stderr
+    assert "Extract them" not in done.stderr
+
+
+def test_the_verb_goes_on_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is called read, options before DATA, and the help of both."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "read").mkdir()
+    done = miacap("features", "./read", "-o", "f")
+    assert done.returncode == 1 and "read: no caption file here" in done.stderr
+    done = miacap("features", "-q", "read", "-o", "f")  # the first argument alone counts
+    assert done.returncode == 1 and "read: no caption file here" in done.stderr
+    done = miacap("features", "read")
+    assert done.returncode == 2
+    assert "Usage: miacap features read [OPTIONS] FILE... DATA" in done.stderr
+    assert "Further commands:\n  features read  Read features" in miacap("features", "-h").stdout
+    assert miacap("features", "read", "--help").stdout.startswith("Usage: miacap features read")
+
+
+def test_features_in_the_place_of_captions(tmp_path: Path) -> None:
+    written = WRITERS["bottom_up"](tmp_path, pictures())
+    done = miacap("features", "read", written.files[0], written.files[0], "-o", tmp_path / "f")
+    assert done.returncode == 1 and "the last argument is DATA" in done.stderr
+    assert not os.path.exists(tmp_path / "f")
