@@ -1,4 +1,4 @@
-"""Features that people already have, as a person uses them: read, train, evaluate, never caption."""
+"""Features that people already have, as a person uses them: read, train, evaluate, no photos."""
 
 import contextlib
 import io
