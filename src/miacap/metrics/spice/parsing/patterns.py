@@ -23,7 +23,11 @@ def tuples(rows: Iterable[Row]) -> list[CaptionTuple]:
     repair(words)
     for word in words:
         word.lemma = lemma(word.text, word.tag)
-    return list(_Patterns(words, relations(words)).tuples())
+    found = list(_Patterns(words, relations(words)).tuples())
+    for word in words:  # words that hold each other would wait for the collector of cycles
+        word.head = None
+        word.children.clear()
+    return found
 
 
 class _Patterns:

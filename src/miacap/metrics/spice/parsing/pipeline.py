@@ -1,7 +1,8 @@
 """The parser behind SPICE: captions in, tuples out, each caption parsed once.
 
 spaCy's small English model learned from sentences with capitals and full stops, so every caption
-is given both before it is parsed; the words that were added say nothing afterwards.
+is given both before it is parsed; the words that were added say nothing afterwards. `network`
+evaluates the model where it has the architecture known there; another one runs in spaCy itself.
 """
 
 import functools
@@ -12,9 +13,11 @@ from typing import Any
 
 from miacap.errors import MissingExtra
 from miacap.metrics.spice.parsing.lemmas import lemma
+from miacap.metrics.spice.parsing.network import Network, Parse, fits
 from miacap.metrics.spice.parsing.patterns import CaptionTuple, tuples
 from miacap.metrics.spice.parsing.words import Row
 from miacap.progress import Progress
+from miacap.reading import collector_paused
 
 RULES = 1
 """Version of the repairs and patterns; a change of any tuple raises it."""
@@ -37,6 +40,7 @@ class CaptionParser:
     def __init__(self, quiet: bool = True) -> None:
         self._quiet = quiet
         self._model = _model()
+        self._network = Network(self._model) if fits(self._model) else None
         lemma("words", "NNS")  # fails now rather than after the first batch
         self._known: dict[str, list[CaptionTuple]] = {}
 
@@ -64,21 +68,30 @@ class CaptionParser:
     def _parse(self, captions: list[str]) -> Iterator[list[CaptionTuple]]:
         if not captions:
             return
-        with Progress("parsing captions", len(captions), "captions", self._quiet) as progress:
-            split = [_words(caption) for caption in captions]
-            for words, parsed in zip(split, self._pipe(split), strict=True):
-                yield tuples(_rows(words, parsed))
+        found: list[list[CaptionTuple]] = [[] for _ in captions]
+        split = [_words(caption) for caption in captions]
+        # An empty caption has no tuples and stays out of the network.
+        said = [index for index, words in enumerate(split) if words]
+        with (
+            Progress("parsing captions", len(captions), "captions", self._quiet) as progress,
+            collector_paused(),
+        ):
+            progress.advance(len(captions) - len(said))
+            for place, parse in self._parses([_sentence(split[index]) for index in said]):
+                found[said[place]] = tuples(_rows(split[said[place]], parse))
                 progress.advance()
+        yield from found
 
-    def _pipe(self, captions: list[list[str]]) -> Iterator[Any]:
+    def _parses(self, sentences: list[list[str]]) -> Iterator[tuple[int, Parse]]:
+        """Each sentence's index and parse, in any order."""
+        if self._network is not None:
+            yield from self._network.parse(sentences)
+            return
         from spacy.tokens import Doc
 
-        vocabulary = self._model.vocab
-        documents = (
-            Doc(vocabulary, words=[words[0].capitalize(), *words[1:], "."] if words else [])
-            for words in captions
-        )
-        return iter(self._model.pipe(documents, batch_size=_BATCH))
+        documents = (Doc(self._model.vocab, words=words) for words in sentences)
+        for index, parsed in enumerate(self._model.pipe(documents, batch_size=_BATCH)):
+            yield index, Parse(*zip(*((t.tag_, t.dep_, t.head.i) for t in parsed), strict=True))
 
 
 def _words(caption: str) -> list[str]:
@@ -86,12 +99,16 @@ def _words(caption: str) -> list[str]:
     return caption.encode("utf-8", "replace").decode("utf-8").lower().split()
 
 
-def _rows(words: list[str], parsed: Any) -> list[Row]:
+def _sentence(words: list[str]) -> list[str]:
+    return [words[0].capitalize(), *words[1:], "."]
+
+
+def _rows(words: list[str], parse: Parse) -> list[Row]:
     """The parsed words without the full stop; a word that hangs on it is a root."""
     count = len(words)
     return [
-        Row(text, token.tag_, token.dep_, token.head.i if token.head.i < count else index)
-        for index, (text, token) in enumerate(zip(words, parsed, strict=False))
+        Row(text, tag, label, head if head < count else index)
+        for index, (text, tag, label, head) in enumerate(zip(words, *parse, strict=False))
     ]
 
 
