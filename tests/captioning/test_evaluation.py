@@ -11,6 +11,7 @@ from miacap.captioning import Evaluation, Row, evaluation, rows
 from miacap.captioning.evaluation import above_blind, search_settings
 from miacap.captioning.inputs import Inputs
 from miacap.decoding import SearchSettings
+from miacap.metrics import DocumentFrequencies
 
 from .small import DATA, World, extract_nothing, fit, make, settings, trained
 
@@ -155,3 +156,20 @@ def test_stored_concepts_come_before_the_extractors(world: World) -> None:
     one, two = (Inputs.of_run(run, world.regions, given).stored(DATA.ids) for given in
                 (None, replace(folder, store=other.store)))  # fmt: skip
     assert one.concepts.tolist() != two.concepts.tolist()
+
+
+def test_frequencies_that_are_fixed_reach_scores_and_controls(
+    world: World, plain: runs.Run
+) -> None:
+    own = go(world, plain)
+    captions = DATA.split("test").captions.values()
+    same = go(world, plain, frequencies=DocumentFrequencies.of_captions(captions, "test"))
+    assert own.scores is not None and same.scores is not None
+    assert same.scores["CIDEr-D"] == own.scores["CIDEr-D"] and same.controls == own.controls
+    assert "df:test/3" in same.scores.signature
+    every = DocumentFrequencies.of_captions(DATA.captions.values(), "all")
+    other = go(world, plain, frequencies=every)
+    assert other.scores is not None and "df:all/12" in other.scores.signature
+    assert other.scores["BLEU-4"] == own.scores["BLEU-4"]
+    # Every candidate here is a reference of some picture, so the weights of its words count.
+    assert other.controls != own.controls

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,6 +82,23 @@ def test_evaluate_writes_rows_and_scores(world: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in rows.read_text().splitlines()]
     assert found["photos"] == len(lines) and 0 <= found["CIDEr-D"] <= 10 and found["signature"]
     assert all(set(line) == {"id", "caption", "log_probability"} for line in lines)
+
+
+@pytest.mark.slow
+def test_evaluate_with_frequencies_of_another_split(world: Path, tmp_path: Path) -> None:
+    def go(name: str, split: str, *more: object) -> dict[str, Any]:
+        out = tmp_path / f"{name}.json"
+        done = miacap(
+            "evaluate", world / "runs" / "r", world / "data", "--features", world / "f",
+            "--split", split, "--json", out, "-q", *more,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+        return json.loads(out.read_text())
+
+    df = tmp_path / "df.json"
+    own = go("own", "dev", "--write-df", df)
+    assert go("same", "dev", "--df", df)["CIDEr-D"] == own["CIDEr-D"]
+    assert "df:data-dev/" in go("other", "test", "--df", df)["signature"]
 
 
 def test_runs_lists_what_was_trained(world: Path) -> None:

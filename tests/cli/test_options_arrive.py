@@ -46,6 +46,18 @@ def test_evaluates_options_reach_the_evaluation(asked: dict[str, Any]) -> None:
     assert [run.folder for run in asked["run"].joined] == [Path("r"), Path("s"), Path("t")]
 
 
+def test_frequencies_reach_the_evaluation(asked: dict[str, Any], tmp_path: Path) -> None:
+    go("evaluate", "r", "d", "--features", "f")
+    assert asked["frequencies"] is None
+    (tmp_path / "refs.jsonl").write_text('{"id": "a", "captions": ["a dog", "the dog"]}\n')
+    go("evaluate", "r", "d", "--features", "f", "--df", str(tmp_path / "refs.jsonl"))
+    found = asked["frequencies"]
+    assert found.label == "df:refs.jsonl/1" and found.counts["a", "dog"] == 1
+    found.save(tmp_path / "df.json")
+    go("evaluate", "r", "d", "--features", "f", "--df", str(tmp_path / "df.json"))
+    assert asked["frequencies"] == found
+
+
 def test_captions_options_reach_the_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,6 +245,9 @@ def test_one_picture_is_rescued_by_frequencies(paths: dict[str, Path], tmp_path:
     scores = json.loads(out.read_text())
     assert scores["CIDEr-D"] > 0
     assert "df:references.json/3]" in scores["signature"]
+    # Captions are counted where a file holds them and no frequencies.
+    lexical(*alone.values(), "--df", paths["references"], "--json", tmp_path / "counted.json")
+    assert json.loads((tmp_path / "counted.json").read_text()) == scores
 
 
 def test_ids_that_do_not_fit(paths: dict[str, Path], tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from miacap.concepts import ConceptFolder, check_fits, no_extractor
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.features import require_same
+from miacap.data.leaks import Leak
+from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
 from miacap.decoding import SearchSettings
 from miacap.devices import Device, choose
 from miacap.errors import DataError
 from miacap.files import output
-from miacap.metrics import Scores, score
+from miacap.metrics import DocumentFrequencies, Scores, score
 from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
 from miacap.progress import Progress
@@ -45,6 +47,8 @@ class Evaluation:
     """CIDEr-D above a constant caption and above its own captions shuffled."""
     longer_references: int = 0
     """References with more words than the run's captions may have."""
+    leaks: tuple[Leak, ...] = ()
+    """Pictures of the split that are in another one as well."""
 
     @property
     def distinct(self) -> int:
@@ -78,6 +82,7 @@ def evaluate(
     beam: int | None = None,
     length_penalty: float | None = None,
     controls: bool = True,
+    frequencies: DocumentFrequencies | None = None,
     concepts_of: Mapping[str, str] | None = None,
     device: Device = "auto",
     quiet: bool = False,
@@ -95,6 +100,8 @@ def evaluate(
         beam: hypotheses of the search; the run's own unless told.
         length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
         controls: compare with a constant caption and with shuffled captions.
+        frequencies: fixed document frequencies for CIDEr-D, so that sets compare; None counts
+            the split's own references.
         concepts_of: whose concepts a picture gets where not its own; for controls.
         device: where the captioner runs; "auto" takes a GPU where there is one.
         quiet: show no progress.
@@ -131,7 +138,11 @@ def evaluate(
             progress.advance()
     seconds = time.monotonic() - start
     by_name = {row.id: row for row in rows} | {n: Row(n, error=aside[n]) for n in aside}
-    every = Evaluation(tuple(by_name[name] for name in part.ids), seconds)
+    every = Evaluation(
+        tuple(by_name[name] for name in part.ids),
+        seconds,
+        leaks=tuple(find_leaks(dataset, regions.photos, part.pictures[0].split)),
+    )
     references = {name: part.captions[name] for name in names if name in part.captions}
     if not references:
         return every
@@ -139,8 +150,8 @@ def evaluate(
     train = {entry.id: entry.captions for entry in dataset if entry.split == "train"}
     return replace(
         every,
-        scores=score(references, candidates, metrics=metrics),
-        controls=above_blind(train, references, candidates) if controls else {},
+        scores=score(references, candidates, metrics=metrics, frequencies=frequencies),
+        controls=above_blind(train, references, candidates, frequencies) if controls else {},
         longer_references=_longer(references, run.settings.maximum_words),
     )
 
@@ -161,6 +172,7 @@ def above_blind(
     train: Mapping[str, Sequence[str]],
     references: Mapping[str, Sequence[str]],
     candidates: Mapping[str, str],
+    frequencies: DocumentFrequencies | None = None,
 ) -> dict[str, Interval]:
     """Compare captions with two captioners that see nothing, in CIDEr-D.
 
@@ -169,19 +181,21 @@ def above_blind(
             test set alone has none.
         references: of the pictures.
         candidates: of the same pictures.
+        frequencies: fixed document frequencies; None counts the references.
     """
     metric = "CIDEr-D"
-    own = score(references, candidates, metrics=(metric,))
+
+    def scored(captions: Mapping[str, str]) -> Scores:
+        return score(references, captions, metrics=(metric,), frequencies=frequencies)
+
+    own = scored(candidates)
     blind = {}
     if any(train.values()):
         constant = best_constant({name: texts for name, texts in train.items() if texts})
         blind["a constant caption"] = dict.fromkeys(candidates, constant)
     if len(candidates) > 1:
         blind["its captions shuffled"] = shuffled(candidates)
-    return {
-        name: paired_bootstrap(own, score(references, other, metrics=(metric,)), metric)
-        for name, other in blind.items()
-    }
+    return {name: paired_bootstrap(own, scored(other), metric) for name, other in blind.items()}
 
 
 def check_features(run: Trained, regions: FeatureStore) -> None:

@@ -6,7 +6,7 @@ training is finished, and not again: a card that somebody has edited stays.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from miacap import terminal
 from miacap.captioning.evaluation import above_blind
 from miacap.captioning.validation import DevScores
 from miacap.captioning.words import Lengths
+from miacap.data.leaks import Leak
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, write_json
 from miacap.metrics.comparisons import Interval
@@ -66,6 +67,7 @@ def finish(
     dev: DevScores,
     captions: Mapping[str, tuple[str, ...]],
     lengths: Lengths,
+    leaks: Sequence[Leak] = (),
 ) -> None:
     """Write `dev.json` and the card of a finished training, once.
 
@@ -76,6 +78,7 @@ def finish(
         dev: captions and scores the dev pictures.
         captions: of the training pictures, for the constant caption.
         lengths: of the training captions.
+        leaks: pictures that are in two splits; the card tells of them.
     """
     folder = dev.run.folder
     before, file = _read(folder), folder / CARD
@@ -83,7 +86,7 @@ def finish(
         return
     above = above_blind(captions, dev.references, dev.candidates(module))
     plain = {name: _plain(interval) for name, interval in above.items()}
-    notes = _notes(above, lengths, dev)
+    notes = [*_notes(above, lengths, dev), *(f"Take care: {leak.told}" for leak in leaks)]
     if said := _doubt(plain, len(captions)):
         notes.append(said[0].upper() + said[1:])
     text = card_text(dev.run, scores, result.best_epoch, notes)

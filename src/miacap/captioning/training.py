@@ -20,6 +20,8 @@ from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, 
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
+from miacap.data.leaks import Leak
+from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
@@ -92,18 +94,21 @@ def train(
     ids = encode(vocabulary, captions)
     counted = lengths(ids, settings.maximum_words)
     with held(folder):
-        run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts)
+        leaks = find_leaks(dataset, regions.photos)
+        run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts, leaks)
         _tell(aside, [] if quiet else notes, counted, settings)
         if few := covered(ids, vocabulary):
             terminal.tell(f"warning: {few}.")
         if start is not None and not quiet:
             _tell_start(start, dataset)
+        for leak in leaks:
+            terminal.tell(f"warning: {leak.told}")
         dev = DevScores(run, inputs, references)
         task = _task(run, inputs, captions, ids, dev, start)
         result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
         runs.keep_settings(run)
         if result.finished:
-            finish(result, best_scores(result), task.module, dev, captions, counted)
+            finish(result, best_scores(result), task.module, dev, captions, counted, leaks)
     return result
 
 
@@ -198,6 +203,7 @@ def _lay(
     regions: FeatureStore,
     dataset: Dataset,
     concepts: ConceptFolder | None,
+    leaks: Sequence[Leak],
 ) -> Run:
     """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
     if is_run(folder) and concepts is not None:
@@ -212,6 +218,7 @@ def _lay(
         dataset.sources,
         concepts,
         regions.folder,
+        leaks,
     )
 
 

@@ -14,6 +14,7 @@ from miacap.wording import by_number, counted
 if TYPE_CHECKING:
     from miacap.captioning import Evaluation
     from miacap.concepts import ConceptFolder
+    from miacap.data import Dataset
     from miacap.runs import Trained
 
 _LISTED = 5
@@ -47,6 +48,18 @@ def evaluate(
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
     length_penalty: LengthPenalty = None,
+    df: Annotated[
+        Path | None,
+        typer.Option(
+            "--df",
+            help="Document frequencies for CIDEr-D in place of the split's own, so that splits "
+            "and sets compare: what --write-df wrote, or a file of captions.",
+        ),
+    ] = None,
+    write_df: Annotated[
+        Path | None,
+        typer.Option("--write-df", help="Write the frequencies of this split's references here."),
+    ] = None,
     photos: Photos = None,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -65,10 +78,11 @@ def evaluate(
     from miacap.captioning.evaluation import write_rows
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
+    from miacap.metrics.files import read_frequencies
 
     check_outputs(
-        (output, json_file),
-        inputs=(data, *(photos or [])),
+        (output, json_file, write_df),
+        inputs=(data, df, *(photos or [])),
         folders=(run, *(others or []), features, concepts),
     )
     dataset = read_dataset(data, photos, features)
@@ -85,14 +99,29 @@ def evaluate(
         concepts=stored,
         beam=beam,
         length_penalty=length_penalty,
+        frequencies=None if df is None else read_frequencies(df),
         device=device,
         quiet=quiet,
     )
     if output is not None:
         write_rows(output, result.rows)
+    if write_df is not None:
+        _write_frequencies(write_df, dataset, split, result)
     _print(result, split)
     if json_file is not None:
         _write_json(json_file, result)
+
+
+def _write_frequencies(path: Path, dataset: "Dataset", split: str, result: "Evaluation") -> None:
+    from miacap.errors import DataError
+    from miacap.metrics import DocumentFrequencies
+
+    captions = dataset.captions
+    scored = [row.id for row in result.rows if row.error is None and row.id in captions]
+    if not scored:
+        raise DataError(f"{path}: {split} has no captions to count frequencies of.")
+    name = f"{dataset.name}-{split}"
+    DocumentFrequencies.of_captions([captions[id] for id in scored], name).save(path)
 
 
 def _tell(run: "Trained", split: str, concepts: "ConceptFolder | None") -> None:
@@ -108,6 +137,8 @@ def _tell(run: "Trained", split: str, concepts: "ConceptFolder | None") -> None:
 
 
 def _print(result: "Evaluation", split: str) -> None:
+    for leak in result.leaks:
+        terminal.tell(f"warning: {leak.told}")
     aside = [row for row in result.rows if row.error is not None]
     for row in aside[:_LISTED]:
         terminal.tell(f"set aside: {row.error}")
@@ -140,6 +171,7 @@ def _print(result: "Evaluation", split: str) -> None:
 
 def _write_json(path: Path, result: "Evaluation") -> None:
     from miacap.files import output_json
+    from miacap.settings import to_json
 
     controls = {
         name: {"difference": i.difference, "low": i.low, "high": i.high}
@@ -159,5 +191,6 @@ def _write_json(path: Path, result: "Evaluation") -> None:
             "seconds": result.seconds,
             "captions_per_second": result.rate,
             "CIDEr-D above": controls,
+            "leaks": [to_json(leak) for leak in result.leaks],
         },
     )

@@ -38,7 +38,12 @@ _Json = Annotated[_File, typer.Option("--json", help="Write scores and signature
 _Csv = Annotated[_File, typer.Option("--csv", help="The same as CSV.")]
 _PerPicture = Annotated[_File, typer.Option(help="Write each picture's scores here (JSON Lines).")]
 _Df = Annotated[
-    _File, typer.Option("--df", help="Document frequencies of a larger set, for CIDEr-D.")
+    _File,
+    typer.Option(
+        "--df",
+        help="Document frequencies of a larger set, for CIDEr-D: what --write-df wrote, or a file "
+        "of captions.",
+    ),
 ]
 _WriteDf = Annotated[
     _File, typer.Option("--write-df", help="Write these references' frequencies here.")
@@ -200,7 +205,8 @@ def _scorer(
     tokenized: bool,
     quiet: bool,
 ) -> "Callable[..., Scores]":
-    from miacap.metrics import DocumentFrequencies, score, spice
+    from miacap.metrics import score, spice
+    from miacap.metrics.files import read_frequencies
     from miacap.metrics.names import chosen
 
     chosen(metrics)  # a misspelt name is said now
@@ -208,7 +214,7 @@ def _scorer(
         score,
         metrics=metrics,
         tokenized=tokenized,
-        frequencies=None if df is None else DocumentFrequencies.load(df),
+        frequencies=None if df is None else read_frequencies(df),
         tuples=None if tuples is None else spice.read_tuples(tuples),
         quiet=quiet,
         **rules._asdict(),
@@ -262,8 +268,5 @@ def _write_frequencies(
     path: Path, references: dict[str, list[str]], name: str, tokenized: bool
 ) -> None:
     from miacap.metrics import DocumentFrequencies
-    from miacap.metrics.tokens import tokenised
 
-    pictures = references.values()
-    lists = ([s.split() for s in (some if tokenized else tokenised(some))] for some in pictures)
-    DocumentFrequencies.count(lists, name=name).save(path)
+    DocumentFrequencies.of_captions(references.values(), name, tokenized).save(path)

@@ -16,12 +16,14 @@ Rows that cannot be used are set aside and counted.
 """
 
 import os
+import re
 from typing import TypeVar
 
 from miacap.errors import DataError
 from miacap.metrics.caption_rows import CaptionRows, Row
+from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.matching import Candidates, References, few
-from miacap.reading import collector_paused, short
+from miacap.reading import collector_paused, open_file, short
 from miacap.tables.names import (
     CANDIDATE_NAMES,
     CAPTION_NAMES,
@@ -39,11 +41,16 @@ __all__ = [
     "Row",
     "opened",
     "read_candidates",
+    "read_frequencies",
     "read_references",
     "read_rows",
 ]
 
 Path = str | os.PathLike[str]
+
+_HEAD = 4096
+_COUNTS = re.compile(rb'"(?:counts|pictures)"\s*:')
+"""What a file of frequencies has near its start, and no file of captions."""
 Captions = TypeVar("Captions", str, list[str])
 
 
@@ -122,6 +129,25 @@ def read_candidates(path: Path) -> FromFile[str]:
         )
     result.notes = tuple(rows.notes())
     return result
+
+
+def read_frequencies(path: Path) -> DocumentFrequencies:
+    """Read document frequencies: those that `--write-df` wrote, or of the captions in a file.
+
+    Args:
+        path: a file of frequencies, or of references in any form that is listed above; those are
+            tokenised and counted.
+
+    Raises:
+        DataError: neither.
+    """
+    if os.path.isfile(path):
+        with open_file(path) as file:
+            if _COUNTS.search(file.read(_HEAD)) is None:
+                references = read_references(path)
+                name = os.path.basename(path)
+                return DocumentFrequencies.of_captions(references.values(), name)
+    return DocumentFrequencies.load(path)
 
 
 def opened(

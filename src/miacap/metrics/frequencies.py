@@ -18,6 +18,7 @@ from miacap.errors import DataError
 from miacap.metrics.arrays import Floats
 from miacap.metrics.corpus import Corpus
 from miacap.metrics.ngrams import NGrams
+from miacap.metrics.tokens import tokenised
 from miacap.wording import by_number
 
 
@@ -51,6 +52,20 @@ class DocumentFrequencies:
             pictures += 1
             counts.update({gram for words in picture for gram in grams(words, orders)})
         return cls(counts, float(pictures), name)
+
+    @classmethod
+    def of_captions(
+        cls, references: Iterable[Sequence[str]], name: str, tokenized: bool = False
+    ) -> "DocumentFrequencies":
+        """Count over pictures, each a list of captions, which are tokenised first.
+
+        Args:
+            references: captions of each picture.
+            name: what a signature calls them.
+            tokenized: they are tokens joined by blanks already.
+        """
+        lists = (some if tokenized else tokenised(some) for some in references)
+        return cls.count(([text.split() for text in some] for some in lists), name=name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file of frequencies (words must be strings)."""

@@ -18,6 +18,7 @@ from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
 from miacap.data import Source
 from miacap.data.features import Detector, Record, parse, require_same
+from miacap.data.leaks import Leak
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import claim, lock, read_json, write_json
@@ -101,6 +102,7 @@ def create(
     sources: Sequence[Source],
     concepts: ConceptFolder | None = None,
     features: str | os.PathLike[str] | None = None,
+    leaks: Sequence[Leak] = (),
 ) -> Run:
     """Lay a run folder, or find the same one again to go on with it.
 
@@ -113,6 +115,7 @@ def create(
         concepts: what the captioner reads; the run keeps their extractor, or what is known of
             their file.
         features: the store of the features; the run keeps the detector that it carries.
+        leaks: pictures that are in two splits, for data.json.
 
     Raises:
         RunError: the folder holds something else, or the store lacks its detector.
@@ -132,7 +135,10 @@ def create(
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     _keep_concepts(concepts, folder)
     _keep_detector(preprocessing, features, folder)
-    write_json(folder / "data.json", {"sources": [to_json(source) for source in sources]})
+    data = {"sources": [to_json(source) for source in sources]}
+    if leaks:
+        data["leaks"] = [to_json(leak) for leak in leaks]
+    write_json(folder / "data.json", data)
     write_json(folder / "environment.json", environment())
     write_json(folder / "settings.json", to_json(settings))  # last: now it is a run
     return Run(folder, settings, vocabulary, preprocessing, ConceptSource.of(folder))
