@@ -30,6 +30,7 @@ __all__ = [
     "outlined",
     "read_tensors",
     "read_weights",
+    "require_memory",
     "write_tensors",
     "write_weights",
 ]
@@ -172,6 +173,17 @@ def build(make: Callable[[], M], what: str) -> M:
         SettingsError: it is larger than the memory that is left.
         Exception: whatever `make` raises.
     """
+    require_memory(make, what)
+    return make()
+
+
+def require_memory(make: Callable[[], nn.Module], what: str) -> None:
+    """See that a module would fit into memory, as `build` does, without building it.
+
+    Raises:
+        SettingsError: it is larger than the memory that is left.
+        Exception: whatever `make` raises.
+    """
     needed = _bytes_of(make, what)
     left = free_memory()
     if needed is not None and left is not None and needed > left:
@@ -179,7 +191,6 @@ def build(make: Callable[[], M], what: str) -> M:
             f"{what}: its parameters take {needed / 1e9:,.1f} GB, and {left / 1e9:,.1f} GB of "
             "memory are left; take smaller sizes."
         )
-    return make()
 
 
 def _bytes_of(make: Callable[[], nn.Module], what: str) -> int | None:

@@ -70,9 +70,13 @@ def test_captions_options_reach_the_pipeline(
     monkeypatch.setattr(captioning, "load", load)
     (tmp_path / "a.jpg").write_bytes(b"")
     go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--run", "s", "--beam", "7",
-       "--length-penalty", "0.5", "--batch-size", "3", "--device", "cpu")  # fmt: skip
+       "--length-penalty", "0.5", "--batch-size", "3", "--device", "cpu", "--weights", "w",
+       "--allow-download")  # fmt: skip
     assert [Path(folder) for folder in last.pop("folders")] == [Path("r"), Path("s")]
-    assert last == {"beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu"}
+    assert last == {
+        "beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu", "weights": [Path("w")],
+        "allow_download": True,
+    }  # fmt: skip
 
 
 def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +96,7 @@ def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPat
     class Store(list[int]):
         set_aside, manifest = {}, SimpleNamespace(width=3)
 
-    monkeypatch.setattr(visual, "load", lambda name, device: network)
+    monkeypatch.setattr(visual, "load", lambda name, device, places: network)
     monkeypatch.setattr(visual, "extract", lambda *a, **more: last.update(more) or Store([1]))
     monkeypatch.setattr(data, "read", lambda path, photos=None: SimpleNamespace(set_aside=()))
     go(
@@ -124,7 +128,7 @@ def test_the_detector_and_its_boxes_reach_the_regions(monkeypatch: pytest.Monkey
         name="lite", weights_sha256="a", mean=(0.5,) * 3, std=(0.5,) * 3, width=3, device="cpu",
         map=lambda x: x,
     )  # fmt: skip
-    monkeypatch.setattr(visual, "load", lambda name, device: network)
+    monkeypatch.setattr(visual, "load", lambda name, device, places: network)
     monkeypatch.setattr(visual, "extract", lambda *a, **more: Store([1]))
     monkeypatch.setattr(data, "read", lambda path, photos=None: SimpleNamespace(set_aside=()))
     monkeypatch.setattr(visual, "regions_named", lambda *a, **more: told.extend([a, more]))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from miacap.errors import RunError
-from miacap.visual import backbones
+from miacap.visual import backbones, libraries
 from miacap.visual.efficientnet_lite import VARIANTS, EfficientNetLite, SameConv, build, rename
 from miacap.weights import checksum
 
@@ -153,10 +153,10 @@ def test_weight_files_run_no_code(tmp_path: Path) -> None:
     file, mark = tmp_path / "w.pth", tmp_path / "mark"
     torch.save({"a": Trap(mark)}, file)
     with pytest.raises(RunError, match=r"^w\.pth: not a file of weights"):
-        backbones.read_weights(file)
+        libraries.read_file(file)
     file.write_bytes(pickle.dumps(Trap(mark)))
     with pytest.raises(RunError, match="not a file of weights"):
-        backbones.read_weights(file)
+        libraries.read_file(file)
     assert not mark.exists()
 
 
@@ -164,13 +164,13 @@ def test_weight_files_run_no_code(tmp_path: Path) -> None:
 def test_files_that_hold_no_weights(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(RunError, match=r"^w\.pth: not a file of weights"):
-        backbones.read_weights(tmp_path / "w.pth")
+        libraries.read_file(tmp_path / "w.pth")
 
 
 def test_files_that_hold_other_things(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1), "b": 3}, tmp_path / "w.pth")
     with pytest.raises(RunError, match="other things than tensors"):
-        backbones.read_weights(tmp_path / "w.pth")
+        libraries.read_file(tmp_path / "w.pth")
 
 
 def test_the_checksum_sees_everything() -> None:
@@ -199,7 +199,7 @@ SIZES = [
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_logits_equal_the_package_to_the_bit(name: str, size: int, layout) -> None:
     reference = pytest.importorskip("efficientnet_lite_pytorch")
-    weights = backbones.read_weights(backbones.weights_path(name))
+    weights = libraries.read_file(backbones.weights_path(name))
     theirs = reference.EfficientNet.from_name(name, image_size=size)
     theirs.load_state_dict(weights)
     theirs.eval().to(memory_format=layout)
@@ -225,7 +225,7 @@ def test_real_photos_are_recognised(shared: Path) -> None:
     words = [id for id, c in dataset.captions.items() if sum(" dog " in f" {x} " for x in c) == 5]
     network = build(
         "efficientnet-lite2",
-        backbones.read_weights(backbones.weights_path("efficientnet-lite2")),
+        libraries.read_file(backbones.weights_path("efficientnet-lite2")),
         "f",
     )
     how = preprocessing_for(backbones.load())

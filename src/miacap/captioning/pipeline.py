@@ -24,7 +24,7 @@ from miacap.data.features import Detector, Given
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
 from miacap.runs import Run, Trained, join
-from miacap.visual import Ready, Regions, detectors, memory, prepared, regions_for
+from miacap.visual import Places, Ready, Regions, detectors, memory, prepared, regions_for
 
 Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 """A path, the bytes of an image file, a Pillow image, or its pixels: height x width (x 3 or 4),
@@ -43,6 +43,9 @@ class Pipeline:
         length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
         batch_size: photos that go through the network together.
         device: where the networks run; "auto" takes a GPU where torch sees one.
+        weights: files or folders of the weights of other libraries' networks, where they are not
+            in MIACAP_WEIGHTS or the libraries' caches.
+        allow_download: whether a library may fetch weights that are not on this machine.
 
     Raises:
         RunError: a folder is no run or lacks something (a run whose concepts came from a file has
@@ -59,6 +62,8 @@ class Pipeline:
         length_penalty: float | None = None,
         batch_size: int = 16,
         device: Device = "auto",
+        weights: Iterable[str | os.PathLike[str]] = (),
+        allow_download: bool = False,
     ) -> None:
         if batch_size < 1:
             raise SettingsError(f"batch_size is at least 1, not {batch_size}.")
@@ -66,6 +71,7 @@ class Pipeline:
         self.search = search_settings(self.run, beam, length_penalty)
         self.batch_size = batch_size
         self.device = device
+        self.places = Places.of(weights, allow_download)
         self._networks: _Networks | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -121,7 +127,7 @@ class Pipeline:
 
     def _rows(self, items: Iterable[tuple[str, Photo]]) -> Iterator[Row]:
         if self._networks is None:
-            self._networks = _Networks(self.run, self.device)
+            self._networks = _Networks(self.run, self.device, self.places)
         networks = self._networks
         sources = ((name, _source(photo)) for name, photo in items)
         ahead = prepared(sources, networks.regions)
@@ -132,9 +138,9 @@ class Pipeline:
 class _Networks:
     """What a pipeline loads once: regions, extractor, captioner."""
 
-    def __init__(self, run: Trained, device: Device) -> None:
+    def __init__(self, run: Trained, device: Device, places: Places) -> None:
         self.device = choose(device)
-        self.regions: Regions = regions_for(run.preprocessing, self.device, run.folder)
+        self.regions: Regions = regions_for(run.preprocessing, self.device, run.folder, places)
         self.captioner: nn.Module = run.captioner(self.device)
         self.inputs = Inputs.of_photos(run, self.regions, self.device)
 

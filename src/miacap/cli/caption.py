@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Device, LengthPenalty, Quiet
+from miacap.cli.options import Device, Download, LengthPenalty, Quiet, Weights
 from miacap.cli.outputs import check_outputs
 from miacap.wording import part
 
@@ -56,6 +56,8 @@ def caption(
     length_penalty: LengthPenalty = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
     quiet: Quiet = False,
 ) -> None:
     """Caption photos with a trained run, or with several as an ensemble.
@@ -82,8 +84,9 @@ def caption(
     if form is Form.coco:
         _require_unique_ids(photos)
     pipeline = captioning.load(
-        run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device
-    )
+        run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
+        weights=weights or (), allow_download=download,
+    )  # fmt: skip
     for folder in run:
         if said := captioning.doubt(folder):
             terminal.tell(f"warning: {folder}: {said}")

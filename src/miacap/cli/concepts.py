@@ -11,7 +11,7 @@ import typer
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
 from miacap.cli.help import Verb
-from miacap.cli.options import Data, Device, Features, Photos, Quiet, Seed, Sets
+from miacap.cli.options import Data, Device, Download, Features, Photos, Quiet, Seed, Sets, Weights
 from miacap.wording import first_lines
 
 _LISTED = 5
@@ -112,6 +112,8 @@ def show(
     ] = None,
     top: Annotated[int, typer.Option(help="How many words.", min=1)] = 10,
     device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
 ) -> None:
     """Print the words that are found in a photo, with probabilities.
 
@@ -123,10 +125,11 @@ def show(
     from miacap import runs
     from miacap.cli.reporting import table
     from miacap.explain import show as show_concepts
-    from miacap.visual import decode
+    from miacap.visual import Places, decode
     from miacap.visual.reading import read_file
 
     data = read_file(photo)
+    places = Places.of(weights or (), download)
     folder = None if output is None else output / _folder_of(photo, data)
     rows = [
         {
@@ -135,7 +138,9 @@ def show(
             **({} if concept.hottest is None else {"surest cell": f"{concept.hottest:.4f}"}),
             **({} if concept.heat_map is None else {"heat map": str(concept.heat_map)}),
         }
-        for concept in show_concepts(runs.load(run), decode(data, str(photo)), top, folder, device)
+        for concept in show_concepts(
+            runs.load(run), decode(data, str(photo)), top, folder, device, places
+        )
     ]
     terminal.results(table(rows))
 

@@ -8,7 +8,7 @@ import typer
 from miacap import terminal
 from miacap.cli.features_read import read
 from miacap.cli.help import Verb, with_further
-from miacap.cli.options import Data, Device, Photos, Quiet, Sets
+from miacap.cli.options import Data, Device, Download, Photos, Quiet, Sets, Weights
 from miacap.wording import counted
 
 _reading = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -22,7 +22,11 @@ def features(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the features.")],
     backbone: Annotated[
-        str, typer.Option(help="Network: efficientnet-lite0, -lite1, -lite2, timm:NAME, ...")
+        str,
+        typer.Option(
+            help="Network: efficientnet-lite0, -lite1, -lite2, timm:NAME, torchvision:NAME, "
+            "hf:FOLDER-OR-NAME."
+        ),
     ] = "efficientnet-lite2",
     regions: Annotated[
         str,
@@ -59,6 +63,8 @@ def features(
         ),
     ] = False,
     device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +90,8 @@ def features(
     except NoCaptionFile as error:
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
-    network = visual.load(backbone, device)
+    places = visual.Places.of(weights or (), download)
+    network = visual.load(backbone, device, places)
     found = visual.regions_named(
         regions,
         network,

@@ -59,3 +59,18 @@ Sets = Annotated[
         "docs/cli.md lists them all, a wrong name those beside it.",
     ),
 ]
+Weights = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--weights",
+        metavar="PLACE",
+        help="File of a network's weights, folder of a model, or folder that holds such; may be "
+        "repeated. Else MIACAP_WEIGHTS and the libraries' caches are searched.",
+    ),
+]
+Download = Annotated[
+    bool,
+    typer.Option(
+        "--allow-download", help="Let a library fetch weights that are not on this machine."
+    ),
+]

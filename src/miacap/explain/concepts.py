@@ -23,7 +23,7 @@ from miacap.devices import Device
 from miacap.errors import RunError, SettingsError
 from miacap.files import atomic
 from miacap.runs import Run
-from miacap.visual import regions_for
+from miacap.visual import Places, regions_for
 
 __all__ = ["Concept", "heat_map", "show"]
 
@@ -52,6 +52,7 @@ def show(
     top: int = 10,
     folder: str | os.PathLike[str] | None = None,
     device: Device = "auto",
+    places: Places | None = None,
 ) -> tuple[Concept, ...]:
     """Give the words that the extractor finds in a photo, best first; ties in its own order.
 
@@ -61,6 +62,8 @@ def show(
         top: how many words, at most.
         folder: where to save a heat map for each word, as PNG.
         device: where the networks run; "auto" takes a GPU where torch sees one.
+        places: where the backbone's weights may be found, besides MIACAP_WEIGHTS and the
+            libraries' caches.
 
     Raises:
         RunError: the run reads no concepts, or heat maps were wanted of an extractor that
@@ -74,7 +77,7 @@ def show(
         raise RunError(
             f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
         )
-    regions = regions_for(run.preprocessing, device, run.folder)
+    regions = regions_for(run.preprocessing, device, run.folder, places)
     inputs = Inputs.of_photos(run, regions, device, reads=frozenset(("regions", "scores")))
     pictures = inputs.live(["photo"], [regions.prepare(photo)])
     assert pictures.concept_scores is not None and pictures.boxes is not None

@@ -19,6 +19,7 @@ from miacap.visual.extraction import extract
 from miacap.visual.grid import Grid, boxes, preprocessing_for
 from miacap.visual.named_regions import regions_named
 from miacap.visual.photo import decode, upright
+from miacap.visual.places import Places
 from miacap.visual.preprocessing import prepare
 from miacap.visual.reading import Ready, prepared
 from miacap.visual.regions import Regions, regions_for
@@ -26,6 +27,7 @@ from miacap.visual.regions import Regions, regions_for
 __all__ = [
     "Backbone",
     "Grid",
+    "Places",
     "Ready",
     "Regions",
     "boxes",

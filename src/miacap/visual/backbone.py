@@ -1,6 +1,7 @@
 """What a backbone offers."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -29,3 +30,14 @@ class Backbone(Protocol):
     def map(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
         """Give the last feature map, on the device of the weights, without gradients."""
         ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """A backbone that has own values of further settings of a record.
+
+    Attributes:
+        preparation: name -> value: the size that it was made for, its filter.
+    """
+
+    preparation: Mapping[str, Any]

@@ -1,7 +1,7 @@
 """Networks that turn prepared photos into maps of features, by name.
 
-EfficientNet-Lite is our own file with weights from a package; `timm:NAME` and
-`torchvision:NAME` go through one lazy door (`libraries`).
+EfficientNet-Lite is our own file with weights from a package; `timm:NAME`, `torchvision:NAME` and
+`hf:FOLDER-OR-NAME` are other libraries' networks, imported when one is asked for.
 """
 
 import importlib
@@ -13,14 +13,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from miacap import devices
+from miacap.data.features import Preprocessing
 from miacap.devices import Device
-from miacap.errors import MissingExtra, RunError, UnknownName
+from miacap.errors import MissingExtra, UnknownName
 from miacap.files import sha256
 from miacap.visual import efficientnet_lite
 from miacap.visual.backbone import Backbone
+from miacap.visual.libraries import read_file
+from miacap.visual.places import Places
 
 DEFAULT = "efficientnet-lite2"
-LIBRARIES = ("timm", "torchvision")
+LIBRARIES = ("timm", "torchvision", "hf")
 PACKAGE_VERSION = "0.1.0"
 
 
@@ -53,7 +56,7 @@ class Lite:
         path = weights or weights_path(name)
         self.name = name
         self.weights_sha256 = sha256(path)
-        network = efficientnet_lite.build(name, read_weights(path), path.name)
+        network = efficientnet_lite.build(name, read_file(path), path.name)
         self.device = devices.choose(device)
         self.network = network.fold().to(self.device)
 
@@ -64,31 +67,76 @@ class Lite:
         return y
 
 
-def load(name: str = DEFAULT, device: Device = "auto") -> Backbone:
-    """Give a backbone by name.
+def load(name: str = DEFAULT, device: Device = "auto", places: Places | None = None) -> Backbone:
+    """Give a backbone that a person names.
 
     Args:
-        name: one of `names`, or "timm:NAME" or "torchvision:NAME" of those libraries.
+        name: one of `names`, "timm:NAME", "torchvision:NAME", or "hf:" with a model's folder or
+            name.
         device: where it runs; "auto" takes a GPU where torch sees one.
+        places: where its weights may be found; None takes those of MIACAP_WEIGHTS, and the
+            libraries' caches.
 
     Raises:
         UnknownName: no such backbone; offers the nearest.
         MissingExtra: its library or weights are not installed; says the pip line.
-        RunError: its weights are not what they should be.
+        RunError: its weights are not here, or not what they should be.
         SettingsError: a device that torch does not have.
     """
+    places = Places.of() if places is None else places
     library, colon, rest = name.partition(":")
-    if colon and library in LIBRARIES:
-        from miacap.visual import libraries  # its libraries are optional and slow to import
+    if colon and library == "hf":
+        from miacap.visual import huggingface
 
-        return libraries.load(library, rest, device)
+        return huggingface.load(*huggingface.typed(rest, places), device)
+    return _known(name, device, places)
+
+
+def rebuild(
+    record: Preprocessing, device: Device = "auto", places: Places | None = None
+) -> Backbone:
+    """Give the backbone of a record, with the weights that its checksum names.
+
+    A record may come from a stranger: no path in it is followed. Its weights are looked for in
+    `places` and in the libraries' caches.
+
+    Args:
+        record: of a store or a run.
+        device: where it runs.
+        places: as for `load`.
+
+    Raises:
+        UnknownName, MissingExtra, RunError, SettingsError: as `load`.
+    """
+    places = Places.of() if places is None else places
+    library, colon, rest = record.backbone.partition(":")
+    if colon and library == "hf":
+        from miacap.visual import huggingface
+
+        folder = huggingface.find(rest, places, record.weights_sha256)
+        return huggingface.load(rest, folder, device)
+    return _known(record.backbone, device, places)
+
+
+def _known(name: str, device: Device, places: Places) -> Backbone:
+    library, colon, rest = name.partition(":")
+    if colon and library == "timm":
+        from miacap.visual import from_timm
+
+        return from_timm.load(rest, device, places)
+    if colon and library == "torchvision":
+        from miacap.visual import from_torchvision
+
+        return from_torchvision.load(rest, device, places)
     if name not in _OURS:
         raise UnknownName("backbone", name, names())
-    return _OURS[name](name, device=device)
+    given = places.files(name)
+    return _OURS[name](name, weights=given[0] if given else None, device=device)
 
 
 _OURS: Mapping[str, Callable[..., Backbone]] = dict.fromkeys(efficientnet_lite.VARIANTS, Lite)
-"""Name -> what builds it, called with the name and `device`. The one place for another backbone."""
+"""Name -> what builds it, called with the name, `weights` (a file or None) and `device`. The one
+place for another backbone."""
 
 
 def names() -> tuple[str, ...]:
@@ -112,14 +160,3 @@ def weights_path(name: str) -> Path:
     if not path.is_file():
         raise MissingWeights(name)
     return path
-
-
-def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a file of tensors; anything else in it is refused, never executed."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds on damaged or hostile files
-        raise RunError(f"{path.name}: not a file of weights ({str(error)[:80]}).") from None
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise RunError(f"{path.name}: not a file of weights (it holds other things than tensors).")
-    return content

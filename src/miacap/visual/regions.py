@@ -15,6 +15,7 @@ from miacap.visual import backbones, detectors
 from miacap.visual.detector_regions import DetectorRegions
 from miacap.visual.grid import Grid
 from miacap.visual.pixels import Pixels
+from miacap.visual.places import Places
 
 
 @runtime_checkable
@@ -60,7 +61,10 @@ class Regions(Protocol):
 
 
 def regions_for(
-    record: Record, device: Device = "auto", folder: str | os.PathLike[str] | None = None
+    record: Record,
+    device: Device = "auto",
+    folder: str | os.PathLike[str] | None = None,
+    places: Places | None = None,
 ) -> Regions:
     """Rebuild what made a store's or a run's regions, exactly.
 
@@ -68,6 +72,8 @@ def regions_for(
         record: of the store's manifest or the run's preprocessing.json.
         device: where its networks run; "auto" takes a GPU where torch sees one.
         folder: of the store or the run, which carries its detector's file.
+        places: where its weights may be found; None takes those of MIACAP_WEIGHTS, and the
+            libraries' caches.
 
     Raises:
         UnknownName, MissingExtra: no such backbone, or it is not installed (says the pip line).
@@ -87,6 +93,6 @@ def regions_for(
                 f"The features were found by the detector {record.title!r}, whose file lies in the "
                 "folder of the store or the run; name that folder (folder=)."
             )
-        grid = Grid(backbones.load(record.pooling.backbone, device), record.pooling)
+        grid = Grid(backbones.rebuild(record.pooling, device, places), record.pooling)
         return DetectorRegions(detectors.carried(record, folder, device), grid, record)
-    return Grid(backbones.load(record.backbone, device), record)
+    return Grid(backbones.rebuild(record, device, places), record)
