@@ -4,14 +4,17 @@
 
 All sides run in this process, in turns, on the same pixels: EfficientNet-Lite2 at 224 px, batches
 of 16. Believe the ratios; the rates are this machine's. CPU seconds count this process alone, so
-that they mean something on a busy machine. On Linux, see docs/backbones.md for three variables
-that make all of it faster.
+that they mean something on a busy machine. The last two columns say how much of the bare network's
+rate is left from file to store. Freed memory is kept, as the commands do (docs/backbones.md);
+--as-it-comes leaves the C library as it is.
 """
 
 import argparse
 import importlib
 import io
 import json
+import resource
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,11 +26,13 @@ import torch
 from PIL import Image
 
 from miacap.data import Dataset, Entry
+from miacap.memory import keep_freed
 from miacap.visual import Grid, decode, extract, load, prepare
 from miacap.visual.backbones import read_weights, weights_path
 from miacap.visual.efficientnet_lite import build
 
-_NAME, _BATCH, _ROUNDS = "efficientnet-lite2", 16, 5
+_NAME, _BATCH = "efficientnet-lite2", 16
+_BARE = "ours, folded as well (`Grid`)"
 
 
 class Album:
@@ -56,25 +61,25 @@ def main() -> None:
     arguments.add_argument("--photos", type=int, default=96)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--json", type=Path, default=Path("bench/extraction.json"))
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--as-it-comes", action="store_true", help="freed memory is not kept")
     chosen = arguments.parse_args()
     torch.set_num_threads(chosen.threads)
-    best = _measure(_sides(Album(chosen.photos)), chosen.photos)
-    first = next(iter(best.values()))
-    print(f"{'photos':44}{'per second':>12}{'per CPU second':>16}{'ratio (CPU)':>13}")
-    for name, (wall, cpu) in best.items():
-        print(f"{name:44}{wall:12.1f}{cpu:16.1f}{cpu / first[1]:13.2f}")
+    kept = not chosen.as_it_comes and keep_freed()
+    seconds = _measure(_sides(Album(chosen.photos)), chosen.rounds)
+    rows = _compared(seconds, chosen.photos)
+    print(f"{'photos per CPU second':40}{'best':>8}{'median':>8}{'of bare':>9}{'median':>8}")
+    for name, row in rows.items():
+        print(
+            f"{name:40}{row['best']:8.1f}{row['median']:8.1f}"
+            f"{row['of_bare_best']:9.2f}{row['of_bare_median']:8.2f}"
+        )
     result = {
         "photos": chosen.photos,
         "threads": chosen.threads,
-        **{
-            name: {
-                "per_second": wall,
-                "per_cpu_second": cpu,
-                "ratio": wall / first[0],
-                "ratio_cpu": cpu / first[1],
-            }
-            for name, (wall, cpu) in best.items()
-        },
+        "freed_memory_kept": kept,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "photos_per_cpu_second": rows,
     }
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     chosen.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -105,7 +110,7 @@ def _sides(album: Album) -> dict[str, Callable[[], object]]:
     return {
         "the package's model, as it comes": lambda: batched(reference, pixels),
         "ours, channels last": lambda: batched(plain, last),
-        "ours, folded as well (`Grid`)": lambda: batched(grid.rows_of, pixels),
+        _BARE: lambda: batched(grid.rows_of, last),
         "ours from JPEG to store (`extract`)": whole,
     }
 
@@ -117,16 +122,30 @@ def _reference(weights: Any) -> Callable[[Any], object]:
     return network.eval()
 
 
-def _measure(sides: dict[str, Callable[[], object]], count: int) -> dict[str, tuple[float, float]]:
-    """Photos a second, and a CPU second of this process: the best of several rounds in turns."""
-    best = dict.fromkeys(sides, (0.0, 0.0))
-    for _ in range(_ROUNDS):
+def _measure(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds of this process for each side, in rounds in turns after one that warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(rounds + 1):
         for name, work in sides.items():
-            wall, cpu = time.perf_counter(), time.process_time()
+            start = time.process_time()
             work()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            best[name] = max(best[name][0], count / wall), max(best[name][1], count / cpu)
-    return best
+            if number:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def _compared(seconds: dict[str, list[float]], count: int) -> dict[str, dict[str, float]]:
+    """Rates, and ratios to the bare network: best against best, and the median over the rounds."""
+    bare = seconds[_BARE]
+    return {
+        name: {
+            "best": count / min(own),
+            "median": count / statistics.median(own),
+            "of_bare_best": min(bare) / min(own),
+            "of_bare_median": statistics.median(a / b for a, b in zip(bare, own, strict=True)),
+        }
+        for name, own in seconds.items()
+    }
 
 
 if __name__ == "__main__":

@@ -219,6 +219,31 @@ def test_given_features_cannot_be_made_from_photos() -> None:
     )
 
 
+class Watched:
+    """A backbone that looks at what it is given."""
+
+    name, width, weights_sha256, mean, std = "watched", 3, "ab" * 32, (0.5,) * 3, (0.5,) * 3
+    device = torch.device("cpu")
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def map(self, x: torch.Tensor) -> torch.Tensor:
+        self.shapes.append(tuple(x.shape))
+        self.last = x.is_contiguous(memory_format=torch.channels_last)
+        return F.avg_pool2d(x, 32)
+
+
+def test_photos_come_channels_last_a_few_at_a_time_and_boxes_cost_no_photo() -> None:
+    net = Watched()
+    grid = Grid(net)
+    _, places = grid.rows([Image.new("RGB", (50, 40))] * 6)[5]
+    assert net.shapes == [(4, 3, 224, 224), (2, 3, 224, 224)] and net.last
+    other = Grid(net)
+    other.rows_of(torch.zeros(1, 3, 64, 96))  # of another size than the record's
+    assert torch.equal(other.boxes(), places) and torch.equal(places, boxes(7, 7))
+
+
 class Elsewhere:
     """A backbone on a device that holds shapes alone."""
 
@@ -241,7 +266,7 @@ def test_photos_stay_together_on_another_device_and_rows_come_back(
     came_back = []
     monkeypatch.setattr(torch.Tensor, "cpu", lambda rows: came_back.append(rows.shape) or rows)
     rows = grid.rows([Image.new("RGB", (50, 40))] * 11)
-    assert net.batches == [11, 1]  # the second asks for the shape of a map
+    assert net.batches == [11]  # and the boxes are cut as that map was
     assert came_back == [(11, 49, 3)] and len(rows) == 11
 
 

@@ -172,7 +172,9 @@ import sys, tempfile
 from pathlib import Path
 from miacap.data import Dataset, Entry
 from miacap.data.photos import FolderPhotos
+from miacap.memory import keep_freed
 from miacap.visual import extract
+keep_freed()  # as `miacap features` does
 root = Path(sys.argv[1])
 ids = sorted(p.name for p in root.iterdir())
 data = Dataset("d", tuple(Entry(i, (), "none") for i in ids), FolderPhotos(root))

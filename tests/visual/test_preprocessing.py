@@ -32,6 +32,25 @@ def test_values_are_normalised_by_channel() -> None:
     assert (x == x[:, :1, :1]).all()
 
 
+@pytest.mark.parametrize(
+    "mean, std", [((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+)
+def test_every_value_is_rounded_as_the_arithmetic_is(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> None:
+    values = np.arange(1024, dtype=np.uint8).reshape(32, 32)  # all 256 of them, four times
+    image = Image.fromarray(np.stack([values, values[::-1], values.T], axis=-1))
+    x = prepare(image, replace(HOW, mean=mean, std=std))
+    pixels = np.asarray(image)
+    for channel in range(3):
+        for i in range(32):
+            for j in range(32):
+                v = np.float32(pixels[i, j, channel]) / np.float32(255)
+                wanted = (v - np.float32(mean[channel])) / np.float32(std[channel])
+                assert wanted.tobytes() == x[channel, i, j].numpy().tobytes()
+    assert x.permute(1, 2, 0).is_contiguous()  # what `Grid` stacks without turning it round
+
+
 def test_bgr_turns_the_channels_around_and_keeps_their_normalisation() -> None:
     how = replace(HOW, mean=(0.1, 0.2, 0.3))
     image = noise(40, 20)

@@ -72,6 +72,7 @@ def caption(
     """
     from miacap import captioning
     from miacap.cli.nearby import runs_near
+    from miacap.memory import keep_freed
     from miacap.progress import Progress
 
     _refuse_runs(photo)
@@ -83,6 +84,7 @@ def caption(
     check_outputs([output], inputs=map(Path, photos), folders=run)
     if form is Form.coco:
         _require_unique_ids(photos)
+    keep_freed()
     pipeline = captioning.load(
         run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
         weights=weights or (), allow_download=download,

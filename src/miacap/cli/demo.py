@@ -27,8 +27,10 @@ def demo(
     from miacap.data import read
     from miacap.experiments import Demo
     from miacap.experiments import demo as walk
+    from miacap.memory import keep_freed
 
     settings = Demo(pictures=pictures, epochs=epochs, seed=seed)
+    keep_freed()
     text = walk(output, settings, device=device, quiet=quiet)
     terminal.results(text)
     terminal.result(f"page: {output / 'index.html'}")

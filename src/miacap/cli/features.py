@@ -83,6 +83,7 @@ def features(
     from miacap.data import read
     from miacap.data.readers.places import NoCaptionFile
     from miacap.errors import DataError
+    from miacap.memory import keep_freed
     from miacap.settings import override
 
     try:
@@ -100,6 +101,7 @@ def features(
         threshold=threshold,
         device=device,
     )
+    keep_freed()
     store = visual.extract(
         dataset,
         output,

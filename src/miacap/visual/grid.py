@@ -20,8 +20,9 @@ from miacap.visual.backbone import Backbone, Particular
 from miacap.visual.pixels import Pixels
 from miacap.visual.preprocessing import prepare, window
 
-# Larger batches outgrow what the C library keeps for reuse (32 MB), and are mapped anew each time.
-_PHOTOS_AT_ONCE = 8
+# Blocks of more than 32 MB the C library maps anew each time, whatever it is told; the largest of
+# four photos at 224 px has 19 MB.
+_PHOTOS_AT_ONCE = 4
 
 
 class Prepared(NamedTuple):
@@ -69,7 +70,7 @@ class Grid:
         """Give the cells of prepared photos, N = h w in raster order, and their boxes."""
         if not prepared:
             return []
-        rows = self.rows_of(torch.stack([photo.pixels for photo in prepared])).cpu()
+        rows = self.rows_of(_stacked([photo.pixels for photo in prepared])).cpu()
         return [(own, self.boxes(photo.size)) for own, photo in zip(rows, prepared, strict=True)]
 
     def rows(
@@ -84,8 +85,12 @@ class Grid:
 
     def maps_of(self, prepared: Float[Tensor, "B 3 H W"]) -> Iterator[Float[Tensor, "_ V h w"]]:
         """Give the backbone's own maps of what `preprocessing.prepare` made ready, in parts."""
+        whole = tuple(prepared.shape[-2:]) == tuple(self.record.sides)
         for part in self._parts(prepared):
-            yield self.backbone.map(part)
+            own = self.backbone.map(part)
+            if whole and self._cells is None:
+                self._cells = self._boxes_of(own)
+            yield own
 
     def cells(self, map: Float[Tensor, "B V h w"]) -> Float[Tensor, "B N V"]:
         """Give the cells of the backbone's own map, as many as the record asks for."""
@@ -98,13 +103,16 @@ class Grid:
             size: the upright photo's width and height; of use where the middle is cut out.
         """
         if self._cells is None:
-            h, w = self.backbone.map(torch.zeros(1, 3, *self.record.sides)).shape[-2:]
-            self._cells = boxes(h, w, self._fitting(h, w))
+            self._cells = self._boxes_of(self.backbone.map(torch.zeros(1, 3, *self.record.sides)))
         if size is None or self.record.resize == "squash":
             return self._cells
         x0, y0, x1, y1 = window(size, self.record)
         seen = torch.tensor([x1 - x0, y1 - y0] * 2), torch.tensor([x0, y0] * 2)
         return (self._cells * seen[0] + seen[1]) / torch.tensor([*size, *size])
+
+    def _boxes_of(self, own: Float[Tensor, "B V h w"]) -> Float[Tensor, "N 4"]:
+        h, w = own.shape[-2:]
+        return boxes(h, w, self._fitting(h, w))
 
     def _pooled(self, own: Float[Tensor, "B V h w"]) -> Float[Tensor, "B V g k"]:
         h, w = own.shape[-2:]
@@ -127,6 +135,11 @@ class Grid:
         if self.backbone.device.type != "cpu":
             return [prepared]
         return [prepared[i : i + _PHOTOS_AT_ONCE] for i in range(0, len(prepared), _PHOTOS_AT_ONCE)]
+
+
+def _stacked(pixels: Sequence[Float[Tensor, "3 H W"]]) -> Float[Tensor, "B 3 H W"]:
+    """Stack photos channels last, as `prepare` leaves them: nothing is turned round and back."""
+    return torch.stack([photo.permute(1, 2, 0) for photo in pixels]).permute(0, 3, 1, 2)
 
 
 def boxes(h: int, w: int, pooled: tuple[int, int] | None = None) -> Float[Tensor, "N 4"]:

@@ -24,12 +24,17 @@ def prepare(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Float[
         preprocessing: size, resize rule, filter, normalisation, order of channels.
 
     Returns:
-        (value / 255 - mean) / std, channels first.
+        (value / 255 - mean) / std; a view with channels first of what lies channels last.
     """
     # numpy, not torch: threads prepare photos, and each would start torch's own threads.
-    mean, std = (np.array(v, dtype=np.float32) for v in (preprocessing.mean, preprocessing.std))
-    x = np.asarray(_resize(image, preprocessing), dtype=np.float32) / np.float32(255)
-    x = (x - mean) / std
+    image = _resize(image, preprocessing)
+    width, height = image.size
+    x = np.array(image, dtype=np.float32).reshape(height, width * 3)
+    # Over whole rows and in place: ten times as fast as over each pixel's three numbers.
+    x /= np.float32(255)
+    x -= np.tile(np.array(preprocessing.mean, dtype=np.float32), width)
+    x /= np.tile(np.array(preprocessing.std, dtype=np.float32), width)
+    x = x.reshape(height, width, 3)
     if preprocessing.colour == "BGR":
         x = x[..., ::-1].copy()
     return torch.from_numpy(x).permute(2, 0, 1)
