@@ -18,7 +18,7 @@ from torch import Tensor
 from miacap.data.features import Detector
 from miacap.visual.detectors import Detections, OnnxDetector
 from miacap.visual.detectors.inputs import Seen
-from miacap.visual.grid import Grid, Prepared
+from miacap.visual.grid import Grid, Prepared, stacked
 from miacap.visual.pixels import Pixels
 from miacap.visual.roi_align import shares
 
@@ -58,7 +58,7 @@ class DetectorRegions:
         if not prepared:
             return []
         found = [choose(self.detector.detect(photo.seen), self.record) for photo in prepared]
-        maps = self.grid.maps_of(torch.stack([photo.grid.pixels for photo in prepared]))
+        maps = self.grid.maps_of(stacked([photo.grid.pixels for photo in prepared]))
         # Photo by photo: a row does not depend on the photos beside it.
         each = (part[i : i + 1] for part in maps for i in range(len(part)))
         return [self._of_one(map, boxes) for map, boxes in zip(each, found, strict=True)]

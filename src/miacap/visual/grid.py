@@ -70,7 +70,7 @@ class Grid:
         """Give the cells of prepared photos, N = h w in raster order, and their boxes."""
         if not prepared:
             return []
-        rows = self.rows_of(_stacked([photo.pixels for photo in prepared])).cpu()
+        rows = self.rows_of(stacked([photo.pixels for photo in prepared])).cpu()
         return [(own, self.boxes(photo.size)) for own, photo in zip(rows, prepared, strict=True)]
 
     def rows(
@@ -137,7 +137,7 @@ class Grid:
         return [prepared[i : i + _PHOTOS_AT_ONCE] for i in range(0, len(prepared), _PHOTOS_AT_ONCE)]
 
 
-def _stacked(pixels: Sequence[Float[Tensor, "3 H W"]]) -> Float[Tensor, "B 3 H W"]:
+def stacked(pixels: Sequence[Float[Tensor, "3 H W"]]) -> Float[Tensor, "B 3 H W"]:
     """Stack photos channels last, as `prepare` leaves them: nothing is turned round and back."""
     return torch.stack([photo.permute(1, 2, 0) for photo in pixels]).permute(0, 3, 1, 2)
 
