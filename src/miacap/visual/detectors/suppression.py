@@ -3,7 +3,8 @@
     kept_i = no j before i of the same class with kept_j and IoU(i, j) > limit       [greedy]
 
 Pairs come by falling score, so j < i. The recurrence has exactly one solution; iterated over all
-pairs at once from "all are kept" it arrives there in as many rounds as the longest chain has.
+pairs of a class at once from "all are kept" it arrives there in as many rounds as the longest
+chain has.
 """
 
 import torch
@@ -37,23 +38,32 @@ def suppress(
         limit: of the intersection over union; above it, the later box goes.
     """
     kept = torch.ones(len(boxes), dtype=torch.bool)
-    if len(boxes) < 2:
-        return kept
-    rivals = (iou(boxes) > limit) & (classes[:, None] == classes)
-    rivals = rivals.triu(diagonal=1).float()
+    for number in classes.unique().tolist():
+        members = (classes == number).nonzero().squeeze(1)
+        if len(members) > 1:
+            kept[members] = _of_one_class(boxes[members], limit)
+    return kept
+
+
+def _of_one_class(boxes: Float[Tensor, "N 4"], limit: float) -> Bool[Tensor, " N"]:
+    rivals = (iou(boxes) > limit).triu(diagonal=1).float()
+    kept = torch.ones(len(boxes), dtype=torch.bool)
     while True:
-        beaten = kept.float() @ rivals > 0
-        if torch.equal(kept, ~beaten):
+        stays = kept.float() @ rivals == 0
+        if torch.equal(kept, stays):
             return kept
-        kept = ~beaten
+        kept = stays
 
 
 def iou(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N N"]:
     """Give the intersection over union of every two boxes; 0 where neither has an area."""
-    sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0)
-    areas = sides[:, 0] * sides[:, 1]
-    low = torch.maximum(boxes[:, None, :2], boxes[:, :2])
-    high = torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
-    inner = (high - low).clamp(min=0).prod(2)
+    x0, y0, x1, y1 = boxes.T
+    areas = (x1 - x0).clamp(min=0) * (y1 - y0).clamp(min=0)
+    inner = _common(x0, x1) * _common(y0, y1)
     union = areas[:, None] + areas - inner
     return inner / union.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _common(low: Float[Tensor, " N"], high: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
+    """Give the length that every two spans on an axis have in common."""
+    return (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
