@@ -81,8 +81,16 @@ def test_pairs_without_doubles_and_boxes_without_area(lamp: Path) -> None:
     each = pairs.distinct()
     assert each.places.tolist() == [0, 1] and each.classes.tolist() == [1, 0]
     torch.testing.assert_close(each.boxes, torch.tensor(BOXES[:2]))
-    best = detectors.best_of_classes(pairs, 3)
-    torch.testing.assert_close(best, torch.tensor([0.6, 0.9, 0.0]))
+
+
+def test_a_class_has_the_score_of_its_best_box_in_the_photo(lamp: Path) -> None:
+    looking = detectors.Looking(detectors.load(lamp, "cpu"))
+    assert looking.record.side == 64
+    white = looking.prepare(Image.new("RGB", (40, 30), (255, 255, 255)))
+    # The first class has a box of score .99, which has no area.
+    torch.testing.assert_close(looking.scores(white), torch.tensor([0.6, 0.9]))
+    black = looking.prepare(Image.new("RGB", (40, 30)))
+    assert looking.scores(black).tolist() == [0, 0]
 
 
 def test_a_row_is_the_mean_of_its_boxes_aligned_cells(lamp: Path, shades: Backbone) -> None:

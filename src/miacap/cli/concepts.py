@@ -1,10 +1,10 @@
-"""`miacap concepts train`, `read` and `show`: the words that are found in a picture."""
+"""`miacap concepts train`, `read`, `detect` and `show`: the words that are found in a picture."""
 
 import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from miacap.cli.datasets import read_dataset
 from miacap.cli.help import Verb
 from miacap.cli.options import Data, Device, Download, Features, Photos, Quiet, Seed, Sets, Weights
 from miacap.wording import first_lines
+
+if TYPE_CHECKING:
+    from miacap.concepts import ReadLists
 
 _LISTED = 5
 
@@ -90,7 +93,13 @@ def read(
     dataset = read_dataset(data, photos)
     report_set_aside(dataset.set_aside)
     settings = override(room.ListSettings(), sets or [])
-    result = room.read(file, dataset, output, settings, quiet=quiet)
+    _tell_lists(room.read(file, dataset, output, settings, quiet=quiet))
+
+
+def _tell_lists(result: "ReadLists") -> None:
+    """Say what was set aside, how long lists are, and whether something is odd about them."""
+    from miacap import concepts as room
+
     for what, items in result.set_aside.items():
         if items:
             terminal.tell(f"{what}: {len(items)}")
@@ -100,6 +109,38 @@ def read(
     doubt = room.suspicion(result.report)
     if doubt is not None:
         terminal.tell(f"warning: {doubt}")
+
+
+@concepts.command(cls=Verb, short_help="Take a detector's class names as concepts.")
+def detect(
+    data: Data,
+    detector: Annotated[
+        Path, typer.Option("--detector", help="An ONNX detector, its description beside it.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
+    photos: Photos = None,
+    device: Device = "auto",
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Look at every photo of DATA with a detector, and take class names as concepts.
+
+    A word has the score of its class's best box. "traffic light" gives both words, where
+    captions have them; --set words_file=FILE says otherwise, class by class. A run trained with
+    these concepts holds no extractor, so it captions no new photos.
+
+    Example: miacap concepts detect flickr8k --detector picodet.onnx -o concepts
+    """
+    from miacap import concepts as room
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import read as read_data
+    from miacap.settings import override
+
+    dataset = read_data(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    settings = override(room.DetectSettings(), sets or [])
+    result = room.detect(dataset, detector, output, settings, device=device, quiet=quiet)
+    _tell_lists(result)
 
 
 @concepts.command(cls=Verb, short_help="Print the words that are found in a photo.")

@@ -1,7 +1,8 @@
 """Room: concepts. The words that a picture is likely to show, found by a trained extractor.
 
 Offers `train` (out-of-fold concepts for a whole dataset), `read` (concepts from a file of
-words), `Extractor`, `extract` and `heat` for single pictures, and `ConceptVocabulary`.
+words), `detect` (concepts from a detector's class names), `Extractor`, `extract` and `heat` for
+single pictures, and `ConceptVocabulary`.
 May import the ground floor, `text`, `pictures`, `data`, `visual` and `training`; never
 a captioner.
 """
@@ -13,11 +14,12 @@ from miacap.concepts.description import (
     no_extractor,
     what_to_know,
 )
+from miacap.concepts.detected import detect
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
 from miacap.concepts.report import at_base_rate, lists_table, suspicion, table
-from miacap.concepts.settings import ConceptSettings, ListSettings
+from miacap.concepts.settings import ConceptSettings, DetectSettings, ListSettings
 from miacap.concepts.training import train
 from miacap.concepts.vocabulary import ConceptVocabulary
 
@@ -26,12 +28,14 @@ __all__ = [
     "ConceptSettings",
     "ConceptSource",
     "ConceptVocabulary",
+    "DetectSettings",
     "Extractor",
     "ListSettings",
     "ReadLists",
     "at_base_rate",
     "check_fits",
     "check_same",
+    "detect",
     "extract",
     "heat",
     "lists_table",

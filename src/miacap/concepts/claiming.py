@@ -8,8 +8,14 @@ from miacap import files
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
 
-Made = Literal["train", "read"]
-"""By which command: `miacap concepts train` or `miacap concepts read`."""
+Made = Literal["train", "read", "detect"]
+"""By which command: `miacap concepts train`, `read` or `detect`."""
+
+_GOES_IN: Mapping[str, str] = {
+    "train": "captions, splits or features",
+    "read": "lists, captions or splits",
+    "detect": "detectors, words of classes, captions or splits",
+}
 
 
 def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: str) -> None:
@@ -48,7 +54,7 @@ def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: st
             "settings to go on."
         )
     if before.get("data_sha256") != fingerprint:
-        what = "captions, splits or features" if made == "train" else "lists, captions or splits"
+        what = _GOES_IN[made]
         raise RunError(f"{folder}: begun with other {what}; choose another folder.")
 
 

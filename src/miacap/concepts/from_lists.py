@@ -88,12 +88,36 @@ def read(
     """
     settings = settings or ListSettings()
     lists = read_lists(file)
-    known = _known(lists, dataset)
-    named = _named(dataset)
-    vocabulary = _vocabulary(dataset, named, settings)
-    words = _concepts(lists, known, vocabulary, dataset, settings)
+    named = tokenised(dataset)
+    vocabulary = caption_words(dataset, named, settings.minimum_count)
+    words = _concepts(lists, _known(lists, dataset), vocabulary, dataset, settings)
     path = Path(folder)
-    claim(path, "read", to_json(settings), _fingerprint(lists, words, dataset))
+    claim(path, "read", to_json(settings), fingerprint([lists.sha256, words.words], dataset))
+    return keep(lists, words, dataset, path, named, vocabulary, quiet=quiet)
+
+
+def keep(
+    lists: ListFile,
+    words: ConceptVocabulary,
+    dataset: Dataset,
+    path: Path,
+    named: Mapping[str, list[list[str]]],
+    vocabulary: Vocabulary,
+    *,
+    quiet: bool,
+) -> ReadLists:
+    """Write a folder of concepts that was claimed: scores, description and report.
+
+    Args:
+        lists: of the dataset's pictures.
+        words: the concepts, each a caption word.
+        dataset: gives ids and splits.
+        path: the folder.
+        named: the tokenised captions.
+        vocabulary: the caption words.
+        quiet: show no progress.
+    """
+    known = _known(lists, dataset)
     kept = {id: one for id, one in known.items() if any(word in words for word in one.words)}
     left_out = _left_out(lists, known, kept, dataset)
     _store(kept, left_out["pictures without concepts"], lists, words, dataset, path, quiet)
@@ -140,23 +164,33 @@ def _known(lists: ListFile, dataset: Dataset) -> dict[str, PictureList]:
     return known
 
 
-def _named(dataset: Dataset) -> dict[str, list[list[str]]]:
+def tokenised(dataset: Dataset) -> dict[str, list[list[str]]]:
     """Give the tokenised captions of every captioned picture."""
     captions = dataset.captions
     flat = iter(tokenize_all([text for texts in captions.values() for text in texts]))
     return {id: [next(flat) for _ in texts] for id, texts in captions.items()}
 
 
-def _vocabulary(
-    dataset: Dataset, named: Mapping[str, list[list[str]]], settings: ListSettings
+def caption_words(
+    dataset: Dataset, named: Mapping[str, list[list[str]]], minimum: int
 ) -> Vocabulary:
+    """Give the words of the training captions, as a captioner's vocabulary has them.
+
+    Args:
+        dataset: gives the training split.
+        named: the tokenised captions of every picture.
+        minimum: how often a word occurs at least.
+
+    Raises:
+        DataError: no training captions.
+    """
     train = [one for id in dataset.split("train").ids for one in named.get(id, ())]
     if not train:
         raise DataError(
             f"{dataset.name}: the training split has no captions, so no listed word can be told "
             "for a caption word."
         )
-    return Vocabulary.from_captions(train, minimum=settings.minimum_count)
+    return Vocabulary.from_captions(train, minimum=minimum)
 
 
 def _concepts(
@@ -181,8 +215,9 @@ def _concepts(
     return ConceptVocabulary(words[: settings.words])
 
 
-def _fingerprint(lists: ListFile, words: ConceptVocabulary, dataset: Dataset) -> str:
-    digest = hashlib.sha256(json.dumps([lists.sha256, words.words]).encode())
+def fingerprint(of: Sequence[Any], dataset: Dataset) -> str:
+    """Give one checksum of what concepts are made of: a list of JSON values, and the data."""
+    digest = hashlib.sha256(json.dumps(of).encode())
     for entry in dataset.pictures:
         digest.update(json.dumps([entry.id, entry.split, entry.captions]).encode())
     return digest.hexdigest()

@@ -41,6 +41,20 @@ class ListSettings:
 
 
 @dataclass(frozen=True)
+class DetectSettings:
+    """Settings of `concepts.detect`. Raises SettingsError where a value makes no sense."""
+
+    minimum_count: int = 5
+    """A concept occurs at least this often in the training captions, as caption words do."""
+    words_file: str | None = None
+    """A file that says what classes are called in captions: a JSON object, class name -> list of
+    words. Classes that it does not name go by their own names."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, minimum_count=self.minimum_count)
+
+
+@dataclass(frozen=True)
 class ConceptSettings:
     """Settings of `concepts.train`. Raises SettingsError where a value makes no sense."""
 

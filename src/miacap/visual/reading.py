@@ -18,7 +18,7 @@ from miacap.visual import memory
 from miacap.visual.formats import load_formats
 from miacap.visual.photo import NotReadHere, check_size, load, needed, open_file, refusals
 from miacap.visual.pixels import Pixels
-from miacap.visual.regions import Regions
+from miacap.visual.regions import Preparing
 
 _AHEAD_BYTES = 64 << 20
 
@@ -66,7 +66,7 @@ class Reader:
 
 
 def prepared(
-    items: Iterable[tuple[str, Source]], regions: Regions, workers: int | None = None
+    items: Iterable[tuple[str, Source]], regions: Preparing, workers: int | None = None
 ) -> Iterator[Ready]:
     """Read, decode and prepare photos in threads, a little ahead of whoever takes them.
 
@@ -98,7 +98,7 @@ def prepared(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ready(id: str, source: Source, regions: Regions) -> Ready:
+def _ready(id: str, source: Source, regions: Preparing) -> Ready:
     try:
         if isinstance(source, Image.Image):
             return _prepare_image(id, source, regions)
@@ -114,7 +114,7 @@ def _ready(id: str, source: Source, regions: Regions) -> Ready:
         return Ready(id, reason=f"{id}: cannot be read now ({what or 'too little memory'}).")
 
 
-def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
+def _prepare_file(id: str, data: bytes, regions: Preparing, held: int) -> Ready:
     """Decode and prepare a photo; `held` bytes of the decoders' share are this photo's already."""
     side = regions.record.side
     with refusals(id, data):
@@ -126,7 +126,7 @@ def _prepare_file(id: str, data: bytes, regions: Regions, held: int) -> Ready:
     return Ready(id, picture, pixels.size, note=note and f"{id}: {note}")
 
 
-def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
+def _prepare_image(id: str, image: Image.Image, regions: Preparing) -> Ready:
     with refusals(id):
         check_size(image, id)
         with memory.decoded.hold(memory.needed(image, regions.record.side)):
@@ -135,7 +135,7 @@ def _prepare_image(id: str, image: Image.Image, regions: Regions) -> Ready:
             return Ready(id, regions.prepare(pixels), pixels.size)
 
 
-def _pixels(image: Image.Image, regions: Regions) -> Pixels:
+def _pixels(image: Image.Image, regions: Preparing) -> Pixels:
     return Pixels(image, regions.record.alpha, regions.record.exif)
 
 

@@ -19,6 +19,23 @@ from miacap.visual.places import Places
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """What photos are made ready for: regions, or anything else that looks at photos.
+
+    Attributes:
+        record: to what size photos are reduced, and how transparency and EXIF are taken.
+    """
+
+    @property
+    def record(self) -> Preprocessing | Detector:
+        """To what size photos are reduced, and how transparency and EXIF are taken."""
+
+    def prepare(self, image: Image.Image | Pixels) -> Any:
+        """Make an upright RGB photo ready; several threads may do this at once."""
+        ...
+
+
+@runtime_checkable
 class Regions(Protocol):
     """Photos in, rows with their boxes out.
 

@@ -2,13 +2,12 @@
 
 import hashlib
 
-import torch
 from PIL import Image
 
 from miacap.data.detectors import Description
 from miacap.devices import Device
 from miacap.errors import RunError
-from miacap.visual.detectors.decoding import decode
+from miacap.visual.detectors.decoding import Candidates, decode
 from miacap.visual.detectors.detections import Detections
 from miacap.visual.detectors.inputs import Seen, normalised, relative, see
 from miacap.visual.detectors.network import OnnxNetwork
@@ -61,8 +60,7 @@ class OnnxDetector:
             RunError: the outputs are not as described.
         """
         how = self.description
-        found = self._network(normalised(seen.pixels, how.input), how.outputs.names)
-        boxes, scores = decode(found, how)
+        boxes, scores = self._decoded(seen)
         best = best_pairs(scores, how.candidates)
         places = best.div(scores.shape[1], rounding_mode="floor")
         classes = best % scores.shape[1]
@@ -73,8 +71,16 @@ class OnnxDetector:
         inside = (pairs.boxes[:, 2:] > pairs.boxes[:, :2]).all(1)
         return pairs.take(inside.nonzero().squeeze(1))
 
+    def candidates(self, seen: Seen) -> Candidates:
+        """Give all boxes, relative to the photo and cut at its edges, and their scores.
 
-def best_of_classes(pairs: Detections, count: int) -> torch.Tensor:
-    """Give the best score of each of `count` classes in a photo, 0 where there is no box of it."""
-    scores = torch.zeros(count)
-    return scores.scatter_reduce(0, pairs.classes, pairs.scores, "amax", include_self=True)
+        Raises:
+            RunError: the outputs are not as described.
+        """
+        boxes, scores = self._decoded(seen)
+        return Candidates(relative(boxes, seen), scores)
+
+    def _decoded(self, seen: Seen) -> Candidates:
+        how = self.description
+        pixels = normalised(seen.pixels, how.input)
+        return decode(self._network(pixels, how.outputs.names), how)

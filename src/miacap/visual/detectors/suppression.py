@@ -38,7 +38,7 @@ def suppress(
         limit: of the intersection over union; above it, the later box goes.
     """
     kept = torch.ones(len(boxes), dtype=torch.bool)
-    for number in classes.unique().tolist():
+    for number in sorted(set(classes.tolist())):
         members = (classes == number).nonzero().squeeze(1)
         if len(members) > 1:
             kept[members] = _of_one_class(boxes[members], limit)
@@ -57,7 +57,7 @@ def _of_one_class(boxes: Float[Tensor, "N 4"], limit: float) -> Bool[Tensor, " N
 
 def iou(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N N"]:
     """Give the intersection over union of every two boxes; 0 where neither has an area."""
-    x0, y0, x1, y1 = boxes.T
+    x0, y0, x1, y1 = boxes.unbind(1)
     areas = (x1 - x0).clamp(min=0) * (y1 - y0).clamp(min=0)
     inner = _common(x0, x1) * _common(y0, y1)
     union = areas[:, None] + areas - inner
@@ -66,4 +66,5 @@ def iou(boxes: Float[Tensor, "N 4"]) -> Float[Tensor, "N N"]:
 
 def _common(low: Float[Tensor, " N"], high: Float[Tensor, " N"]) -> Float[Tensor, "N N"]:
     """Give the length that every two spans on an axis have in common."""
-    return (torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)).clamp(min=0)
+    length = torch.minimum(high[:, None], high) - torch.maximum(low[:, None], low)
+    return length.clamp(min=0)

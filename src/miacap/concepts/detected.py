@@ -1,0 +1,175 @@
+"""Class names of a detector as concepts: what it sees in a photo, in the words of captions.
+
+    score of a class = score of its best box in the photo
+    score of a word  = best score of the classes that it stands for             [eq:class-words]
+
+A class stands for those words of its name that are caption words ("traffic light": traffic and
+light). A file may say otherwise, class by class.
+
+The folder is as `read` leaves one, and holds the scores of the classes as well (`classes/`): made
+once, interrupted and gone on with.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor
+
+from miacap.concepts.claiming import claim
+from miacap.concepts.from_lists import ReadLists, caption_words, fingerprint, keep, tokenised
+from miacap.concepts.lists import ListFile, PictureList
+from miacap.concepts.settings import DetectSettings
+from miacap.concepts.vocabulary import ConceptVocabulary
+from miacap.data import Dataset
+from miacap.data.features import Given
+from miacap.data.photos import size_of
+from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.devices import Device
+from miacap.errors import DataError, nearest
+from miacap.files import read_json
+from miacap.progress import Progress
+from miacap.settings import to_json
+from miacap.text import Vocabulary, tokenize
+from miacap.version import __version__
+from miacap.visual import Ready, detectors, prepared
+from miacap.visual.reading import Reader
+from miacap.wording import none
+
+CLASSES = "classes"
+"""The store of class scores in the folder."""
+
+_LEAST = 1e-30
+"""A word that is listed scores above 0 in single precision."""
+
+
+def detect(
+    dataset: Dataset,
+    detector: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    settings: DetectSettings | None = None,
+    *,
+    device: Device = "auto",
+    quiet: bool = False,
+) -> ReadLists:
+    """Make concepts of a dataset's photos from the class names of a detector.
+
+    Args:
+        dataset: its photos are looked at; its training captions say what a caption word is.
+        detector: an ONNX file with its description.
+        folder: where the results go; finished work in it is used again.
+        settings: see `DetectSettings`.
+        device: where the detector runs.
+        quiet: show no progress.
+
+    Raises:
+        DataError: no photo, no class name that is a caption word, or a wrong file of words.
+        RunError: the folder was begun otherwise, or the detector cannot be run.
+    """
+    settings = settings or DetectSettings()
+    looking = detectors.Looking(detectors.load(detector, device))
+    names = looking.detector.description.classes
+    named = tokenised(dataset)
+    vocabulary = caption_words(dataset, named, settings.minimum_count)
+    words_of = class_words(names, vocabulary, settings.words_file)
+    path = Path(folder)
+    made_of = _checksum(looking)
+    claim(path, "detect", to_json(settings), fingerprint([made_of, words_of], dataset))
+    store = _look(dataset, looking, made_of, path / CLASSES, quiet)
+    lists = ListFile(Path(detector), hashlib.sha256(json.dumps([made_of, words_of]).encode())
+                     .hexdigest())  # fmt: skip
+    for id in dataset.ids:
+        if id in store and (one := _list(store.rows(id), names, words_of, str(detector))):
+            lists.pictures[id] = one
+    if not lists.pictures:
+        raise DataError(f"{dataset.name}: no photo could be looked at; see {path / CLASSES}.")
+    words = ConceptVocabulary(list(dict.fromkeys(w for n in names for w in words_of[n])))
+    return keep(lists, words, dataset, path, named, vocabulary, quiet=quiet)
+
+
+def class_words(
+    names: Sequence[str], vocabulary: Vocabulary, file: str | None = None
+) -> dict[str, list[str]]:
+    """Give the caption words that each class stands for.
+
+    Args:
+        names: of the classes.
+        vocabulary: the caption words.
+        file: a JSON object, class name -> list of words, for those classes that it names.
+
+    Raises:
+        DataError: a file that is no such object, or names a class that is not there; no class
+            with a caption word.
+    """
+    said = {} if file is None else _words_file(file, names)
+    found: dict[str, list[str]] = {}
+    for name in names:
+        words = said[name] if name in said else tokenize(name.lower())
+        found[name] = [word for word in dict.fromkeys(words) if word in vocabulary]
+    if not any(found.values()):
+        raise DataError(
+            f"Of the detector's class names, {none(len(names), 'name')} holds a caption word; say "
+            "what classes are called: --set words_file=FILE.json, or lower minimum_count."
+        )
+    return found
+
+
+def _words_file(file: str, names: Sequence[str]) -> Mapping[str, list[str]]:
+    value = read_json(file)
+    if not isinstance(value, dict):
+        raise DataError(f"{file}: expected a JSON object, class name -> list of words.")
+    for name, words in value.items():
+        if name not in names:
+            raise DataError(f"{file}: the detector has no class {name!r}.{nearest(name, names)}")
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise DataError(f"{file}: the words of {name!r} are a list of texts.")
+    return {name: [word.strip().lower() for word in words] for name, words in value.items()}
+
+
+def _checksum(looking: detectors.Looking) -> str:
+    """Give one SHA-256 over the detector's file and its description."""
+    told = [looking.detector.weights_sha256, to_json(looking.detector.description)]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _look(
+    dataset: Dataset, looking: detectors.Looking, made_of: str, folder: Path, quiet: bool
+) -> FeatureStore:
+    """Fill the store of class scores, or go on filling it."""
+    names = looking.detector.description.classes
+    how = Given(CLASSES, f"detector {looking.detector.description.name}, SHA-256 {made_of}")
+    made_by = f"miacap {__version__}"
+    manifest = Manifest("concepts", how, len(names), names, None, made_by)
+    with StoreWriter(folder, manifest) as writer:
+        ids = [id for id in dataset.ids if id in dataset.photos and id not in writer.done]
+        with Progress("Looking for classes", len(ids), "photos", quiet) as progress:
+            for ready in _prepared(dataset, ids, looking):
+                if ready.picture is not None:
+                    writer.add(ready.id, looking.scores(ready.picture))
+                elif ready.broken:
+                    writer.set_aside(ready.id, ready.reason)
+                progress.advance()
+    return FeatureStore.open(folder)
+
+
+def _prepared(dataset: Dataset, ids: Sequence[str], looking: detectors.Looking) -> Iterator[Ready]:
+    photos = dataset.photos
+    sources = ((id, Reader(partial(photos.read, id), size_of(photos, id))) for id in ids)
+    return prepared(sources, looking)
+
+
+def _list(
+    scores: Tensor, names: Sequence[str], words_of: Mapping[str, list[str]], where: str
+) -> PictureList | None:
+    """Give a photo's words, best first; ties in the order of the classes. [eq:class-words]"""
+    best: dict[str, float] = {}
+    for name, score in zip(names, scores.tolist(), strict=True):
+        for word in words_of[name]:
+            best[word] = max(best.get(word, 0.0), min(score, 1.0))
+    listed = sorted((w for w in best if best[w] >= _LEAST), key=lambda word: -best[word])
+    if not listed:
+        return None
+    return PictureList(tuple(listed), tuple(best[word] for word in listed), where)

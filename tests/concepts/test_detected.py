@@ -1,0 +1,131 @@
+"""Class names of a detector as concepts: which words, which scores, interrupted and begun anew."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from miacap import concepts
+from miacap.concepts import ConceptFolder
+from miacap.concepts.detected import class_words
+from miacap.concepts.settings import DetectSettings
+from miacap.data import Dataset, FeatureStore, read
+from miacap.errors import DataError, RunError
+from miacap.text import Vocabulary
+
+CLASSES = ["dog", "traffic light", "hot dog", "zebra"]
+SCORES = [[0.5, 0.2, 0.8, 0.9], [0.4, 0.6, 0.0, 0.1], [0.9, 0.0, 0.0, 0.0]]
+BOXES = [[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 0.5, 1.0]]
+"""The last box has no area, so its dog is not in the photo."""
+SHADES = (255, 51, 0)
+"""Of the photos; scores are multiplied with them / 255."""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    lines = []
+    (tmp_path / "data").mkdir()
+    for number, shade in enumerate(SHADES):
+        pixels = np.full((40, 50, 3), shade, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / f"{number}.png")
+        text = "a dog under a traffic light"
+        split = "train" if number else "dev"
+        lines.append(json.dumps({"file_name": f"{number}.png", "text": text, "split": split}))
+    (tmp_path / "data" / "metadata.jsonl").write_text("\n".join(lines))
+    return read(tmp_path / "data")
+
+
+@pytest.fixture
+def lamp(onnx_files: SimpleNamespace, tmp_path: Path) -> Path:
+    return onnx_files.write(tmp_path, BOXES, SCORES, CLASSES)
+
+
+ONCE = DetectSettings(minimum_count=1)
+
+
+def test_a_word_has_the_best_score_of_its_classes(
+    data: Dataset, lamp: Path, tmp_path: Path
+) -> None:
+    result = concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    folder = ConceptFolder.open(tmp_path / "c")
+    assert folder.source.words == ("dog", "traffic", "light") and folder.source.file == "lamp.onnx"
+    assert folder.source.is_lists and folder.source.scores == "probabilities"
+    for name, share in (("0.png", 1.0), ("1.png", 0.2)):
+        found = folder.store.rows(name)
+        # dog: the best of dog (.5, for .9 has no area) and hot dog (.8)
+        torch.testing.assert_close(found, torch.tensor([0.8, 0.6, 0.6]) * share)
+        assert found[1] > found[2]
+    assert list(folder.store.set_aside) == ["2.png"]  # black: nothing is seen in it
+    assert result.report["splits"]["dev"]["scores"]["P@10"] == 1.0
+    assert result.report["scores"] == "probabilities" and result.report["pictures"] == 2
+
+
+def test_what_was_looked_at_is_not_looked_at_again(
+    data: Dataset, lamp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from miacap.visual.detectors import Looking
+
+    seen: list[Any] = []
+    look = Looking.scores
+
+    def stopping(self: Looking, picture: Any) -> torch.Tensor:
+        seen.append(picture)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return look(self, picture)
+
+    monkeypatch.setattr(Looking, "scores", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    with pytest.raises(RunError, match="start again what made it: miacap concepts detect"):
+        ConceptFolder.open(tmp_path / "c")
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    assert len(seen) == 4  # one was kept, the second stopped, two were left
+    assert len(FeatureStore.open(tmp_path / "c" / "classes")) == 3
+
+
+def test_another_detector_in_the_same_folder_is_refused(
+    data: Dataset, lamp: Path, tmp_path: Path, onnx_files: SimpleNamespace
+) -> None:
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    other = onnx_files.write(tmp_path, BOXES, (np.float32(SCORES) / 2).tolist(), CLASSES, "other")
+    with pytest.raises(RunError, match="begun with other detectors, words of classes"):
+        concepts.detect(data, other, tmp_path / "c", ONCE, device="cpu", quiet=True)
+
+
+def words_of(tmp_path: Path, value: Any) -> str:
+    (tmp_path / "words.json").write_text(json.dumps(value))
+    return str(tmp_path / "words.json")
+
+
+def test_a_file_says_what_classes_are_called(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(["dog", "man", "woman", "traffic", "light", "hot"])
+    names = ["Dog", "person", "traffic light", "hot dog"]
+    assert class_words(names, vocabulary) == {
+        "Dog": ["dog"], "person": [], "traffic light": ["traffic", "light"],
+        "hot dog": ["hot", "dog"],
+    }  # fmt: skip
+    file = words_of(tmp_path, {"hot dog": [], "person": ["Man", "woman", "queen", "man"]})
+    assert class_words(names, vocabulary, file) == {
+        "Dog": ["dog"], "person": ["man", "woman"], "traffic light": ["traffic", "light"],
+        "hot dog": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (["dog"], r"words\.json: expected a JSON object"),
+        ({"dgo": []}, r"words\.json: the detector has no class 'dgo'\. Did you mean 'dog'\?"),
+        ({"dog": "puppy"}, "the words of 'dog' are a list of texts"),
+        ({"dog": ["x"], "cat": ["y"]}, "none of its 2 names holds a caption word"),
+    ],
+)
+def test_a_wrong_file_of_words_is_named(tmp_path: Path, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        class_words(["dog", "cat"], Vocabulary(["hat"]), words_of(tmp_path, value))
