@@ -92,5 +92,5 @@ def test_no_photo_is_captioned_and_the_run_says_why(tmp_path: Path) -> None:
 def test_features_of_another_name_are_refused(tmp_path: Path) -> None:
     captioning.train(DATA, bring(tmp_path / "f"), tmp_path / "r", settings("plain"), quiet=True)
     other = bring(tmp_path / "g", "another")
-    with pytest.raises(RunError, match=r"given features 'bottom-up'.* holds given features 'anot"):
+    with pytest.raises(RunError, match=r"'bottom-up'.* given features 'anot.* read ... --name b"):
         captioning.evaluate(runs.load(tmp_path / "r"), DATA, "test", other, quiet=True)

@@ -11,7 +11,11 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import torch
+from PIL import Image
 
+from miacap import runs
+from miacap.captioning.inputs import Inputs
 from miacap.cli import main
 from miacap.data import FeatureStore
 
@@ -89,9 +93,18 @@ def test_the_whole_way(writer: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     done = miacap("caption", tmp_path / "a.jpg", "--run", run)
     assert done.returncode == 1 and "so this run cannot see photos" in done.stderr
-    # The store has what explaining draws: boxes, or none.
-    store = FeatureStore.open(folder)
-    assert (store.boxes(store.names[0]) is not None) == written.boxed
+    look(runs.load(run), FeatureStore.open(folder), written.boxed)
+
+
+def look(run: runs.Run, store: FeatureStore, boxed: bool) -> None:
+    """See where a run looks in a stored picture, with boxes to draw or without."""
+    seen = Inputs.of_run(run, store, device="cpu").stored(store.names[:2])
+    assert (seen.boxes is not None) == boxed
+    module = run.captioner("cpu")
+    _, trace = module(seen, torch.tensor([[[1, 4, 5]]] * 2), trace=True)
+    (attention,) = trace.attentions.values()
+    assert attention.weights.shape == (2, 1, 3, seen.regions.shape[1])
+    assert torch.allclose(attention.weights.sum(-1), torch.ones(()))
 
 
 def test_concepts_of_features_that_were_given(tmp_path: Path) -> None:
@@ -116,8 +129,11 @@ def test_concepts_of_features_that_were_given(tmp_path: Path) -> None:
         more = given if concepts == "l" else ()
         done = miacap("evaluate", run, data, *features, "--split", "test", *more, "-q")
         assert done.returncode == 0, done.stderr
-    done = miacap("concepts", "show", tmp_path / "a.jpg", "--run", tmp_path / "run-c")
-    assert done.returncode == 1
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    done = miacap("concepts", "show", tmp_path / "a.png", "--run", tmp_path / "run-c")
+    assert done.returncode == 1 and "so this run cannot see photos" in done.stderr
+    run = runs.load(tmp_path / "run-c")
+    look(run, FeatureStore.open(folder), boxed=True)
     run = tmp_path / "reproduced"
     done = miacap("reproduce", "nic-plain", data, "--small", *features, "-o", run, *TINY[:6],
                   "--set", "minimum_count=1", "-q")  # fmt: skip

@@ -70,8 +70,8 @@ def read(
 
     Ids are met with those of the captions: 391895, 000000391895.npz and
     COCO_val2014_000000391895.jpg are one picture. Interrupted, the same command
-    goes on. A run trained on such features evaluates and explains stored pictures; it
-    cannot see photos.
+    goes on. A run trained on such features is evaluated as any other, and cannot
+    see photos.
 
     Example: miacap features read trainval_36.tsv annotations -o features
     """

@@ -9,6 +9,7 @@ features were made needs no torch; making them again is the work of `visual`.
 """
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -276,7 +277,7 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
     if isinstance(expected, Given) or isinstance(other, Given):
         raise RunError(
             f"{run} was made for {_told(expected)}, but {store} holds {_told(other)}. "
-            "Choose the folder of features that belongs to it."
+            f"Choose the folder of features that belongs to it{_same_name(expected, other)}."
         )
     if other_backbone := differing.get("backbone", differing.get("pooling.backbone")):
         backbone, another = other_backbone
@@ -291,6 +292,14 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
         f"{run} was made for photos prepared otherwise than those in {store} ({what}). "
         "Extract the features again with the run's settings."
     )
+
+
+def _same_name(expected: Record, other: Record) -> str:
+    """Say how features of one detector get one name, where that may be what is wrong."""
+    if not isinstance(expected, Given) or not isinstance(other, Given):
+        return ""
+    name = shlex.quote(expected.name)
+    return f"; what made both alike is read under one name (miacap features read ... --name {name})"
 
 
 def _told(record: Record) -> str:
