@@ -7,6 +7,7 @@ May import the ground floor, `text`, `pictures`, `data`, `visual` and `training`
 a captioner.
 """
 
+from miacap.concepts.comparing import compare, lines
 from miacap.concepts.description import (
     ConceptSource,
     check_fits,
@@ -35,9 +36,11 @@ __all__ = [
     "at_base_rate",
     "check_fits",
     "check_same",
+    "compare",
     "detect",
     "extract",
     "heat",
+    "lines",
     "lists_table",
     "no_extractor",
     "read",
