@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+os.environ.setdefault("MIACAP_SPICE_CACHE", "0")  # tests parse, whatever a user's cache holds
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The compiled loops and numpy give the same bits."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miacap.metrics import score
+from miacap.metrics import score, speed
 from miacap.metrics.corpus import intern
 from miacap.metrics.speed import loops
 
@@ -63,12 +64,34 @@ def test_same_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(plain.lengths, compiled.lengths)
 
 
-def test_small_sets_do_not_wait_for_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has counted nothing and loaded no loops."""
     monkeypatch.delenv("MIACAP_COMPILED", raising=False)
-    assert loops(10) is None
-    assert loops(100_000) is not None
+    monkeypatch.delitem(sys.modules, speed._COMPILED, raising=False)
+    monkeypatch.setattr(speed._Counted, "sentences", 0)
+    monkeypatch.setattr(speed, "_load", lambda: speed)
+
+
+def test_a_single_call_waits_for_numba_where_that_pays(
+    fresh: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [loops(30_000) for _ in range(3)] == [None] * 3
+    assert loops(90_000) is speed
     monkeypatch.setenv("MIACAP_COMPILED", "0")
-    assert loops(100_000) is None
+    assert loops(90_000) is None
+
+
+def test_many_calls_go_over_to_numba(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = [loops(6_000) for _ in range(60)]
+    assert calls[:44] == [None] * 44
+    assert calls[44:] == [speed] * 16
+
+
+def test_loops_that_are_loaded_count(fresh: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loops(10) is None
+    monkeypatch.setitem(sys.modules, speed._COMPILED, speed)
+    assert loops(10) is speed
 
 
 def test_long_captions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,22 @@ evaluates the model where it has the architecture known there; another one runs 
 
 import functools
 import importlib
+import importlib.metadata
+import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
+from miacap import terminal
 from miacap.errors import MissingExtra
-from miacap.metrics.spice.parsing.lemmas import lemma
+from miacap.metrics.meteor.cache import folder
+from miacap.metrics.spice.parsing import kept
 from miacap.metrics.spice.parsing.network import Network, Parse, fits
 from miacap.metrics.spice.parsing.patterns import CaptionTuple, tuples
 from miacap.metrics.spice.parsing.words import Row
 from miacap.progress import Progress
-from miacap.reading import collector_paused
+from miacap.reading import collector_paused, parse_json
 
 RULES = 1
 """Version of the repairs and patterns; a change of any tuple raises it."""
@@ -28,27 +33,43 @@ _KEPT = 100_000
 
 
 class CaptionParser:
-    """Tuples of captions by spaCy and rules; results are kept by content.
+    """Tuples of captions by spaCy and rules; results are kept by content, on disk too.
 
     Args:
         quiet: show no progress.
+        on_disk: keep parses in the cache folder, and read them there (`kept`); None does so
+            unless the environment variable MIACAP_SPICE_CACHE is 0.
 
     Raises:
         MissingExtra: spaCy, its English model or lemminflect is not installed.
     """
 
-    def __init__(self, quiet: bool = True) -> None:
+    def __init__(self, quiet: bool = True, on_disk: bool | None = None) -> None:
         self._quiet = quiet
-        self._model = _model()
-        self._network = Network(self._model) if fits(self._model) else None
-        lemma("words", "NNS")  # fails now rather than after the first batch
+        self._name, self._version = _installed()
+        self._kept = self._on_disk() if (kept.wanted() if on_disk is None else on_disk) else None
         self._known: dict[str, list[CaptionTuple]] = {}
 
     @property
     def label(self) -> str:
         """Names the parser in a score's signature."""
-        version = ".".join(str(self._model.meta["version"]).split(".")[:2])
+        version = ".".join(self._version.split(".")[:2])
         return f"miacap-spacy-sm:{version} rules:{RULES}"
+
+    def _on_disk(self) -> kept.KeptParses | None:
+        home = folder()
+        if home is None:
+            return None
+        packages = ("spacy", "thinc", "lemminflect", "pycocoevalcap")
+        versions = [f"{name} {_distribution(name)}" for name in packages]
+        parser = "|".join((self.label, f"{self._name} {self._version}", *versions, kept.rules()))
+        return kept.KeptParses(home, parser, terminal.tell)
+
+    @functools.cached_property
+    def _network(self) -> Network | None:
+        """The network in numpy; None where the model has another architecture."""
+        model = _model()
+        return Network(model) if fits(model) else None
 
     def parse(self, captions: Sequence[str]) -> list[list[CaptionTuple]]:
         """Tuples of each caption, in the order of `patterns.tuples`.
@@ -58,7 +79,12 @@ class CaptionParser:
                 are put in lower case. An empty caption has no tuples.
         """
         new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
-        parses = dict(zip(new, self._parse(new), strict=True))
+        parses = {} if self._kept is None else self._kept.find(new)
+        unseen = [caption for caption in new if caption not in parses]
+        made = dict(zip(unseen, self._parse(unseen), strict=True))
+        if self._kept is not None:
+            self._kept.keep(made)
+        parses.update(made)
         parsed = [parses[c] if c in parses else self._known[c] for c in captions]
         self._known.update(islice(parses.items(), _KEPT))
         for caption in list(islice(self._known, max(0, len(self._known) - _KEPT))):
@@ -89,8 +115,9 @@ class CaptionParser:
             return
         from spacy.tokens import Doc
 
-        documents = (Doc(self._model.vocab, words=words) for words in sentences)
-        for index, parsed in enumerate(self._model.pipe(documents, batch_size=_BATCH)):
+        model = _model()
+        documents = (Doc(model.vocab, words=words) for words in sentences)
+        for index, parsed in enumerate(model.pipe(documents, batch_size=_BATCH)):
             yield index, Parse(*zip(*((t.tag_, t.dep_, t.head.i) for t in parsed), strict=True))
 
 
@@ -110,6 +137,25 @@ def _rows(words: list[str], parse: Parse) -> list[Row]:
         Row(text, tag, label, head if head < count else index)
         for index, (text, tag, label, head) in enumerate(zip(words, *parse, strict=False))
     ]
+
+
+@functools.cache
+def _installed() -> tuple[str, str]:
+    """Name and version of the model's package; to load it, or spaCy, takes seconds."""
+    for name in _MODELS:
+        found = importlib.util.find_spec(name)
+        needed = [importlib.util.find_spec(other) for other in ("spacy", "lemminflect")]
+        if found is not None and found.submodule_search_locations and all(needed):
+            path = Path(found.submodule_search_locations[0]) / "meta.json"
+            return name, str(parse_json(path.read_text(encoding="utf-8"), str(path))["version"])
+    raise MissingExtra("spice", "SPICE")
+
+
+def _distribution(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 @functools.cache

@@ -1,0 +1,220 @@
+"""Parses of captions that are kept on disk, so that the same references are not parsed again.
+
+One SQLite file in the cache folder (`MIACAP_CACHE`), a row a caption. The key is a digest of the
+caption and of all that decides its parse: the versions of the parser's packages and the source of
+our rules. Another version finds nothing of the old one, and the oldest rows go first where the
+file is full. A row has a checksum of its own; one that is damaged, or says what no parse says,
+counts as absent. SQLite writes whole or not at all, and lets one process write at a time.
+
+The file is a cache: what is no such file is made anew, and where none can be kept captions are
+parsed each time. Who may write into your cache folder may also forge parses.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from miacap.metrics.spice.parsing.patterns import CaptionTuple
+
+FORMAT = 1
+BOUND = 128 * 2**20
+"""Bytes of the file, at most."""
+
+_LONGEST = 64 * 2**10  # bytes of a row; longer ones are rare, and parsed each time
+_AT_ONCE = 500  # keys of one question
+_WAIT_SECONDS = 10.0
+_TABLE = "CREATE TABLE parses (id INTEGER PRIMARY KEY, key BLOB UNIQUE, value BLOB, digest BLOB)"
+_OLDEST = "DELETE FROM parses WHERE id <= (SELECT MIN(id) + (MAX(id) - MIN(id)) / 4 FROM parses)"
+_SCHEMA = {("table", "parses", _TABLE), ("index", "sqlite_autoindex_parses_1", None)}
+
+Tell = Callable[[str], None]
+
+
+def wanted() -> bool:
+    """Whether parses are kept: not where `MIACAP_SPICE_CACHE` is 0."""
+    return os.environ.get("MIACAP_SPICE_CACHE", "") != "0"
+
+
+class KeptParses:
+    """Parses on disk.
+
+    Args:
+        folder: the cache folder; it is made where something is kept.
+        parser: everything that decides a parse but the caption.
+        tell: says once what is wrong with the file.
+        bound: bytes of the file, at most.
+    """
+
+    def __init__(self, folder: Path, parser: str, tell: Tell, bound: int = BOUND) -> None:
+        self._path = folder / f"spice-parses-{FORMAT}.sqlite"
+        self._parser = parser.encode("utf-8", "surrogatepass")
+        self._tell = tell
+        self._told = False
+        self._bound = bound
+
+    def find(self, captions: Sequence[str]) -> dict[str, list[CaptionTuple]]:
+        """Give those captions that are kept, with their tuples."""
+        if not captions or not self._path.exists():
+            return {}
+        found: dict[str, list[CaptionTuple]] = {}
+        with self._guarded(), self._opened() as base:
+            for start in range(0, len(captions), _AT_ONCE):
+                keys = {self._key(caption): caption for caption in captions[start:][:_AT_ONCE]}
+                for key, value, digest in base.execute(_question(len(keys)), [*keys, _LONGEST]):
+                    tuples = _read(key, value, digest)
+                    if tuples is not None:
+                        found[keys[key]] = tuples
+                    else:
+                        self._say("has damaged rows; their captions are parsed again")
+        return found
+
+    def keep(self, parses: Mapping[str, list[CaptionTuple]]) -> None:
+        """Add parses; where the file is full, the oldest go."""
+        rows = []
+        for caption, tuples in parses.items():
+            key = self._key(caption)
+            value = json.dumps(tuples, separators=(",", ":")).encode()
+            if len(value) <= _LONGEST:
+                rows.append((key, value, _digest(key, value)))
+        if not rows:
+            return
+        with self._guarded():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._opened() as base:
+                for start in range(0, len(rows), _AT_ONCE):
+                    self._add(base, rows[start : start + _AT_ONCE])
+
+    def _add(self, base: sqlite3.Connection, rows: list[tuple[bytes, bytes, bytes]]) -> None:
+        """One transaction; the file has a bound of its own, which SQLite keeps."""
+        base.execute("BEGIN IMMEDIATE")
+        with base:
+            size = sum(len(value) + 200 for _, value, _ in rows)
+            while _used(base) + size > self._bound and base.execute(_OLDEST).rowcount:
+                pass
+            base.executemany(
+                "INSERT OR REPLACE INTO parses (key, value, digest) VALUES (?, ?, ?)", rows
+            )
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The file, made anew where it is none of ours."""
+        base = self._connected()
+        try:
+            fits = _is_ours(base)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):  # busy, full, read-only
+                base.close()
+                raise
+            fits = False
+        if not fits:
+            base.close()
+            self._say("is damaged or none of ours; it is made anew")
+            self._path.unlink(missing_ok=True)
+            base = self._connected()
+            _is_ours(base)
+        try:
+            yield base
+        finally:
+            base.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISREG(self._path.lstat().st_mode):
+                raise OSError("a link, a pipe or a device")
+        base = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
+        base.execute("PRAGMA trusted_schema = OFF")
+        base.execute("PRAGMA synchronous = NORMAL")
+        return base
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """What goes wrong with the file costs time alone."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            self._say(f"cannot be used now ({error}); captions are parsed")
+        except sqlite3.DatabaseError as error:
+            self._say(f"is damaged ({error}); it is made anew next time")
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+        except OSError as error:
+            self._say(f"cannot be used ({error}); captions are parsed")
+
+    def _say(self, what: str) -> None:
+        if not self._told:
+            self._told = True
+            self._tell(f"{self._path}: {what}.")
+
+    def _key(self, caption: str) -> bytes:
+        digest = hashlib.blake2b(self._parser, digest_size=16)
+        digest.update(b"\0" + caption.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+
+def rules() -> str:
+    """Digest of the source of our rules, so that no parse outlives a change of them."""
+    return _digest_of(Path(__file__).parent)
+
+
+@functools.cache
+def _digest_of(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.py"), folder.parent / "word_sets.py"]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_ours(base: sqlite3.Connection) -> bool:
+    """Whether the file has our table and nothing else; a new one gets it."""
+    known = "SELECT type, name, sql FROM sqlite_master LIMIT 5"
+    found = set(base.execute(known))
+    if not found:
+        base.execute("BEGIN IMMEDIATE")
+        with base:
+            if not set(base.execute(known)):  # another process may have made it meanwhile
+                base.execute(_TABLE)
+            found = set(base.execute(known))
+    return found == _SCHEMA
+
+
+def _used(base: sqlite3.Connection) -> int:
+    """Bytes of the file that hold something."""
+    pages, free, size = (
+        base.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _question(keys: int) -> str:
+    places = ",".join("?" * keys)
+    return f"SELECT key, value, digest FROM parses WHERE key IN ({places}) AND LENGTH(value) <= ?"
+
+
+def _digest(key: bytes, value: bytes) -> bytes:
+    return hashlib.blake2b(key + value, digest_size=12).digest()
+
+
+def _read(key: bytes, value: object, digest: object) -> list[CaptionTuple] | None:
+    """The tuples of a row; None where it is damaged."""
+    if not isinstance(value, bytes) or digest != _digest(key, value):
+        return None
+    try:
+        rows = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(rows, list) or not all(_is_tuple(row) for row in rows):
+        return None
+    return [tuple(row) for row in rows]
+
+
+def _is_tuple(row: object) -> bool:
+    return (
+        isinstance(row, list) and 1 <= len(row) <= 3 and all(isinstance(part, str) for part in row)
+    )

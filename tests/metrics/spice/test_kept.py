@@ -1,0 +1,231 @@
+"""Parses on disk: the same tuples, whatever happens to the file."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from miacap.metrics.spice import Spice
+from miacap.metrics.spice.parsing import CaptionParser, kept, pipeline
+from miacap.metrics.spice.parsing.kept import KeptParses
+
+CAPTIONS = ["a man rides a red horse", "", "two dogs on a beach", "a \ud800 dog", "x" * 300]
+PARSES: dict[str, list[tuple[str, ...]]] = {
+    "a red dog": [("dog", "red"), ("dog",)],
+    "": [],
+    "a \ud800 dog": [("dog",)],
+    "a man on a horse": [("man", "horse", "on"), ("man",), ("horse",)],
+}
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def parses(tmp_path: Path, said: list[str]) -> KeptParses:
+    return KeptParses(tmp_path / "cache", "parser 1", said.append)
+
+
+def file_of(parses: KeptParses) -> Path:
+    return parses._path
+
+
+def edit(parses: KeptParses, *statements: str) -> None:
+    base = sqlite3.connect(file_of(parses))
+    for statement in statements:
+        base.execute(statement)
+    base.commit()
+    base.close()
+
+
+def test_a_hit_gives_what_a_miss_gives(
+    spice: Spice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIACAP_CACHE", str(tmp_path))
+    expected = CaptionParser(on_disk=False).parse(CAPTIONS)
+    assert not list(tmp_path.iterdir())
+    assert CaptionParser(on_disk=True).parse(CAPTIONS) == expected
+
+    def never(self: CaptionParser, captions: list[str]) -> object:
+        assert not captions, "parsed again"
+        return iter(())
+
+    monkeypatch.setattr(CaptionParser, "_parse", never)
+    monkeypatch.setattr(pipeline, "_model", lambda: pytest.fail("the model was loaded"))
+    again = CaptionParser(on_disk=True)
+    assert again.parse(CAPTIONS) == expected
+    assert again.label == "miacap-spacy-sm:3.8 rules:1"
+
+
+def test_the_variable_turns_it_off(
+    spice: Spice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIACAP_CACHE", str(tmp_path))
+    monkeypatch.setenv("MIACAP_SPICE_CACHE", "0")
+    CaptionParser().parse(["a dog"])
+    assert not list(tmp_path.iterdir())
+    monkeypatch.delenv("MIACAP_SPICE_CACHE")
+    CaptionParser().parse(["a dog"])
+    assert [path.name for path in tmp_path.iterdir()] == ["spice-parses-1.sqlite"]
+
+
+def test_what_is_kept_is_found(parses: KeptParses, said: list[str]) -> None:
+    assert parses.find(list(PARSES)) == {}
+    parses.keep(PARSES)
+    assert parses.find(["a cat", *PARSES]) == PARSES
+    assert said == []
+
+
+def test_another_parser_finds_nothing(parses: KeptParses, said: list[str]) -> None:
+    parses.keep(PARSES)
+    other = KeptParses(file_of(parses).parent, "parser 2", said.append)
+    assert other.find(list(PARSES)) == {}
+    other.keep({"a red dog": [("dog",)]})
+    assert other.find(["a red dog"]) == {"a red dog": [("dog",)]}
+    assert parses.find(["a red dog"]) == {"a red dog": PARSES["a red dog"]}
+
+
+def test_a_change_of_the_rules_is_another_parser(tmp_path: Path) -> None:
+    rules = tmp_path / "parsing"
+    rules.mkdir()
+    (tmp_path / "word_sets.py").write_text("WORDS = 1")
+    digests = set()
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "1"), ("../word_sets.py", "2")):
+        (rules / name).write_text(text)
+        kept._digest_of.cache_clear()
+        digests.add(kept._digest_of(rules))
+    kept._digest_of.cache_clear()
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE parses SET value = x'5b5d' WHERE id = 1",
+        "UPDATE parses SET value = 'text' WHERE id = 1",
+        "UPDATE parses SET digest = NULL WHERE id = 1",
+        "UPDATE parses SET value = zeroblob(100000) WHERE id = 1",
+        "UPDATE parses SET key = (SELECT key FROM parses WHERE id = 2) || x'00' WHERE id = 1",
+    ],
+)
+def test_a_damaged_row_is_parsed_again(parses: KeptParses, said: list[str], statement: str) -> None:
+    parses.keep(PARSES)
+    edit(parses, statement)
+    rest = {caption: tuples for caption, tuples in PARSES.items() if caption != "a red dog"}
+    assert parses.find(list(PARSES)) == rest
+    assert len(said) <= 1
+    parses.keep({"a red dog": PARSES["a red dog"]})
+    assert parses.find(list(PARSES)) == PARSES
+
+
+@pytest.mark.parametrize("value", [b"[[]]", b"[[1]]", b"{}", b'[["a","b","c","d"]]', b"[" * 9_000])
+def test_what_no_parse_says_counts_as_absent(parses: KeptParses, value: bytes) -> None:
+    """Under a right checksum too."""
+    assert kept._read(b"key", value, kept._digest(b"key", value)) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER t AFTER INSERT ON parses BEGIN DELETE FROM parses; END",
+        "CREATE VIEW other AS SELECT 1",
+        "ALTER TABLE parses ADD COLUMN more",
+        "DROP TABLE parses",
+    ],
+)
+def test_a_file_with_another_schema_is_made_anew(
+    parses: KeptParses, said: list[str], statement: str
+) -> None:
+    parses.keep(PARSES)
+    edit(parses, statement, "CREATE TABLE IF NOT EXISTS stranger (a)")
+    assert parses.find(list(PARSES)) == {}
+    assert len(said) == 1 and "made anew" in said[0]
+    parses.keep(PARSES)
+    assert parses.find(list(PARSES)) == PARSES
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_no_damage_of_the_file_gives_wrong_tuples(parses: KeptParses, data: st.DataObject) -> None:
+    file_of(parses).unlink(missing_ok=True)
+    parses.keep(PARSES)
+    content = bytearray(file_of(parses).read_bytes())
+    cut = data.draw(st.integers(0, len(content)))
+    for index in data.draw(st.lists(st.integers(0, len(content) - 1), max_size=20)):
+        content[index] ^= data.draw(st.integers(1, 255))
+    file_of(parses).write_bytes(content[:cut] if data.draw(st.booleans()) else content)
+    for _ in range(2):
+        found = parses.find(list(PARSES))
+        assert all(PARSES[caption] == tuples for caption, tuples in found.items())
+        parses.keep(PARSES)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder"])
+def test_what_is_no_file_is_left_alone(
+    parses: KeptParses, said: list[str], tmp_path: Path, kind: str
+) -> None:
+    path = file_of(parses)
+    path.parent.mkdir()
+    target = tmp_path / "mine.txt"
+    target.write_text("mine")
+    make: dict[str, Callable[[], object]] = {
+        "pipe": lambda: os.mkfifo(path),
+        "link": lambda: path.symlink_to(target),
+        "folder": path.mkdir,
+    }
+    make[kind]()
+    assert parses.find(list(PARSES)) == {}
+    parses.keep(PARSES)
+    assert len(said) == 1 and "cannot be used" in said[0]
+    assert target.read_text() == "mine"
+
+
+def test_a_folder_that_takes_no_file_costs_time_alone(tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / "file").write_text("")
+    parses = KeptParses(tmp_path / "file" / "cache", "parser 1", said.append)
+    parses.keep(PARSES)
+    assert parses.find(list(PARSES)) == {}
+    assert len(said) == 1
+
+
+def test_the_oldest_go_where_the_file_is_full(tmp_path: Path, said: list[str]) -> None:
+    bound = 200_000
+    parses = KeptParses(tmp_path, "parser 1", said.append, bound)
+    captions = [f"caption {n} {'x' * 50}" for n in range(4_000)]
+    for start in range(0, len(captions), 100):
+        parses.keep({c: [(c,)] for c in captions[start : start + 100]})
+        assert file_of(parses).stat().st_size <= bound + 20_000
+    found = parses.find(captions)
+    assert captions[-1] in found and captions[0] not in found
+    assert set(found) == set(captions[-len(found) :]) and len(found) > 300
+    assert said == []
+
+
+KEEP_MANY = """
+import sys
+from pathlib import Path
+from miacap.metrics.spice.parsing.kept import KeptParses
+
+parses = KeptParses(Path(sys.argv[1]), "parser 1", print)
+for number in range(int(sys.argv[2]), int(sys.argv[2]) + 200):
+    parses.keep({str(number): [(str(number),)]})
+"""
+
+
+def test_two_processes_keep_at_once(tmp_path: Path, said: list[str]) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", KEEP_MANY, str(tmp_path), first])
+        for first in ("0", "200")
+    ]
+    assert [worker.wait(60) for worker in workers] == [0, 0]
+    found = KeptParses(tmp_path, "parser 1", said.append).find([str(n) for n in range(400)])
+    assert found == {str(n): [(str(n),)] for n in range(400)}
+    assert said == []
