@@ -153,6 +153,26 @@ def test_our_descriptions_are_of_files_that_we_know() -> None:
         assert one.classes[0] == "person" and one.classes[-1] == "toothbrush"
 
 
+def test_a_network_that_takes_all_memory_is_stopped(onnx_files: SimpleNamespace) -> None:
+    """One number spread over 4 GiB; a thousandth of it is fine."""
+    f = onnx_files
+    for share, fits in ((1000, True), (1, False)):
+        shape = f.tensor("shape", np.array([(1 << 30) // share], dtype=np.int64))
+        nodes = [
+            f.node("ReduceMean", ["a"], ["m"], keepdims=0),
+            f.node("Expand", ["m", "shape"], ["e"]),
+            f.node("ReduceMax", ["e"], ["b"], keepdims=0),
+        ]
+        inputs, outputs = [f.value("a", [1, 3, 64, 64])], [f.value("b", [])]
+        network = OnnxNetwork(f.model(nodes, inputs, outputs, [shape]), "thing", "cpu")
+        pixels = np.ones((3, 64, 64), dtype=np.float32)
+        if fits:
+            assert float(network(pixels, ["b"])[0]) == 1.0
+        else:
+            with pytest.raises(RunError, match=r"^thing: onnxruntime fails on it \("):
+                network(pixels, ["b"])
+
+
 def test_a_wrong_device_is_named(onnx_files: SimpleNamespace) -> None:
     with pytest.raises(SettingsError, match="no device named 'gpu'"):
         OnnxNetwork(onnx_files.detector(BOX, SCORE), "lamp", "gpu")

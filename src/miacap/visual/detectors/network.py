@@ -1,11 +1,13 @@
 """An ONNX network through onnxruntime: one photo's input in, named arrays out.
 
-The CPU computes, with a bounded number of threads; a GPU does where the device is one and the
-installed onnxruntime has CUDA. No library of custom operators is ever loaded.
+The CPU computes, with a bounded number of threads and amount of memory; a GPU does where the
+device is one and the installed onnxruntime has CUDA. No library of custom operators is ever
+loaded.
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from miacap import devices
 from miacap.devices import Device
 from miacap.errors import MissingExtra, RunError
 from miacap.visual.detectors import onnx_file
+
+MEMORY = 2 << 30
+"""Bytes that networks may take on the CPU while they run."""
 
 _MOST_THREADS = 4
 _QUIET = 4  # onnxruntime's fatal errors alone; what it raises says the rest
@@ -49,6 +54,8 @@ class OnnxNetwork:
         options.log_severity_level = _QUIET
         options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
+        _bound_memory(runtime)
+        options.add_session_config_entry("session.use_env_allocators", "1")
         # Threads that wait would otherwise spin, on cores that the backbone needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
@@ -111,6 +118,15 @@ def _runtime() -> Any:
     except ImportError:
         raise MissingExtra("detector", "An ONNX detector") from None
     return onnxruntime
+
+
+@cache
+def _bound_memory(runtime: Any) -> None:
+    """Bound what networks take of memory while they run, all of them in this process together."""
+    memory = runtime.OrtMemoryInfo(
+        "Cpu", runtime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, runtime.OrtMemType.DEFAULT
+    )
+    runtime.create_and_register_allocator(memory, runtime.OrtArenaCfg({"max_mem": MEMORY}))
 
 
 def _providers(runtime: Any, device: Device) -> list[Any]:
