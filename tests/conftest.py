@@ -7,9 +7,20 @@ from types import SimpleNamespace
 
 import pytest
 
+from miacap.text import lexer
+from miacap.text.rules import RULES
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 os.environ.setdefault("MIACAP_SPICE_CACHE", "0")  # tests parse, whatever a user's cache holds
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_rules() -> None:
+    """Compile the tokenizer's rules first: hypothesis would time the first line that needs them."""
+    for rule in RULES:
+        lexer._compiled(rule.pattern)
+        lexer._compiled(f"[{rule.starts}]")
 
 
 @pytest.fixture(scope="session")

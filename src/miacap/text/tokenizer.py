@@ -8,7 +8,9 @@ official program does.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
+from miacap.text import abbreviations as known
 from miacap.text.lexer import scan
 
 # The official list, typed in upper case there, holds the brackets too; as they come out in lower
@@ -28,6 +30,7 @@ _PLAIN_WORD = re.compile(r"(?<![^ ])[A-Za-z]+,?(?![^ ])")
 _SIMPLE = re.compile(r"[A-Za-z]+(?:[-/][A-Za-z]+)*(?:'[A-Za-z]{1,2})?[.,]?|,")
 _LOOKS_ON = re.compile("[.']")
 _BEHIND = ("", " a", " A ", "  a", _ANOTHER_CAPTION, "\n5")
+_TWO_WORDS = frozenset(("cannot", "gonna", "wanna", "gotta", "lemme", "gimme"))
 _LONGEST_PIECE = 40
 _MOST_PIECES = 1 << 16
 
@@ -96,8 +99,9 @@ def _quickly(caption: str, keep_punctuation: bool) -> list[str] | None:
 def _learn(piece: str) -> tuple[_Tokens, _Tokens] | None:
     if len(piece) > _LONGEST_PIECE or not _SIMPLE.fullmatch(piece):
         return None
+    plain = _plain(piece)
     behinds = _BEHIND if _LOOKS_ON.search(piece) else ("",)
-    results = {tuple(scan(piece, behind)) for behind in behinds}
+    results = {plain} if plain else {tuple(scan(piece, behind)) for behind in behinds}
     if len(results) > 1:
         return None
     tokens = results.pop()
@@ -105,6 +109,28 @@ def _learn(piece: str) -> tuple[_Tokens, _Tokens] | None:
     if len(_pieces) < _MOST_PIECES:
         _pieces[piece] = both
     return both
+
+
+def _plain(piece: str) -> _Tokens | None:
+    """Cut a word of ASCII letters, with a period or without, as all rules together do.
+
+    No rule says otherwise of such a word, save for the two that are one (`cannot`) and, with a
+    period, letters and abbreviations. So a caption of common words needs no rule compiled.
+    """
+    word = piece.removesuffix(".")
+    if not (word.isascii() and word.isalpha()) or word.lower() in _TWO_WORDS:
+        return None
+    if word == piece:
+        return (word.lower(),)
+    if len(word) == 1 or _abbreviations().fullmatch(word):
+        return None
+    return (word.lower(), ".")
+
+
+@cache
+def _abbreviations() -> re.Pattern[str]:
+    every = "|".join((known.ENDING, known.TITLES, known.NUMBERED, "ph|ed"))
+    return re.compile(f"(?i:{every})")
 
 
 def _carefully(line: str, following: str, keep_punctuation: bool) -> list[str]:
