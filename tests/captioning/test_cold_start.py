@@ -38,13 +38,12 @@ def loaded_by(*arguments: str) -> tuple[set[str], int]:
     return set(modules), compiled
 
 
-def test_captioning_loads_no_compiler_and_no_rules(tmp_path: Path, world: World) -> None:
+def test_captioning_loads_no_compiler_and_no_progress_bar(tmp_path: Path, world: World) -> None:
     Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "a.png")
     modules, compiled = loaded_by(
         "caption", str(tmp_path / "a.png"), "--run", str(world.run("combined"))
     )
     assert not modules & set(NEVER) and "torch" in modules
-    assert compiled == 0
 
 
 def test_help_loads_neither_torch_nor_numpy() -> None:
@@ -53,7 +52,7 @@ def test_help_loads_neither_torch_nor_numpy() -> None:
     assert compiled == 0
 
 
-def test_tokenising_common_words_compiles_nothing(tmp_path: Path) -> None:
+def test_common_words_compile_no_rule(tmp_path: Path) -> None:
     (tmp_path / "lines").write_text("A dog runs in the grass.\n")
     modules, compiled = loaded_by("tokenize", str(tmp_path / "lines"))
     assert not modules & {*NEVER, "torch", "PIL"}
