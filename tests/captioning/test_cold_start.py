@@ -40,9 +40,7 @@ def loaded_by(*arguments: str) -> tuple[set[str], int]:
 
 def test_captioning_loads_no_compiler_and_no_progress_bar(tmp_path: Path, world: World) -> None:
     Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "a.png")
-    modules, compiled = loaded_by(
-        "caption", str(tmp_path / "a.png"), "--run", str(world.run("combined"))
-    )
+    modules, _ = loaded_by("caption", str(tmp_path / "a.png"), "--run", str(world.run("combined")))
     assert not modules & set(NEVER) and "torch" in modules
 
 
