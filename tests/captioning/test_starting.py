@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from miacap import captioning, metrics, runs
+from miacap import captioners, captioning, metrics, runs
 from miacap.captioning import training as module
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data import Dataset
@@ -19,7 +19,7 @@ from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.text import EOS, tokenize_all
 from miacap.training import FitResult
 
-from .small import DATA, World, fit, make, settings, trained
+from .small import DATA, LONG, World, fit, make, settings, trained
 
 TRAIN, DEV = (DATA.split(name).ids for name in ("train", "dev"))
 BASELINES: tuple[dict[str, Any], ...] = (
@@ -249,6 +249,23 @@ def mean_reward(world: World, run: Run) -> float:
     reward = Reward.of(run.vocabulary, texts, {}, inputs, SelfCritical(), 0)
     found = replace(reward, dev=TRAIN).on_dev(run.captioner("cpu"), run.settings.search, 20)
     return found["reward"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", captioners.names())
+@pytest.mark.parametrize("objective", BASELINES, ids=["mean", "greedy", "beam", "dropout"])
+def test_every_captioner_goes_on_so(
+    world: World, tmp_path: Path, name: str, objective: dict[str, Any]
+) -> None:
+    more = {"layers": 1, "layer_heads": 2, "layer_inner": 8} if name == "transformer" else {}
+    lists = world.read("long", LONG)
+    first = fit(world, tmp_path / "first", settings(name, "combined", **more), lists)
+    run = fit(world, tmp_path / "run", further(first, **objective), lists, start=first)
+    before, after = (one.captioner("cpu").state_dict() for one in (first, run))
+    moved = [key for key in before if not torch.equal(before[key], after[key])]
+    assert len(moved) > len(before) / 2
+    found = captioning.evaluate(run, DATA, "dev", world.regions, concepts=lists, quiet=True)
+    assert found.captioned == len(DEV)
 
 
 def test_unknown_words_never_count_as_equal(begun: Run) -> None:

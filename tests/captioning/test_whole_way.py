@@ -12,10 +12,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import miacap
 from miacap import captioning, concepts, runs
 from miacap.captioning import Pipeline
+from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
 from miacap.errors import MiacapError, PictureError, RunError, SettingsError
 from miacap.files import read_json, write_json
@@ -308,3 +310,31 @@ def test_evaluating_a_split_without_captions_only_captions_it(world) -> None:
         runs.load(world.run("plain")), silent, "test", world.regions, quiet=True
     )
     assert len(result.rows) == len(silent.split("test")) and result.scores is None
+
+
+def test_a_run_goes_on_self_critically_from_the_command_line(world, tmp_path: Path) -> None:
+    """What --from keeps and refuses, and that the new run captions a photo by itself."""
+    given = ["train", world.root / "scenes", "--features", world.root / "features", "-q",
+             "--from", world.run("combined"), "--concepts", world.root / "concepts"]  # fmt: skip
+    sets = ["objective=self-critical", "objective.samples=2", "objective.rewards.BLEU-4=0.5",
+            "training.epochs=1", "training.threads=1"]  # fmt: skip
+    assigned = [part for pair in sets for part in ("--set", pair)]
+
+    def miacap(*more: object):
+        return CliRunner().invoke(app, [str(part) for part in (*given, *more)])
+
+    done = miacap("-o", tmp_path / "further", *assigned)
+    assert done.exit_code == 0, done.output
+    assert "reward spread" in done.stdout
+    run = runs.load(tmp_path / "further")
+    assert run.settings.objective == runs.SelfCritical(
+        samples=2, rewards={"CIDEr-D": 1.0, "BLEU-4": 0.5}
+    )
+    assert run.settings.training.learning_rate == 5e-5 and run.settings.training.epochs == 1
+    assert run.settings.sizes == runs.load(world.run("combined")).settings.sizes
+    photo = next((world.root / "scenes").rglob("*.png"))
+    assert captioning.load(tmp_path / "further").caption(photo)
+    shown = CliRunner().invoke(app, ["runs", str(tmp_path)]).stdout
+    assert "further" in shown and "finished" in shown
+    refused = miacap("-o", tmp_path / "other", "--captioner", "nic", *assigned)
+    assert "trained with captioner='spatial-attention', not 'nic'" in str(refused.exception)
