@@ -35,6 +35,23 @@ def test_step_falls_after_whole_epochs() -> None:
     assert found == pytest.approx([2.0] * 4 + [1.6] * 4 + [1.28] * 4)
 
 
+def test_what_falls_may_stay_at_the_full_rate_first() -> None:
+    found = rates(12, 2, epochs=6, schedule="step", step_epochs=2, step_factor=0.5,
+                  constant_epochs=3)  # fmt: skip
+    assert found == [2.0] * 10 + [1.0] * 2
+    found = rates(9, 2, epochs=6, schedule="exponential", step_epochs=2, step_factor=0.5,
+                  constant_epochs=1)  # fmt: skip
+    expected = [2.0] * 2 + [2 * 0.5 ** ((s / 2 - 1) / 2) for s in range(2, 9)]
+    assert found == pytest.approx(expected) and found[6] == pytest.approx(1.0)
+
+
+def test_the_inverse_root_goes_on_from_the_warm_up() -> None:
+    found = rates(20, 10, epochs=2, schedule="inverse-root", warmup_steps=4)
+    assert found[:5] == [0.5, 1.0, 1.5, 2.0, 2.0]
+    assert found[16] == pytest.approx(2 * (4 / 16) ** 0.5)
+    assert rates(3, 10, schedule="inverse-root") == pytest.approx([2.0, 2.0, 2 / 2**0.5])
+
+
 def test_the_length_of_the_schedule_may_differ_from_the_run() -> None:
     whole = rates(6, 1, epochs=6, schedule="cosine")
     part = rates(3, 1, epochs=3, schedule="cosine", schedule_epochs=6)
@@ -60,7 +77,9 @@ def test_settings_without_sense_are_named(values: dict[str, object], message: st
 def test_settings_built_in_code_are_checked_too() -> None:
     settings = TrainingSettings()
     object.__setattr__(settings, "optimiser", "adan")  # beartype would refuse it before we do
-    with pytest.raises(SettingsError, match=r"optimiser is one of adamw, adam, sgd, not 'adan'"):
+    with pytest.raises(
+        SettingsError, match=r"optimiser is one of adamw, adam, sgd, rmsprop, not 'adan'"
+    ):
         settings.__post_init__()
 
 

@@ -49,8 +49,8 @@ A captioner trained with miacap {__version__} on features of `{run.preprocessing
 |---|---|
 {rows}
 
-Reached after epoch {epoch}, chosen by CIDEr-D on that split, so these numbers are a little
-optimistic.{more}
+Reached after epoch {epoch}, chosen by {_chosen_by(settings)} on that split, so these numbers are
+a little optimistic.{more}
 
 ## Trained on
 
@@ -76,6 +76,10 @@ def _objective(settings: RunSettings) -> str:
     if start is None:
         return f"{said}."
     return f"{said},\nbeginning with the run `{start.run}` (weights `{start.weights_sha256[:12]}`)."
+
+
+def _chosen_by(settings: RunSettings) -> str:
+    return settings.training.watch.removeprefix("-") or "CIDEr-D"
 
 
 def _use(name: str, run: Run) -> str:

@@ -51,7 +51,7 @@ class Overview:
     """finished, unfinished (no card yet), untrained (no epoch yet) or damaged."""
     evaluations: int = 0
     epoch: int | None = None
-    """The epoch whose weights were kept: the best CIDEr-D on dev."""
+    """The epoch whose weights were kept: the best on dev by what was watched, CIDEr-D mostly."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Dev scores of that epoch."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,8 @@ def overview(folder: Path) -> Overview:
     try:
         log = folder / "metrics.jsonl"
         rows = read_json_lines(log) if log.exists() else []
-        best = max(rows, key=lambda row: float(row.get("CIDEr-D", 0.0)), default=None)
+        name, sign = _watched(settings)
+        best = max(rows, key=lambda row: sign * float(row.get(name, 0.0)), default=None)
         epoch = None if best is None else int(best["epoch"])
         scores = {} if best is None else _scores(best)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -108,6 +109,12 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
             for key, leaf in _flat(below, f"{name}.{part}" if name else str(part)).items()
         }
     return {name: value if isinstance(value, str) else json.dumps(value)}
+
+
+def _watched(settings: Mapping[str, Any]) -> tuple[str, int]:
+    """Say which score chose the epoch, and whether higher (1) or lower (-1) is better."""
+    wish = str(settings.get("training", {}).get("watch", "")) or "CIDEr-D"
+    return (wish[1:], -1) if wish.startswith("-") else (wish, 1)
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """The training loop.
 
     for each epoch, for each batch:  gradient of the summed loss   [loop:step]
-    after `accumulate` batches:      gradient / summed weight, clip, step at this step's rate
+    after `accumulate` batches:      gradient / summed weight, clip, step at this step's rate,
+                                     average (averages.py)
     after `evaluate_every` epochs:   evaluate, keep the best weights, stop when patience ends
 
-Exact resume: after any step the run is its parameters, the optimiser's state, the generators and
-a State; all of these are in a checkpoint, and batches depend on the epoch alone.
+Exact resume: after any step the run is its parameters, the optimiser's state, the average, the
+generators and a State; all of these are in a checkpoint, and batches depend on the epoch alone.
 """
 
 import os
@@ -152,8 +153,7 @@ def step(session: Session, group: list[Any]) -> None:
         total += weight
         session.sums += torch.stack((loss.detach().double(), weight.double()))
     _divide(session, total)
-    if settings.clip_norm:
-        torch.nn.utils.clip_grad_norm_(session.module.parameters(), settings.clip_norm)
+    optimisers.clip(session.module, settings)
     optimisers.set_rate(
         session.optimiser, learning_rate(settings, state.step, session.steps_per_epoch)
     )
@@ -162,6 +162,7 @@ def step(session: Session, group: list[Any]) -> None:
     state.batch += len(group)
     if state.batch == session.task.batches_per_epoch:
         state.epoch, state.batch = state.epoch + 1, 0
+    session.averages.update(state.step, epoch_ended=state.batch == 0)
     # Reading the sums makes a GPU wait, so there not after every step.
     if device.type == "cpu" or state.step % 50 == 0:
         session.read_sums()

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from miacap.errors import RunError
 from miacap.training.settings import TrainingSettings
@@ -27,8 +27,18 @@ def build(module: nn.Module, settings: TrainingSettings) -> Optimizer:
     # The fused kernels update all parameters in one pass, on the CPU as on a GPU.
     if settings.optimiser == "sgd":
         return SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
+    if settings.optimiser == "rmsprop":  # which has no fused kernel
+        return RMSprop(groups, lr=rate, alpha=settings.rms_decay)
     kind = AdamW if settings.optimiser == "adamw" else Adam
     return kind(groups, lr=rate, betas=settings.betas, fused=True)
+
+
+def clip(module: nn.Module, settings: TrainingSettings) -> None:
+    """Clip the gradients: first their numbers, then their length, where asked for."""
+    if settings.clip_value:
+        nn.utils.clip_grad_value_(module.parameters(), settings.clip_value)
+    if settings.clip_norm:
+        nn.utils.clip_grad_norm_(module.parameters(), settings.clip_norm)
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:

@@ -4,11 +4,13 @@ With s = step counted from 0, S = all steps of the schedule, w = warm-up steps, 
 (or a few dozen photos would never be trained at the full rate), f = final factor, and
 p = min(1, (s - w) / (S - w)):
 
-    s < w      (s + 1) / w
-    constant   1
-    cosine     f + (1 - f) (1 + cos(pi p)) / 2
-    linear     f + (1 - f) (1 - p)
-    step       step_factor ^ floor(epoch / step_epochs)
+    s < w          (s + 1) / w
+    constant       1
+    cosine         f + (1 - f) (1 + cos(pi p)) / 2
+    linear         f + (1 - f) (1 - p)
+    step           step_factor ^ floor(max(0, epoch - constant_epochs) / step_epochs)
+    exponential    step_factor ^ (max(0, s / steps per epoch - constant_epochs) / step_epochs)
+    inverse-root   sqrt(w / s), with w at least 1
 """
 
 import math
@@ -29,7 +31,13 @@ def _factor(settings: TrainingSettings, step: int, steps_per_epoch: int) -> floa
     if settings.schedule == "constant":
         return 1.0
     if settings.schedule == "step":
-        return settings.step_factor ** (step // steps_per_epoch // settings.step_epochs)
+        epochs = max(0, step // steps_per_epoch - settings.constant_epochs)
+        return settings.step_factor ** (epochs // settings.step_epochs)
+    if settings.schedule == "exponential":
+        passed = max(0.0, step / steps_per_epoch - settings.constant_epochs)
+        return float(settings.step_factor ** (passed / settings.step_epochs))
+    if settings.schedule == "inverse-root":
+        return math.sqrt(max(1, warmup) / max(1, step))
     part = min(1.0, (step - warmup) / max(1, total - warmup))
     fall = (1 + math.cos(math.pi * part)) / 2 if settings.schedule == "cosine" else 1 - part
     return settings.final_factor + (1 - settings.final_factor) * fall

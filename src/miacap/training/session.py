@@ -11,11 +11,19 @@ from miacap.errors import RunError
 from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.training import checkpoints, logs, optimisers, randomness
+from miacap.training.averages import Averages
 from miacap.training.interrupts import Interrupts
 from miacap.training.saved import RECORDED
 from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
-from miacap.training.state import Best, State, check_settings, check_task, check_watched
+from miacap.training.state import (
+    Best,
+    State,
+    check_settings,
+    check_task,
+    check_watched,
+    watched,
+)
 from miacap.training.task import FitResult, Task
 from miacap.weights import not_finite, read_tensors, write_weights
 
@@ -42,6 +50,8 @@ class Session:
         self.device = choose(settings.device)
         self.module: nn.Module = task.module.to(self.device)
         self.optimiser = optimisers.build(self.module, settings)
+        self.averages = Averages(self.module, settings)
+        self.watched, self._sign = watched(settings.watch, task.watched)
         self.state = State()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -84,6 +94,7 @@ class Session:
         try:
             self.module.load_state_dict(tensors.get("module", {}))
             optimisers.restore(self.optimiser, tensors.get("optimiser", {}))
+            self.averages.restore(tensors.get("average", {}))
             randomness.restore(tensors.get("random", {}), checkpoint.saved.random)
         # What torch, numpy and Python raise of tensors and generators that somebody else wrote.
         except (RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
@@ -119,8 +130,9 @@ class Session:
         self.state.seconds = self.seconds()
         generators, others = randomness.capture()
         tensors = {
-            "module": self.module.state_dict(),
+            "module": self.averages.own_weights(),
             "optimiser": optimisers.tensors(self.optimiser),
+            "average": self.averages.tensors(),
             "random": generators,
         }
         state = {
@@ -165,7 +177,7 @@ class Session:
         """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
         numbers = self._numbers(interrupts)
         at = self.state
-        value = check_watched(numbers, self.task.watched)
+        value = check_watched(numbers, self.watched)
         rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
         record = logs.plain(
             {
@@ -181,10 +193,10 @@ class Session:
         at.evaluated = at.epoch
         self.sums.zero_()
         before = at.best.value if at.best else None
-        gained = before is None or value is None or value > before
+        gained = before is None or value is None or self._sign * (value - before) > 0
         if gained:
             file = f"best-{at.step:09d}.safetensors"
-            digest = write_weights(self.folder / file, self.module.state_dict())
+            digest = write_weights(self.folder / file, self.averages.weights())
             at.best = Best(value, at.epoch, at.step, file, digest)
         at.without_gain = 0 if gained else at.without_gain + 1
         at.reason = self._reason()
@@ -201,7 +213,8 @@ class Session:
         generators = randomness.capture()
         self.module.eval()
         try:
-            with interrupts.at_once(), torch.no_grad():
+            # The average goes in and out while signals wait: half of it in place is no state.
+            with self.averages.in_place(), interrupts.at_once(), torch.no_grad():
                 numbers = {name: float(value) for name, value in self.task.evaluate().items()}
         except BaseException:
             # The epoch's work outlives an evaluation that was interrupted or failed.

@@ -7,11 +7,13 @@ from typing import Literal
 from miacap.errors import SettingsError
 from miacap.settings import check_at_least, check_at_most, check_seed, check_share
 
-Optimiser = Literal["adamw", "adam", "sgd"]
-Schedule = Literal["cosine", "constant", "step", "linear"]
+Optimiser = Literal["adamw", "adam", "sgd", "rmsprop"]
+Schedule = Literal["cosine", "constant", "step", "linear", "exponential", "inverse-root"]
+Average = Literal["none", "exponential", "epochs"]
 Precision = Literal["float32", "bfloat16"]
 
 _MOST_THREADS = 1024
+_MOST_AVERAGED = 100
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,11 @@ class TrainingSettings:
     """Highest rate, reached at the end of the warm-up."""
     optimiser: Optimiser = "adamw"
     betas: tuple[float, float] = (0.9, 0.999)
-    """Decay of Adam's two running means; unused by sgd."""
+    """Decay of Adam's two running means; unused by the others."""
     momentum: float = 0.9
-    """Of sgd; unused by Adam."""
+    """Of sgd; unused by the others."""
+    rms_decay: float = 0.99
+    """Decay of RMSProp's running mean of squares; unused by the others."""
     weight_decay: float = 0.01
     """Pull of matrices towards zero (decoupled in adamw); biases and norms are spared."""
     warmup_steps: int = 0
@@ -38,13 +42,27 @@ class TrainingSettings:
     final_factor: float = 0.0
     """Where cosine and linear end, as a part of `learning_rate`."""
     step_epochs: int = 3
-    """Schedule step: epochs between two falls."""
+    """Schedules step and exponential: epochs between two falls, or in which the rate falls once."""
     step_factor: float = 0.8
-    """Schedule step: what each fall multiplies the rate by."""
+    """Schedules step and exponential: what each fall multiplies the rate by."""
+    constant_epochs: int = 0
+    """Schedules step and exponential: epochs at the full rate before falling begins."""
     clip_norm: float = 5.0
     """Longest gradient, all parameters together; 0: never clipped."""
+    clip_value: float = 0.0
+    """Largest number in a gradient, clipped before its length is; 0: never clipped."""
     precision: Precision = "float32"
     """bfloat16: the loss is computed under autocast; parameters stay float32."""
+    watch: str = ""
+    """Score of the evaluation that picks the best weights and ends patience; with a minus sign
+    before it ("-loss per word") lower is better. Empty: the task's own (captions: CIDEr-D)."""
+    average: Average = "none"
+    """Average of weights that is evaluated and kept: of all steps, decaying, or of the ends of the
+    last epochs."""
+    average_decay: float = 0.999
+    """Average exponential: how much of it each step keeps, at most."""
+    average_epochs: int = 5
+    """Average epochs: how many of the last epochs count."""
     patience: int = 0
     """Evaluations without a gain after which training stops; 0: never."""
     evaluate_every: int = 1
@@ -71,20 +89,26 @@ class TrainingSettings:
             step_epochs=self.step_epochs,
             threads=self.threads,
             schedule_epochs=self.schedule_epochs,
+            average_epochs=self.average_epochs,
         )
         check_at_least(
             0,
             warmup_steps=self.warmup_steps,
             clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            constant_epochs=self.constant_epochs,
             patience=self.patience,
             checkpoint_every=self.checkpoint_every,
             weight_decay=self.weight_decay,
         )
         check_seed(self.seed)
         check_at_most(_MOST_THREADS, threads=self.threads)
+        check_at_most(_MOST_AVERAGED, average_epochs=self.average_epochs)
         if not 0 < self.learning_rate < math.inf:
             raise SettingsError(f"learning_rate is above 0, not {self.learning_rate}.")
-        check_share(momentum=self.momentum)
+        check_share(
+            momentum=self.momentum, rms_decay=self.rms_decay, average_decay=self.average_decay
+        )
         for beta in self.betas:
             check_share(betas=beta)
         for name in ("final_factor", "step_factor"):
@@ -93,6 +117,7 @@ class TrainingSettings:
         self._one_of("optimiser", Optimiser)
         self._one_of("schedule", Schedule)
         self._one_of("precision", Precision)
+        self._one_of("average", Average)
 
     def _one_of(self, name: str, choices: object) -> None:
         known: tuple[str, ...] = choices.__args__  # type: ignore[attr-defined]

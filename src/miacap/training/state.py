@@ -101,13 +101,25 @@ def check_task(saved: dict[str, Any], now: dict[str, Any], folder: object) -> No
             )
 
 
+def watched(wish: str, own: str | None) -> tuple[str | None, int]:
+    """Say which number is watched, and whether higher (1) or lower (-1) is better.
+
+    Args:
+        wish: the setting `watch`.
+        own: the task's number; where it watches none, none is watched.
+    """
+    if own is None or not wish:
+        return own, 1
+    return (wish[1:], -1) if wish.startswith("-") else (wish, 1)
+
+
 def check_watched(numbers: dict[str, float], watched: str | None) -> float | None:
     """Give the watched number. Raises RunError where it is absent or not finite."""
     if watched is None:
         return None
     if watched not in numbers:
         raise RunError(
-            f"The task watches {watched!r}, which its evaluation does not give."
+            f"No evaluation gives {watched!r}, which is to be watched."
             f"{nearest(watched, numbers)} It gives: {', '.join(numbers) or 'nothing'}."
         )
     value = numbers[watched]
