@@ -219,7 +219,7 @@ def test_a_task_that_watches_nothing_goes_on_doing_so(toy: ModuleType, tmp_path:
 
 
 def test_what_no_evaluation_gives_is_named(toy: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"No evaluation gives 'scor', .*Did you mean 'score'\?"):
+    with pytest.raises(RunError, match=r"watches 'scor', which .*Did you mean 'score'\?"):
         fit(toy.Toy(), replace(SETTINGS, watch="scor"), tmp_path, quiet=True)
 
 

@@ -119,7 +119,7 @@ def check_watched(numbers: dict[str, float], watched: str | None) -> float | Non
         return None
     if watched not in numbers:
         raise RunError(
-            f"No evaluation gives {watched!r}, which is to be watched."
+            f"Training watches {watched!r}, which the evaluation does not give."
             f"{nearest(watched, numbers)} It gives: {', '.join(numbers) or 'nothing'}."
         )
     value = numbers[watched]
