@@ -68,10 +68,18 @@ class Recurrence(nn.Module):
         for weight in self.hidden.data.chunk(4):
             nn.init.orthogonal_(weight)
 
-    def drive(self, x: Float[Tensor, "*L E"], part: int = 0) -> Float[Tensor, "*L G"]:
-        """W x of one part of the input; the first part brings b along."""
-        first = sum(self.parts[:part])
-        columns = self.inputs[:, first : first + self.parts[part]]
+    def columns(self) -> tuple[Tensor, ...]:
+        """Give W's columns of each part. Taken once, their gradients are put together once."""
+        return torch.split_with_sizes(self.inputs, list(self.parts), dim=1)
+
+    def drive(
+        self, x: Float[Tensor, "*L E"], part: int = 0, columns: Tensor | None = None
+    ) -> Float[Tensor, "*L G"]:
+        """W x of one part of the input; the first part brings b along.
+
+        `columns` are W's of this part where the caller has them already.
+        """
+        columns = self.columns()[part] if columns is None else columns
         return nn.functional.linear(x, columns, self.bias if part == 0 else None)
 
     def zeros(self, pictures: int) -> LstmState:

@@ -112,7 +112,7 @@ class UpDown(nn.Module):
 
     def encode(self, pictures: Pictures) -> UpDownMemory:
         """Project, refine, pool, and score the rows' side."""
-        return self._encode(pictures, False)[0]
+        return self._encode(pictures, False, self.attend.columns())[0]
 
     def start(self, memory: UpDownMemory, hypotheses: int = 1) -> UpDownState:
         """Zero states: nothing comes before BOS."""
@@ -124,7 +124,8 @@ class UpDown(nn.Module):
         self, memory: UpDownMemory, state: UpDownState, words: Int[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B K W"], UpDownState]:
         """Read one word a hypothesis."""
-        drive = self._drive(memory, words)
+        columns = self.attend.columns()
+        drive = self._drive(memory, words, columns)
         # Weights are read where they stand: joining 20 million of them costs more than the
         # product with one word a hypothesis.
         state, _ = self._turn(
@@ -141,9 +142,10 @@ class UpDown(nn.Module):
         self, pictures: Pictures, words: Int[Tensor, "B C T"], trace: bool = False
     ) -> Forwarded:
         """Read whole captions; the trace holds "rows" and the refiner's attention."""
-        memory, steps = self._encode(pictures, trace)
-        attend, language = self._weights()
-        drive = self._drive(memory, words)
+        columns = self.attend.columns()
+        memory, steps = self._encode(pictures, trace, columns)
+        attend, language = self._weights(columns)
+        drive = self._drive(memory, words, columns)
         bias = self.language.bias.expand(*words.shape, -1)
         products: tuple[_Product, _Product] = (
             partial(nn.functional.linear, weight=attend),
@@ -166,7 +168,7 @@ class UpDown(nn.Module):
         return logits, Trace({"rows": attention}, refiner=steps)
 
     def _encode(
-        self, pictures: Pictures, trace: bool
+        self, pictures: Pictures, trace: bool, columns: tuple[Tensor, ...]
     ) -> tuple[UpDownMemory, tuple[StepTrace, ...]]:
         if self.feed is None:
             rows = raw_rows(pictures, self.sizes.region_width)
@@ -178,20 +180,23 @@ class UpDown(nn.Module):
             rows=slot.rows,
             mask=slot.mask,
             keys=self.attention.keys(slot.rows),
-            drive=self.attend.drive(self.pooled_dropout(mean_rows(slot)), part=1),
+            drive=self.attend.drive(self.pooled_dropout(mean_rows(slot)), 1, columns[1]),
         )
         return memory, fed.trace
 
-    def _drive(self, memory: UpDownMemory, words: Int[Tensor, " B *L"]) -> Float[Tensor, "B *L G"]:
-        drive = self.attend.drive(self.dropout(self.embedding(words)))
+    def _drive(
+        self, memory: UpDownMemory, words: Int[Tensor, " B *L"], columns: tuple[Tensor, ...]
+    ) -> Float[Tensor, "B *L G"]:
+        drive = self.attend.drive(self.dropout(self.embedding(words)), 0, columns[0])
         return drive + over_words(memory.drive, drive)
 
-    def _weights(self) -> tuple[Float[Tensor, "G X"], Float[Tensor, "G Y"]]:
+    def _weights(
+        self, columns: tuple[Tensor, ...]
+    ) -> tuple[Float[Tensor, "G X"], Float[Tensor, "G Y"]]:
         """Each LSTM's weights of what changes from word to word, side by side: one product."""
-        attend, language = self.attend, self.language
-        last = attend.inputs[:, -attend.parts[-1] :]
+        language = self.language
         return (
-            torch.cat([last, attend.hidden], dim=1),
+            torch.cat([columns[-1], self.attend.hidden], dim=1),
             torch.cat([language.inputs, language.hidden], dim=1),
         )
 
