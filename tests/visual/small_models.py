@@ -111,3 +111,24 @@ def save(name: str, folder: Path, **processor: Any) -> Path:
     values = {**PROCESSOR, **processor}
     (folder / "preprocessor_config.json").write_text(json.dumps(values), encoding="utf-8")
     return folder
+
+
+def save_pair(name: str, folder: Path, words: list[str]) -> Path:
+    """Save a small model of pictures and words with a tokenizer that knows some words."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+    from tokenizers.processors import TemplateProcessing
+
+    save(name, folder)
+    known = {"[UNK]": 0, "<s>": 1, "</s>": 2}
+    for word in words:
+        known.setdefault(word, len(known))
+    assert len(known) <= READING["vocab_size"]
+    tokenizer = Tokenizer(WordLevel(known, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

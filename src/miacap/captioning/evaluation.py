@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from miacap import terminal
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows
-from miacap.concepts import ConceptFolder, check_fits, no_extractor
+from miacap.concepts import ConceptFolder, check_fits, no_extractor, not_in_features
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.features import require_same
@@ -219,6 +219,8 @@ def check_concepts(run: Trained, concepts: ConceptFolder | None) -> None:
             check_fits(own, concepts.source, reads_scores="scores" in one.reads)
         elif own.is_lists:
             raise no_extractor(own)
+        elif own.looks:
+            raise not_in_features(own)
 
 
 def _longer(references: Mapping[str, Sequence[str]], maximum: int) -> int:

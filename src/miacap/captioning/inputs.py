@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from miacap.concepts import ConceptFolder, Extractor
+from miacap.concepts import ConceptFolder, Extractor, SeenTwice, not_in_features
 from miacap.concepts import extract as concept_scores
 from miacap.data.batches import Batches
 from miacap.data.store import FeatureStore
@@ -21,7 +21,7 @@ from miacap.errors import DataError, RunError
 from miacap.pictures import Pictures, collate
 from miacap.runs import RunSettings, Trained
 from miacap.text import Vocabulary
-from miacap.visual import Regions
+from miacap.visual import Places, Regions
 from miacap.wording import counted, part
 
 __all__ = ["Concepts", "FoundConcepts", "Inputs", "StoredConcepts", "Wanted", "concept_words"]
@@ -100,6 +100,18 @@ class FoundConcepts:
 
 
 @dataclass(frozen=True)
+class SeenConcepts:
+    """Concepts that a model of pictures and words finds in new photos."""
+
+    words: Int[Tensor, " A"]
+    listed: bool = False
+
+    def scores(self, names: Sequence[str], rows: Sequence[Tensor]) -> list[Tensor]:
+        """Refuse: they are found in photos, and not in rows."""
+        raise RunError("These concepts are found in photos, not in stored features.")
+
+
+@dataclass(frozen=True)
 class Inputs:
     """What turns pictures into a captioner's batches.
 
@@ -140,6 +152,8 @@ class Inputs:
         if folder is not None and wanted.any_concepts:
             concepts = StoredConcepts.of(folder, run.vocabulary)
         elif wanted.any_concepts:
+            if run.concepts is not None and run.concepts.looks:
+                raise not_in_features(run.concepts)
             concepts = _from_extractor(run, device)
         return cls(wanted, concepts, store, concepts_of=concepts_of or {})
 
@@ -151,16 +165,24 @@ class Inputs:
         device: Device = "auto",
         *,
         reads: frozenset[str] | None = None,
+        places: Places | None = None,
     ) -> "Inputs":
-        """Read new photos for a trained run; its own extractor finds their concepts.
+        """Read new photos for a trained run; what it has finds their concepts.
+
+        Photos have to be prepared by `regions` of what comes out.
 
         Args:
             run: one, or several joined.
             regions: finds the regions of photos as those of the run were found.
             device: where the extractor runs.
             reads: what to read, where that is not what the captioner reads.
+            places: where a model that finds concepts may lie; see `visual.load`.
         """
         wanted = Wanted(run.reads if reads is None else reads, run.rows, run.settings.concepts)
+        looking = run.looking(device, places) if wanted.any_concepts else None
+        if looking is not None:
+            seen = SeenConcepts(concept_words(run.vocabulary, looking.words))
+            return cls(wanted, seen, regions=SeenTwice(regions, looking))
         concepts = _from_extractor(run, device) if wanted.any_concepts else None
         return cls(wanted, concepts, regions=regions)
 
@@ -184,7 +206,10 @@ class Inputs:
         results = self.regions.regions(prepared)
         # Rounded to half precision, as the store's rows that the captioner learned from.
         rows = [matrix.half() for matrix, _ in results]
-        return self._batch(names, rows, [boxes for _, boxes in results], names, rows)
+        seen = None
+        if isinstance(self.regions, SeenTwice):
+            seen = self.regions.concepts(prepared)
+        return self._batch(names, rows, [boxes for _, boxes in results], names, rows, seen)
 
     def batches(
         self,
@@ -253,14 +278,18 @@ class Inputs:
         boxes: Sequence[Tensor] | None,
         whose: Sequence[str],
         theirs: Sequence[Tensor],
+        seen: list[Tensor] | None = None,
     ) -> Pictures:
         ranked = "concepts" in self.wanted.reads
         concepts = self.concepts
+        scores = seen
+        if concepts is not None and scores is None:
+            scores = concepts.scores(whose, theirs)
         return collate(
             names,
             rows,
             boxes=boxes,
-            scores=None if concepts is None else concepts.scores(whose, theirs),
+            scores=scores,
             concept_words=concepts.words if concepts is not None and ranked else None,
             rows=self.wanted.rows,
             concepts=self.wanted.concepts,

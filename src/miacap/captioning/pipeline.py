@@ -140,9 +140,11 @@ class _Networks:
 
     def __init__(self, run: Trained, device: Device, places: Places) -> None:
         self.device = choose(device)
-        self.regions: Regions = regions_for(run.preprocessing, self.device, run.folder, places)
+        regions = regions_for(run.preprocessing, self.device, run.folder, places)
         self.captioner: nn.Module = run.captioner(self.device)
-        self.inputs = Inputs.of_photos(run, self.regions, self.device)
+        self.inputs = Inputs.of_photos(run, regions, self.device, places=places)
+        assert self.inputs.regions is not None
+        self.regions: Regions = self.inputs.regions
 
     def caption(self, batch: Sequence[Ready], pipeline: Pipeline) -> Iterator[Row]:
         """Give a row for each photo; one that could not be read has its reason."""
@@ -189,7 +191,8 @@ def _require_whole(run: Run) -> None:
             f"{run.folder}: no weights yet; train it to the end of one epoch first, or copy "
             "weights.safetensors too."
         )
-    extractor = run.folder / EXTRACTOR_WEIGHTS
+    needed = EXTRACTOR_WEIGHTS if run.concepts is None else run.concepts.needs or EXTRACTOR_WEIGHTS
+    extractor = run.folder / needed
     if run.concepts is not None and not extractor.is_file():
         raise RunError(
             f"{extractor}: the weights of the concept extractor are absent; copy them too."

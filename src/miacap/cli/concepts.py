@@ -143,6 +143,43 @@ def detect(
     _tell_lists(result)
 
 
+@concepts.command("zero-shot", cls=Verb, short_help="Have a model as CLIP say which words fit.")
+def zero_shot(
+    data: Data,
+    model: Annotated[
+        str, typer.Option("--model", help="As CLIP or SigLIP: hf:FOLDER-OR-NAME of transformers.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
+    photos: Photos = None,
+    device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
+    sets: Sets = None,
+    quiet: Quiet = False,
+) -> None:
+    """Have a model of pictures and words say which words fit each photo of DATA.
+
+    The words are those of the training captions; the model never learned from them. A run that is
+    trained with these concepts finds those of new photos with the same model.
+
+    Example: miacap concepts zero-shot flickr8k --model hf:models/clip -o zero-shot
+    """
+    from miacap import concepts as room
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data import read as read_data
+    from miacap.settings import override
+    from miacap.visual import Places
+
+    dataset = read_data(data, photos=photos)
+    report_set_aside(dataset.set_aside)
+    settings = override(room.ZeroShotSettings(), sets or [])
+    places = Places.of(weights or (), download)
+    report = room.zero_shot(
+        dataset, model, output, settings, device=device, places=places, quiet=quiet
+    )
+    terminal.results(room.lines(report))
+
+
 @concepts.command(cls=Verb, short_help="Hold several folders of concepts side by side.")
 def compare(
     folder: Annotated[list[Path], typer.Argument(help="Folders of concepts.")],

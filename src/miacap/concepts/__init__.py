@@ -13,16 +13,19 @@ from miacap.concepts.description import (
     check_fits,
     check_same,
     no_extractor,
+    not_in_features,
     what_to_know,
 )
 from miacap.concepts.detected import detect
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
+from miacap.concepts.looking import Looking, SeenTwice
 from miacap.concepts.report import at_base_rate, lists_table, suspicion, table
-from miacap.concepts.settings import ConceptSettings, DetectSettings, ListSettings
+from miacap.concepts.settings import ConceptSettings, DetectSettings, ListSettings, ZeroShotSettings
 from miacap.concepts.training import train
 from miacap.concepts.vocabulary import ConceptVocabulary
+from miacap.concepts.zero_shot import zero_shot
 
 __all__ = [
     "ConceptFolder",
@@ -32,7 +35,10 @@ __all__ = [
     "DetectSettings",
     "Extractor",
     "ListSettings",
+    "Looking",
     "ReadLists",
+    "SeenTwice",
+    "ZeroShotSettings",
     "at_base_rate",
     "check_fits",
     "check_same",
@@ -43,9 +49,11 @@ __all__ = [
     "lines",
     "lists_table",
     "no_extractor",
+    "not_in_features",
     "read",
     "suspicion",
     "table",
     "train",
     "what_to_know",
+    "zero_shot",
 ]

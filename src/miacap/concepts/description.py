@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from miacap.concepts.networks import KINDS, Kind
+from miacap.data.features import Preprocessing, parse
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import folder as make_folder
 from miacap.files import read_json, write_json
-from miacap.settings import check_at_least, check_share
+from miacap.settings import check_at_least, check_share, to_json
 
 FORMAT = 1
 DESCRIPTION = "concepts.json"
 LISTS: Literal["lists"] = "lists"
 """Stands in the file where a trained extractor has the kind of its network."""
+ZERO_SHOT: Literal["zero-shot"] = "zero-shot"
+"""As `LISTS`, for a model of pictures and words."""
 
-Origin = Literal["extractor", "lists"]
+Origin = Literal["extractor", "lists", "zero-shot"]
 Scores = Literal["ranks", "probabilities"]
 
 
@@ -56,11 +59,12 @@ class ConceptSource:
 
     Attributes:
         words: the concept words, in the order of the scores.
-        kind: "extractor" or "lists".
-        checksum: SHA-256 of the extractor's weights, or of the file of lists.
+        kind: "extractor", "lists" or "zero-shot".
+        checksum: SHA-256 of the extractor's weights, of the file of lists, or of the words' rows.
         scores: "probabilities", or "ranks" (1 / rank) of lists without any.
         file: name of the file of lists; empty for an extractor.
-        network: how the extractor is built; None for lists.
+        network: how the extractor is built; None for all others.
+        model: of zero-shot concepts, the model and how photos are prepared for it.
         where: the folder that it was read from, for messages; no part of comparisons.
     """
 
@@ -70,6 +74,7 @@ class ConceptSource:
     scores: Scores = "probabilities"
     file: str = ""
     network: Network | None = None
+    model: Preprocessing | None = None
     where: str = field(default="", compare=False)
 
     @classmethod
@@ -84,7 +89,8 @@ class ConceptSource:
             return None
         values = _read(file)
         checksum = values.pop("sha256", None)
-        source = _lists(values, file) if values.get("kind") == LISTS else _extractor(values, file)
+        read = {LISTS: _lists, ZERO_SHOT: _zero_shot}.get(str(values.get("kind")), _extractor)
+        source = read(values, file)
         # Descriptions had no checksum of their own at first.
         if checksum not in (None, _digest(values)):
             raise RunError(f"{file}: damaged (its checksum differs); copy the file again.")
@@ -93,7 +99,10 @@ class ConceptSource:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the description into a folder of concepts or a run folder."""
         values: dict[str, Any]
-        if self.network is None:
+        if self.model is not None:
+            values = {"kind": ZERO_SHOT, "model": to_json(self.model),
+                      "words_sha256": self.checksum}  # fmt: skip
+        elif self.network is None:
             values = {"kind": LISTS, "scores": self.scores, "file": self.file,
                       "file_sha256": self.checksum}  # fmt: skip
         else:
@@ -107,6 +116,18 @@ class ConceptSource:
     def is_lists(self) -> bool:
         """Whether the concepts were read from a file, so that no extractor finds them."""
         return self.kind == LISTS
+
+    @property
+    def looks(self) -> bool:
+        """Whether the concepts are found in photos themselves, and not in their features."""
+        return self.kind == ZERO_SHOT
+
+    @property
+    def needs(self) -> str | None:
+        """The file beside the description without which no new photo has concepts."""
+        return {LISTS: None, ZERO_SHOT: "zero-shot.safetensors"}.get(
+            self.kind, "extractor.safetensors"
+        )
 
     def fits(self, other: "ConceptSource") -> bool:
         """Say whether concepts of `other` may stand for these.
@@ -124,7 +145,7 @@ class ConceptSource:
         if self.kind != other.kind:
             differences.append(f"what found them ({_origin(self)}, and {_origin(other)})")
         elif self.checksum != other.checksum:
-            what = "files" if self.is_lists else "extractors"
+            what = {LISTS: "files", ZERO_SHOT: "models or words"}.get(self.kind, "extractors")
             sums = f"{self.checksum[:12]} and {other.checksum[:12]}"
             differences.append(f"their {what} (SHA-256 {sums})")
         return tuple(differences)
@@ -181,7 +202,7 @@ def what_to_know(own: ConceptSource, split: str, given: ConceptSource | None = N
             them.
     """
     if given is None:
-        if split != "train" or own.is_lists:
+        if split != "train" or own.kind != "extractor":
             return None
         return (
             "the run's extractor learned from the captions of these pictures, so their concepts "
@@ -206,8 +227,18 @@ def no_extractor(source: ConceptSource) -> RunError:
     )
 
 
+def not_in_features(source: ConceptSource) -> RunError:
+    """Say that concepts are found in photos, so that stored features are not enough."""
+    return RunError(
+        f"{source.where}: its concepts are found in the photos themselves, and not in stored "
+        "features; give the folder that holds them: --concepts FOLDER (filled by miacap concepts "
+        "zero-shot)"
+    )
+
+
 def _origin(source: ConceptSource) -> str:
-    return "a file of lists" if source.is_lists else "an extractor"
+    told = {LISTS: "a file of lists", ZERO_SHOT: "a model of pictures and words"}
+    return told.get(source.kind, "an extractor")
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -255,6 +286,20 @@ def _extractor(values: Mapping[str, Any], file: Path) -> ConceptSource:
         raise RunError(f"{file}: {error}") from None
     return ConceptSource(
         tuple(values["words"]), "extractor", values["weights_sha256"], network=network,
+        where=str(file.parent),
+    )  # fmt: skip
+
+
+def _zero_shot(values: Mapping[str, Any], file: Path) -> ConceptSource:
+    _require(values, {"model": dict, "words_sha256": str, "words": list}, file)
+    try:
+        model = parse(values["model"], str(file))
+    except SettingsError as error:
+        raise RunError(str(error)) from None
+    if not isinstance(model, Preprocessing):
+        raise RunError(f"{file}: model is no record of how photos are prepared; copy it again.")
+    return ConceptSource(
+        tuple(values["words"]), ZERO_SHOT, values["words_sha256"], model=model,
         where=str(file.parent),
     )  # fmt: skip
 

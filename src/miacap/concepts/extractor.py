@@ -83,6 +83,11 @@ class Extractor:
                 f"{path}: no concept extractor here ({DESCRIPTION} is absent); make one with: "
                 "miacap concepts train"
             )
+        if source.looks:
+            raise RunError(
+                f"{path}: its concepts are found by a model of pictures and words, not by an "
+                "extractor."
+            )
         if source.network is None:
             raise no_extractor(source)
         weights = path / WEIGHTS
@@ -109,7 +114,7 @@ def check_weights(source: ConceptSource, folder: Path) -> None:
     Raises:
         RunError: they are absent, damaged, or others.
     """
-    weights = folder / WEIGHTS
+    weights = folder / (source.needs or WEIGHTS)
     if not weights.is_file():
         raise RunError(f"{weights}: the weights of the concept extractor are absent.")
     if sha256(weights) != source.checksum:
@@ -130,7 +135,7 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
         raise RunError(f"{source}: no concept extractor here ({DESCRIPTION} is absent).")
     check_weights(description, Path(source))
     make_folder(target)
-    for name in (WEIGHTS, DESCRIPTION):
+    for name in (description.needs or WEIGHTS, DESCRIPTION):
         content = (Path(source) / name).read_bytes()
         file = Path(target) / name
         if not file.is_file() or file.read_bytes() != content:

@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from miacap.concepts.claiming import unfinished
+from miacap.concepts.claiming import unfinished as command_for
 from miacap.concepts.description import DESCRIPTION, ConceptSource
-from miacap.concepts.extractor import WEIGHTS, check_weights
+from miacap.concepts.extractor import check_weights
 from miacap.data.features import require_same
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
@@ -31,18 +31,22 @@ class ConceptFolder:
     source: ConceptSource
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> "ConceptFolder":
+    def open(cls, folder: str | os.PathLike[str], *, unfinished: bool = False) -> "ConceptFolder":
         """Open a folder of concepts.
+
+        Args:
+            folder: where.
+            unfinished: open it without its report, for those who write that.
 
         Raises:
             RunError: it is none, or not finished, or its parts do not belong together.
         """
         path = Path(folder)
-        command = unfinished(path)
-        if command is not None:
+        command = command_for(path)
+        if command is not None and not unfinished:
             raise RunError(f"{path}: not finished; start again what made it: {command}")
         source = ConceptSource.of(path)
-        if source is None or not (source.is_lists or (path / WEIGHTS).is_file()):
+        if source is None or not (source.needs is None or (path / source.needs).is_file()):
             raise RunError(
                 f"{path}: no concepts here; make them with: miacap concepts train, or read "
                 "your own with: miacap concepts read"
@@ -62,10 +66,10 @@ class ConceptFolder:
         return cls(path, store, source)
 
     def check_features(self, regions: FeatureStore) -> None:
-        """Refuse features other than those that trained concepts were found in; lists fit all.
+        """Refuse features other than those that trained concepts were found in; all others fit any.
 
         Raises RunError.
         """
-        if not self.source.is_lists:
+        if self.source.kind == "extractor":
             ours, theirs = self.store.manifest.preprocessing, regions.manifest.preprocessing
             require_same(ours, theirs, str(self.folder), str(regions.folder))

@@ -55,6 +55,34 @@ class DetectSettings:
 
 
 @dataclass(frozen=True)
+class ZeroShotSettings:
+    """Settings of `concepts.zero_shot`. Raises SettingsError where a value makes no sense."""
+
+    prompts: tuple[str, ...] = (
+        "a photo of {}.",
+        "a photo of a {}.",
+        "a photo that shows {}.",
+        "a photo of someone or something {}.",
+    )
+    """Texts in which {} stands for the word; the mean of their rows stands for it."""
+    words: int = 1000
+    """Concepts, at most: the most frequent content words of the training captions."""
+    words_file: str | None = None
+    """A file of words, one a line, to look for instead."""
+    minimum_count: int = 5
+    """A concept occurs at least this often in the training captions, as caption words do."""
+    batch_size: int = 16
+    """Photos that go through the model together."""
+
+    def __post_init__(self) -> None:
+        check_at_least(
+            1, words=self.words, minimum_count=self.minimum_count, batch_size=self.batch_size
+        )
+        if not self.prompts or not all("{}" in prompt for prompt in self.prompts):
+            raise SettingsError("prompts: one at least, and each with {} where the word stands.")
+
+
+@dataclass(frozen=True)
 class ConceptSettings:
     """Settings of `concepts.train`. Raises SettingsError where a value makes no sense."""
 

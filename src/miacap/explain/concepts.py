@@ -73,20 +73,25 @@ def show(
     if top < 1:
         raise SettingsError(f"At least 1 word is shown, not {top}.")
     extractor = run.extractor(device)
-    if extractor is None:
+    if extractor is None and run.concepts is None:
         raise RunError(
             f"{run.folder}: this run reads no concepts; choose one trained with --concepts."
         )
     regions = regions_for(run.preprocessing, device, run.folder, places)
-    inputs = Inputs.of_photos(run, regions, device, reads=frozenset(("regions", "scores")))
-    pictures = inputs.live(["photo"], [regions.prepare(photo)])
+    reads = frozenset(("regions", "scores"))
+    inputs = Inputs.of_photos(run, regions, device, reads=reads, places=places)
+    assert inputs.regions is not None
+    pictures = inputs.live(["photo"], [inputs.regions.prepare(photo)])
     assert pictures.concept_scores is not None and pictures.boxes is not None
     scores, boxes = pictures.concept_scores[0], pictures.boxes[0]
     order = scores.sort(descending=True, stable=True).indices[:top].tolist()
-    cells = _cells(extractor, pictures.regions[0], wanted=folder is not None)
+    words = extractor.words if extractor is not None else _words(run, folder is not None)
+    cells = None
+    if extractor is not None:
+        cells = _cells(extractor, pictures.regions[0], wanted=folder is not None)
     shown = []
     for rank, index in enumerate(order, 1):
-        word = extractor.words[index]
+        word = words[index]
         belief = None if cells is None else cells[:, index]
         path = None
         if folder is not None and belief is not None:
@@ -158,6 +163,17 @@ def _painted(levels: Tensor, boxes: Tensor, size: tuple[int, int]) -> Image.Imag
         left, top, right, bottom = _pixels(boxes[index : index + 1], size)
         red.paste(int(levels[index]), (left, top, max(right, left + 1), max(bottom, top + 1)))
     return red
+
+
+def _words(run: Run, heat_maps: bool) -> tuple[str, ...]:
+    """Give the words of concepts that no extractor finds; they have no heat maps."""
+    assert run.concepts is not None
+    if heat_maps:
+        raise RunError(
+            f"{run.folder}: its concepts are found in the photo as a whole, so that there is no "
+            "heat map of a word; leave out --output."
+        )
+    return run.concepts.words
 
 
 def _cells(extractor: Extractor, rows: Tensor, wanted: bool) -> Tensor | None:

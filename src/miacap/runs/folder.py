@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from miacap import captioners, weights
-from miacap.concepts import ConceptFolder, ConceptSource, Extractor
+from miacap.concepts import ConceptFolder, ConceptSource, Extractor, Looking
 from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
 from miacap.data import Source
@@ -27,9 +27,9 @@ from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
 from miacap.version import __version__
-from miacap.visual import detectors
+from miacap.visual import Places, detectors
 
-EXTRACTOR_FILES = (WEIGHTS, "concepts.json")
+EXTRACTOR_FILES = (WEIGHTS, "zero-shot.safetensors", "concepts.json")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,17 @@ class Run:
 
     def extractor(self, device: Device = "auto") -> Extractor | None:
         """Load the concept extractor; None for a run without one."""
+        if self.concepts is not None and self.concepts.looks:
+            return None
         if self.concepts is None and not (self.folder / WEIGHTS).exists():
             return None
         return Extractor.load(self.folder, device)
+
+    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
+        """Load what finds concepts in photos themselves; None for a run without."""
+        if self.concepts is None or not self.concepts.looks:
+            return None
+        return Looking.load(self.folder, self.concepts, device, places)
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the captioner with the best weights, in eval mode."""

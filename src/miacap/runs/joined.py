@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from miacap.captioners import Ensemble
-from miacap.concepts import ConceptSource, Extractor
+from miacap.concepts import ConceptSource, Extractor, Looking
 from miacap.data.features import Record, differences
 from miacap.devices import Device
 from miacap.errors import RunError
@@ -17,6 +17,7 @@ from miacap.reading import short
 from miacap.runs.folder import Run
 from miacap.runs.settings import RunSettings
 from miacap.text import Vocabulary
+from miacap.visual import Places
 from miacap.wording import counted
 
 __all__ = ["JoinedRuns", "join"]
@@ -67,6 +68,10 @@ class JoinedRuns:
     def extractor(self, device: Device = "auto") -> Extractor | None:
         """Load the one concept extractor of the runs that have it, or None."""
         return self._lead.extractor(device)
+
+    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
+        """Load what finds concepts in photos themselves, or None."""
+        return self._lead.looking(device, places)
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the ensemble, in eval mode."""

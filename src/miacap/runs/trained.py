@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from torch import nn
 
-from miacap.concepts import ConceptSource, Extractor
+from miacap.concepts import ConceptSource, Extractor, Looking
 from miacap.data.features import Record
 from miacap.devices import Device
 from miacap.runs.settings import RunSettings
 from miacap.text import Vocabulary
+from miacap.visual import Places
 
 if TYPE_CHECKING:
     from miacap.runs.folder import Run
@@ -55,6 +56,9 @@ class Trained(Protocol):
 
     def extractor(self, device: Device = "auto") -> Extractor | None:
         """Load the concept extractor; None for a run without one. Raises RunError."""
+
+    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
+        """Load what finds concepts in photos themselves; None for others. Raises RunError."""
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the captioner with its best weights, in eval mode. Raises RunError."""

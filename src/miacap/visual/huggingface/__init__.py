@@ -6,7 +6,8 @@
 from miacap.visual.huggingface.finding import NAME, find, typed
 from miacap.visual.huggingface.folder import ModelFolder
 from miacap.visual.huggingface.network import load
+from miacap.visual.huggingface.pairs import Embedder
 from miacap.visual.huggingface.preparation import preparation
 from miacap.visual.huggingface.weights import build
 
-__all__ = ["NAME", "ModelFolder", "build", "find", "load", "preparation", "typed"]
+__all__ = ["NAME", "Embedder", "ModelFolder", "build", "find", "load", "preparation", "typed"]
