@@ -18,6 +18,7 @@ from miacap.metrics.corpus import intern, intern_at_blanks
 from miacap.metrics.counting import overlaps
 from miacap.metrics.frequencies import DocumentFrequencies
 from miacap.metrics.statistics import Statistics, of_means
+from miacap.reading import collector_paused
 
 if TYPE_CHECKING:
     from miacap.metrics.meteor import Meteor
@@ -123,7 +124,8 @@ def _try(
     optional: bool,
 ) -> None:
     try:
-        family(references, candidates, result)
+        with collector_paused():
+            family(references, candidates, result)
     except MissingExtra as error:
         if not optional:
             raise
