@@ -158,6 +158,7 @@ def test_what_came_and_what_did_not_is_counted(tmp_path: Path) -> None:
         "2 rows are of pictures that DATA does not have",
     ]
     first = ", ".join(f"{p.name}.jpg" for p in (*made[:2], made[30]))
+    assert "set aside: COCO_val2014_000000000008.jpg: trainval.tsv, line 6: " in done.stderr
     assert f"8 pictures of DATA have no features: {first} and 5 more" in done.stderr
     # They are missed by name, and with what would bring them.
     features = ("--features", tmp_path / "f")

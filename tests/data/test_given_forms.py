@@ -87,6 +87,27 @@ def test_boxes_in_pixels_without_sizes_are_left_out_and_the_reason_is_told(tmp_p
         assert not done.boxes and done.without_boxes == ""
 
 
+def test_the_other_folders_of_a_toolkit(tmp_path: Path) -> None:
+    """Mean features alone are one region; the folder around all is refused."""
+    made = pictures()
+    WRITERS["cocobu"](tmp_path, made)
+    done = convert([tmp_path / "cocobu_fc"], tmp_path / "f", dataset(made), quiet=True)
+    mean = made[0].features.mean(0).astype(np.float16)
+    assert np.array_equal(done.store.rows(f"{made[0].name}.jpg").numpy(), mean[None])
+    message = r"several folders \(cocobu_att, cocobu_box, cocobu_fc\); name the one with"
+    with pytest.raises(DataError, match=message):
+        convert([tmp_path], tmp_path / "g", dataset(made), quiet=True)
+    # Boxes of another place are named.
+    (tmp_path / "cocobu_box").rename(tmp_path / "elsewhere")
+    beside = {"sizes": tmp_path / "captions_val2014.json"}
+    files = [tmp_path / "cocobu_att"]
+    done = convert(
+        files, tmp_path / "h", dataset(made), boxes=tmp_path / "elsewhere", quiet=True, **beside
+    )
+    assert done.boxes and len(done.store) == 4
+    assert not convert(files, tmp_path / "i", dataset(made), quiet=True).boxes
+
+
 def test_sizes_of_only_some_photos_set_the_others_aside(tmp_path: Path) -> None:
     made = pictures()
     written = WRITERS["cocobu"](tmp_path, made)
@@ -157,6 +178,19 @@ def test_what_is_wrong_with_a_row_is_said(tmp_path: Path) -> None:
         done = convert([file], tmp_path / f"f{number}", dataset([*good, square]), quiet=True)
         said = done.store.set_aside[f"{square.name}.jpg"]
         assert len(done.store) == 6 and reason in said and f"{number}.tsv, line 7" in said, said
+
+
+def test_an_odd_width_among_the_first_does_not_decide(tmp_path: Path) -> None:
+    made = pictures((1, 2, 3, 4, 5, 6))
+    for place in (0, 4):
+        odd = Made(9, 640, 480, np.ones((2, WIDTH + 1), np.float32), made[0].boxes)
+        rows = [*made[:place], odd, *made[place:]]
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        written = WRITERS["bottom_up"](folder, rows)
+        done = converted(written, folder / "f", dataset(rows))
+        assert len(done.store) == 6 and done.store.manifest.width == WIDTH
+        assert "regions of 7 numbers, the others have 6" in done.bad[f"{odd.name}.jpg"]
 
 
 def test_a_row_that_was_mended_counts_and_a_bad_one_is_not_written_again(tmp_path: Path) -> None:
@@ -266,7 +300,7 @@ def test_ids_that_only_look_alike_do_not_meet() -> None:
     assert matching.find("cat") is None and matching.find("b/cat.jpg") == "b/cat.jpg"
     assert matching.find("7") == matching.find("007.npz") == "007.png"
     assert matching.find("photos\\dog.png") == "dog.jpg"
-    assert matching.find("flickr30k_000000000007.npz") == "007.png"
+    assert matching.find("flickr30k_000000000007.npz") == matching.find("coco_7") == "007.png"
 
 
 @settings(max_examples=60, deadline=None)

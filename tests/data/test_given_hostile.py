@@ -4,6 +4,8 @@ import gzip
 import io
 import os
 import struct
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -395,8 +397,7 @@ def test_what_is_not_read_is_refused_in_words(
 
 
 DAMAGED = (
-    "bottom_up", "lxmert", "cocobu", "milvlg", "vinvl", "predictions", "big_npy", "meshed_memory",
-    "updown",
+    "bottom_up", "lxmert", "cocobu", "milvlg", "vinvl", "three_cells", "predictions", "big_npy",
 )  # fmt: skip
 
 
@@ -433,3 +434,39 @@ def test_any_bytes_under_any_form_end_in_a_sentence(
     (folder / "x.npy").write_bytes(content)
     with pytest.raises(MiacapError):
         convert([folder / "x.npy"], folder / "f", DATA, form=form, ids=None, quiet=True)
+
+
+DAMAGE = """
+import random, sys
+from pathlib import Path
+from miacap.data import Dataset, Entry, NoPhotos, convert
+from miacap.errors import MiacapError
+
+data = Dataset("mine", tuple(Entry(id, ("a",), "train") for id in "123"), NoPhotos())
+file, count = Path(sys.argv[1]), int(sys.argv[2])
+whole, ends = file.read_bytes(), {"features": 0, "a sentence": 0}
+for seed in range(count):
+    chance = random.Random(seed)
+    content = bytearray(whole)
+    for _ in range(chance.randint(1, 6)):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    file.write_bytes(content[: chance.choice((len(content), len(content), len(content) // 2))])
+    try:
+        convert([file], file.parent / f"f{seed}", data, form="hdf5", quiet=True)
+        ends["features"] += 1
+    except MiacapError as error:
+        ends["a sentence"] += 1
+print(*ends.values())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", ["meshed_memory", "vl_t5", "updown", "grit"])
+def test_damaged_hdf5_gives_features_or_a_sentence(writer: str, tmp_path: Path) -> None:
+    """In a process of its own, for its library is C; the damage is the same each time."""
+    file = WRITERS[writer](tmp_path, pictures((1, 2, 3))).files[0]
+    command = [sys.executable, "-c", DAMAGE, str(file), "150"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    features, sentences = map(int, done.stdout.split())
+    assert features + sentences == 150 and min(features, sentences) > 10

@@ -191,6 +191,7 @@ def bottom_up_vqa(folder: Path, made: Sequence[Made]) -> Written:
     with h5py.File(folder / "train36.hdf5", "w") as file:
         file["image_features"] = np.stack([p.features[:2] for p in made])
         relative = np.stack([p.relative[:2] for p in made])
+        file["image_bb"] = np.stack([p.boxes[:2] for p in made])
         file["spatial_features"] = np.concatenate([relative, relative[..., :2]], axis=2)
     return Written([folder / "train36.hdf5"], {"ids": id_list(folder, made)})
 
@@ -242,6 +243,12 @@ def vinvl(folder: Path, made: Sequence[Made]) -> Written:
     return Written([folder / "feature.tsv"], {})
 
 
+def three_cells(folder: Path, made: Sequence[Made]) -> Written:
+    rows = [f"coco_{p.id}\t{len(p.features)}\t{b64(p.features)}\n" for p in made]
+    (folder / "features.tsv").write_text("".join(rows))
+    return Written([folder / "features.tsv"], {}, boxed=False)
+
+
 def predictions(folder: Path, made: Sequence[Made]) -> Written:
     rows, sides = [], []
     for p in made:
@@ -261,7 +268,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[Made]], Written]] = {
     for w in (
         bottom_up, bottom_up_with_header, packed, lxmert, cocobu, milvlg, xmodaler, uniter, mmf,
         meshed_memory, one_dataset_each, vl_t5, bottom_up_vqa, updown, grit, big_npy, vinvl,
-        predictions,
+        three_cells, predictions,
     )
 }  # fmt: skip
 CUT_TO_TWO = ("bottom_up_vqa", "big_npy")

@@ -8,12 +8,13 @@ import typer
 
 from miacap import terminal
 from miacap.cli.options import Data, Quiet
-from miacap.wording import counted, first_names
+from miacap.wording import counted, first_lines, first_names
 
 if TYPE_CHECKING:
     from miacap.data import Conversion
 
 _LISTED = 3
+_REASONS = 20
 
 
 class Form(StrEnum):
@@ -109,6 +110,8 @@ def _tell(done: "Conversion", output: Path) -> None:
     """Say what came, what did not, and what is missing."""
     if done.without_boxes:
         terminal.tell(f"warning: {done.without_boxes}.")
+    for line in first_lines(done.bad.values(), _REASONS):
+        terminal.tell(f"set aside: {line}")
     if done.missing:
         one, several = "picture of DATA has no features", "pictures of DATA have no features"
         terminal.tell(

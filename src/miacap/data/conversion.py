@@ -30,7 +30,7 @@ from miacap.data.store import FeatureStore, StoreWriter
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.progress import Progress
 from miacap.version import __version__
-from miacap.wording import counted, first_lines, none
+from miacap.wording import counted, none
 
 Place = str | os.PathLike[str]
 
@@ -39,7 +39,6 @@ _LOOKED_AT = 5
 """Pictures that say how wide the features are."""
 _COMPARED = 8
 """Pictures of the store that are held against their file when a conversion goes on."""
-_LISTED = 20
 
 
 @dataclass
@@ -96,7 +95,7 @@ def convert(
         boxes: folder of boxes, for a folder of features.
         sizes: file of photos' sizes, for boxes in pixels without them, see `given.boxes`.
         without_boxes: leave boxes out.
-        quiet: show no progress, and list nothing.
+        quiet: show no progress.
 
     Raises:
         DataError: no known form, no picture of the dataset, not one row that can be used, or a
@@ -265,8 +264,6 @@ def _fill(
                 if filling.take(writer, name, one, loaded):
                     progress.advance()
             filling.finish(writer)
-            for line in first_lines(filling.bad.values(), _LISTED):
-                progress.note(f"set aside: {line}")
     store = FeatureStore.open(folder)
     missing = (
         []

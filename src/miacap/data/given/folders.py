@@ -40,6 +40,7 @@ TITLE = "folder of NPZ or NPY"
 _SUFFIXES = (".npz", ".npy")
 _FEATURES = ("feat", "features", "x", "z", "att", "feature", "arr_0")
 _PIXELS = ("bbox", "boxes", "box")
+_PAIRS = ("_att", "_box", "_fc")
 _PARTS = ("norm_bb",)
 _MOST_MEMBERS = 1000
 
@@ -58,6 +59,7 @@ def found(path: Path, beside: Beside) -> Iterator[Found]:
     """Give the pictures of a folder in the order of their names."""
     boxes = beside.boxes or boxes_of(path)
     root = path if path.is_dir() else path.parent
+    _refuse_several(root)
     for file in _files(path) if path.is_dir() else iter([path]):
         id = without_suffix(file.relative_to(root).as_posix(), _SUFFIXES)
         yield Found(id, str(file.relative_to(root)), partial(_load, file, id, boxes))
@@ -69,6 +71,16 @@ def boxes_of(path: Path) -> Path | None:
         return None
     beside = path.with_name(path.name.removesuffix("_att") + "_box")
     return beside if beside.is_dir() else None
+
+
+def _refuse_several(folder: Path) -> None:
+    """Refuse the folder around cocobu_att and cocobu_box: boxes would be taken for features."""
+    inside = sorted(p.name for p in folder.iterdir() if p.name.endswith(_PAIRS) and p.is_dir())
+    if len(inside) > 1:
+        raise DataError(
+            f"{folder}: holds several folders ({', '.join(inside)}); name the one with the "
+            "features, its boxes are found beside it."
+        )
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -40,7 +40,8 @@ TITLE = "HDF5"
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _TABLES = ("image_features", "features", "reg_feat")
 _IDS = ("image_id", "image_ids", "img_id", "ids")
-_BOXES = ("image_bb", "boxes", "bbox", "spatial_features")
+_BOXES = ("spatial_features", "image_bb", "boxes", "bbox")
+"""Those that are parts of the photo first: they need no size."""
 _ENDING = "_features"
 _OTHERS = ("_boxes", "_cls_prob", "_grids", "_size", "_mask")
 _WIDTHS, _HEIGHTS = ("img_w", "image_w", "width"), ("img_h", "image_h", "height")
@@ -63,19 +64,24 @@ def found(path: Path, beside: Beside) -> Iterator[Found]:
         import h5py
     except ModuleNotFoundError:
         raise MissingExtra("hdf5", "Reading features from HDF5") from None
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: damaged HDF5 ({str(error)[:100]}); fetch it again.") from None
-    with file:
-        table = next((name for name in _TABLES if _is_table(file, name)), None)
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(h5py.File(path, "r"))
+            table = next((name for name in _TABLES if _is_table(file, name)), None)
+            keys = [] if table is not None else [_text(key) for key in file]
+        except _WRONG as error:
+            raise DataError(f"{path}: damaged HDF5 ({str(error)[:100]}); fetch it again.") from None
         if table is not None:
             yield from _of_table(file, table, path, beside)
-            return
-        for key in file:
+        for key in keys:
             if not key.endswith(_OTHERS):
                 id = key.removesuffix(_ENDING)
                 yield Found(id, f"{path.name}, {key}", partial(_of_key, file, key, path.name))
+
+
+def _text(name: str | bytes) -> str:
+    """Give a name, or an id; h5py gives bytes for what is not UTF-8."""
+    return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
 
 
 def _is_table(file: Any, name: str) -> bool:
@@ -98,7 +104,10 @@ def _inside(parent: Any, key: str, where: str) -> Any:
     """Open what lies in the file itself. Raises BadFeatures where it is a link to elsewhere."""
     import h5py
 
-    if not isinstance(parent.get(key, getlink=True), h5py.HardLink):
+    link = parent.get(key, getlink=True)
+    if link is None:
+        raise BadFeatures(f"{where}: {key} cannot be opened under its name")
+    if not isinstance(link, h5py.HardLink):
         raise BadFeatures(f"{where}: {key} is a link to elsewhere; nothing is followed")
     return parent[key]
 
@@ -173,7 +182,7 @@ def _ids(file: Any, path: Path, beside: Beside) -> Sequence[str]:
     if dataset.ndim != 1 or dataset.size * dataset.dtype.itemsize > LARGEST:
         raise BadFeatures(f"{path}: {name} of shape {dataset.shape}")
     values = dataset[...]
-    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values]
+    return [_text(value) for value in values]
 
 
 def _of_row(columns: dict[str, Any], number: int, where: str) -> Rows:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from miacap.tables.names import PHOTO_SUFFIXES, same_form
 
-_NUMBERED = re.compile(r"(?:coco_[a-z]+[0-9]{4}_|flickr30k_)?0*([0-9]{1,18})", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:coco_(?:[a-z]+[0-9]{4}_)?|flickr30k_)?0*([0-9]{1,18})", re.IGNORECASE)
 _ARRAYS = (".npz", ".npy")
 
 

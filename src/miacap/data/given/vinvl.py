@@ -1,6 +1,7 @@
 """VinVL's and Oscar's TSV: a key, a tab, and JSON with the features in base64; with a line index.
 
-    key  {"num_boxes": 2, "features": "..."}                       feature.tsv of Oscar and VinVL
+    key  {"num_boxes": 2, "features": "..."}                       feature.tsv for captions
+    key  2  ...                                                    features.tsv of whole data sets
     key  {"objects": [{"rect": [...], "feature": "..."}, ...]}     predictions.tsv of the detector
 
 Rows of 2,054 numbers are 2,048 features and x0 y0 x1 y1 w h as parts of the photo: all are
@@ -37,11 +38,15 @@ TITLE = "VinVL TSV"
 
 _WITH_BOX = 2054
 _LONGEST_KEY = 1000
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]+={0,2}")
 
 
 def fits(path: Path) -> bool:
-    """Whether a file's first row is a key and JSON with features or objects."""
-    key, tab, rest = packed.head(path).partition(b"\n")[0].partition(b"\t")
+    """Whether a file's first row is a key and JSON with features or objects, or three cells."""
+    key, tab, rest = packed.head(path).partition(b"\n")[0].rstrip(b"\r").partition(b"\t")
+    count, _, features = rest.partition(b"\t")
+    if key and count.isdigit() and _BASE64.fullmatch(features[:_LONGEST_KEY]):
+        return True
     if not key or not tab or not rest.lstrip().startswith(b"{"):
         return False
     return re.search(rb'"(num_boxes|features|objects)"\s*:', rest[:2000]) is not None
@@ -102,6 +107,9 @@ def _wrong(index: Path, number: int, why: str) -> str:
 
 
 def _load(text: bytes, where: str) -> Rows:
+    if not text.lstrip().startswith(b"{"):
+        count, _, features = text.partition(b"\t")
+        return _of_features(count.strip(), features, where)
     try:
         value = parse_json(text.decode("utf-8"), where)
     except UnicodeDecodeError:
@@ -112,11 +120,14 @@ def _load(text: bytes, where: str) -> Rows:
         return _of_objects(value["objects"], where)
     if not isinstance(value, dict) or not isinstance(value.get("features"), str):
         raise BadFeatures(f'{where}: neither "features" in base64 nor "objects"')
-    count = whole_number(value.get("num_boxes"), where, "num_boxes")
-    data = from_base64(value["features"], where, "features")
-    features = matrix(data, count, where, "features")
-    boxes = features[:, 2048:2052] if features.shape[1] == _WITH_BOX else None
-    return Rows(features, boxes, "relative")
+    return _of_features(value.get("num_boxes"), value["features"], where)
+
+
+def _of_features(boxes: object, text: bytes | str, where: str) -> Rows:
+    count = whole_number(boxes, where, "num_boxes")
+    features = matrix(from_base64(text, where, "features"), count, where, "features")
+    with_box = features.shape[1] == _WITH_BOX
+    return Rows(features, features[:, 2048:2052] if with_box else None, "relative")
 
 
 def _of_objects(objects: list[Any], where: str) -> Rows:
