@@ -3,7 +3,8 @@
     L = - sum_t log p(y_t | y_<t, picture)    [eq:cross-entropy]
 
 over real target words, EOS included, BOS and padding left out. A captioner's own regulariser,
-times its weight, is added where the weight is not 0. Its settings are `runs.CrossEntropy`.
+times its weight, is added where the weight is not 0; under scheduled sampling some words that are
+read are drawn (scheduled_sampling.py). Its settings are `runs.CrossEntropy`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from miacap.captioners import Regulariser
+from miacap.captioning.scheduled_sampling import scheduled_logits, share
 from miacap.data.batches import Batch, Batches
 from miacap.runs import CrossEntropy
 from miacap.text import PAD
@@ -42,6 +44,8 @@ class CrossEntropyTask:
     objective: CrossEntropy = CrossEntropy()  # noqa: RUF009 - frozen
     regulariser: Regulariser | None = None
     watched: str = "CIDEr-D"
+    epoch: int = 0
+    """The epoch whose batches were asked for last."""
 
     @property
     def batches_per_epoch(self) -> int:
@@ -50,11 +54,15 @@ class CrossEntropyTask:
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """Batches of one epoch in its own order, from the `skip`-th on."""
+        self.epoch = epoch
         return self.train.epoch(epoch, skip=skip)
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch and its number of target words."""
         smoothing = self.objective.label_smoothing
+        if drawn := share(self.objective, self.epoch):
+            logits = scheduled_logits(self.module, batch.pictures, batch.words, drawn)
+            return summed_loss(logits, batch.targets, smoothing)
         if not self.objective.regulariser:
             logits = module(batch.pictures, batch.words)
             return summed_loss(logits, batch.targets, smoothing)

@@ -24,12 +24,30 @@ class CrossEntropy:
     label_smoothing: float = 0.0
     """Share of each target that goes to the other words, in training alone; 0.1 helps against
     learning captions by heart."""
+    sampling_most: float = 0.0
+    """Scheduled sampling: the largest share of input words that are drawn from the captioner
+    itself; 0 is off, 0.25 is common."""
+    sampling_increase: float = 0.05
+    """Scheduled sampling: by how much the share grows each time."""
+    sampling_every: int = 5
+    """Scheduled sampling: epochs after which the share grows."""
+    sampling_begin: int = 0
+    """Scheduled sampling: epochs before the first draw."""
     regulariser: float = 0.0
     """Weight of the captioner's own regulariser in the loss. ATT-FCN's has 1 in its paper, at 10
     concepts; with k of them 0.01 / k is a start. 0 leaves it out; other captioners have none."""
 
     def __post_init__(self) -> None:
         check_share(label_smoothing=self.label_smoothing)
+        check_at_least(0, sampling_most=self.sampling_most, sampling_begin=self.sampling_begin)
+        check_at_most(1, sampling_most=self.sampling_most, sampling_increase=self.sampling_increase)
+        check_at_least(0, sampling_increase=self.sampling_increase)
+        check_at_least(1, sampling_every=self.sampling_every)
+        if self.sampling_most and self.regulariser:
+            raise SettingsError(
+                "A regulariser looks at the captions as a whole, scheduled sampling goes through "
+                "them word by word: set sampling_most or regulariser to 0."
+            )
         if not 0.0 <= self.regulariser < math.inf:
             raise SettingsError(f"regulariser is 0 or more, not {self.regulariser}.")
 
