@@ -120,7 +120,7 @@ def test_what_a_key_may_lack_or_have_twice(tmp_path: Path) -> None:
 
 def test_a_tar_of_photos_alone_is_none(tmp_path: Path) -> None:
     shard(tmp_path / "photos.tar", {"a.jpg": "A", "b.jpg": "B"})
-    table(tmp_path / "captions.parquet", [{"file_name": "b.jpg", "caption": "a dog"}])
+    table(tmp_path / "photos.parquet", [{"file_name": "b.jpg", "caption": "a dog"}])
     data = read(tmp_path)
     assert data.ids == ("b.jpg",) and data.photos.read("b.jpg") == b"B"
 

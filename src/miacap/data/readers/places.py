@@ -133,8 +133,7 @@ def _of_splits(folder: Path) -> list[CaptionFile]:
 def _shards(folder: Path, format: str) -> list[CaptionFile]:
     """Give train-00000-of-00002.parquet, data/*.parquet, train/*.tar and their like.
 
-    Tars count where they hold captions; a table that lies beside a tar of its name is that of
-    img2dataset, which the tar's captions make needless.
+    Tars count where they hold captions.
     """
     suffix = _PACKED[format]
     folders = {"": folder, "data": folder / "data"}
@@ -145,8 +144,6 @@ def _shards(folder: Path, format: str) -> list[CaptionFile]:
         inside = sorted(place.iterdir()) if place.is_dir() else []
         for path in inside:
             if path.suffix != suffix or path.name.startswith(".") or not path.is_file():
-                continue
-            if suffix == ".parquet" and path.with_suffix(".tar") in inside:
                 continue
             said = match or SPLIT_PART.search(path.stem)
             split = split_name(said.group(1)) if said else None
