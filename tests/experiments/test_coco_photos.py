@@ -55,7 +55,8 @@ def test_cocos_own_files_go_the_whole_way(coco: Path, tmp_path: Path) -> None:
            *sets("words=200", "folds=2", *TRAINED))  # fmt: skip
     miacap("train", coco, "--features", features, "--concepts", concepts, "-o", run, "-q",
            "--captioner", "spatial-attention", "--source", "combined",
-           *sets("sizes.width=64", "sizes.heads=4", "sizes.inner=128", *TRAINED))  # fmt: skip
+           *sets("sizes.width=64", "sizes.heads=4", "sizes.inner=128",
+                 "pictures_per_batch=4", *TRAINED))  # fmt: skip
     scores, captions = tmp_path / "scores.json", tmp_path / "captions.jsonl"
     frequencies = coco / "annotations" / "captions_val2014.json.gz"
     miacap("evaluate", run, coco, "--features", features, "--split", "test", "-q",
@@ -76,4 +77,4 @@ def test_cocos_own_files_go_the_whole_way(coco: Path, tmp_path: Path) -> None:
         "karpathy_restval.txt", "karpathy_test.txt", "karpathy_val.txt",
     }  # fmt: skip
     photo = next((coco / "val2014").glob("*.jpg"))
-    assert miacap("caption", photo, "--run", run).strip().endswith(".")
+    assert len(miacap("caption", photo, "--run", run).split()) > 2
