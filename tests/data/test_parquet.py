@@ -94,6 +94,18 @@ def test_bytes_alone_rows_of_one_name_and_a_split_column(tmp_path: Path) -> None
     assert data.photos.read("b.jpg") == b"B"
 
 
+def test_img2dataset_in_parquet_form(tmp_path: Path) -> None:
+    lost = {"status": "failed_to_download", "error_message": "HTTP Error 404", "jpg": None}
+    fine = {"status": "success", "error_message": None, "jpg": b"P"}
+    rows = [{"key": f"{n:09d}", "caption": f"dog {n}", **(lost if n == 1 else fine)}
+            for n in range(3)]  # fmt: skip
+    data = read(table(tmp_path / "00000.parquet", rows))
+    assert data.captions == {"000000000": ("dog 0",), "000000002": ("dog 2",)}
+    assert [(one.id, one.where, one.reason) for one in data.set_aside] == [
+        ("000000001", "00000.parquet, row 2", "img2dataset did not fetch it: HTTP Error 404")
+    ]
+
+
 def test_names_that_do_not_tell_photos_apart(tmp_path: Path) -> None:
     rows = [{"image": {"bytes": photo(n), "path": "image.jpg"}, "text": f"dog {n}"} for n in (1, 2)]
     table(tmp_path / "train.parquet", rows)

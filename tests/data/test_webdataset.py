@@ -66,6 +66,19 @@ def test_a_folder_of_img2dataset(tmp_path: Path) -> None:
     assert before[0] == after[0] and before[1] != after[1]
 
 
+def test_a_folder_of_files_of_img2dataset(tmp_path: Path) -> None:
+    fetched(tmp_path, 0, failed=2)
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        for member in tar:
+            path = tmp_path / "00000" / member.name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+    (tmp_path / "00000.tar").unlink()
+    data = read(tmp_path)
+    assert set(data.captions) == {"00000/000000002.jpg", "00000/000000003.jpg"}
+    assert [one.id for one in data.set_aside] == ["000000000", "000000001"]
+
+
 def test_without_pyarrow_the_failed_ones_are_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +90,7 @@ def test_without_pyarrow_the_failed_ones_are_not_hidden(
 
 def test_splits_by_names_and_by_folders(tmp_path: Path) -> None:
     pair = {"0.jpg": "P", "0.txt": "a dog\na brown dog\n"}
-    shard(tmp_path / "a" / "set-train-0000.tar", pair)
+    shard(tmp_path / "a" / "set-restval-0000.tar", pair)
     shard(tmp_path / "a" / "set-validation-0000.tar", {"1.png": "V", "1.json": '{"text": "a cat"}'})
     found = {entry.id: (entry.split, entry.captions) for entry in read(tmp_path / "a")}
     assert found == {"0.jpg": ("train", ("a dog", "a brown dog")), "1.png": ("dev", ("a cat",))}

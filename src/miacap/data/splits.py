@@ -35,7 +35,9 @@ SPLIT_FILE = re.compile(
     re.IGNORECASE,
 )
 """What a file of one split's captions is called: captions_train2014.json, my_val.csv."""
-SPLIT_PART = re.compile(rf"(?:^|[._-])({_NAMES})(?:\d{{4}})?(?=[._-]|$)", re.IGNORECASE)
+SPLIT_PART = re.compile(
+    rf"(?:^|[._-])({_NAMES}|{RESTVAL}|testing)(?:\d{{4}})?(?=[._-]|$)", re.IGNORECASE
+)
 """Where a shard's name, without its suffix, names its split: train-00000-of-00002."""
 
 

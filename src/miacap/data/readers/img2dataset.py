@@ -1,12 +1,16 @@
-"""The Parquet table that img2dataset writes beside each shard: which photos it could not fetch."""
+"""The Parquet tables of img2dataset: which photos it could not fetch."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from miacap.data import parquet_files
+from miacap.data.readers.records import Reading
+from miacap.errors import MissingExtra
 
-_COLUMNS = ("key", "status", "error_message")
+COLUMNS = ("key", "status", "error_message")
+"""By which its tables are known."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,35 @@ def failed(table: Path) -> Iterator[Failed]:
     names = file.schema_arrow.names
     if not {"key", "status"} <= set(names):
         return
-    columns = [name for name in _COLUMNS if name in names]
+    columns = [name for name in COLUMNS if name in names]
     number = 0
     for group in range(file.num_row_groups):
         for row in parquet_files.rows(table, file, group, columns):
             number += 1
-            if row["status"] != "success":
-                said = row.get("error_message") or row["status"]
-                reason = f"img2dataset did not fetch it: {said}"
+            if reason := why(row):
                 yield Failed(str(row["key"]), f"{table.name}, row {number}", reason)
+
+
+def why(row: Mapping[str, Any]) -> str:
+    """Say why the photo of a row was not fetched; "" where it was."""
+    if row["status"] == "success":
+        return ""
+    return f"img2dataset did not fetch it: {row.get('error_message') or row['status']}"
+
+
+def list_failed(table: Path, fetched: Container[str], reading: Reading) -> None:
+    """Set aside the photos of a table that were not fetched.
+
+    Args:
+        table: beside a shard; it need not be there.
+        fetched: keys that the shard has all the same.
+        reading: takes what was not fetched.
+    """
+    if not table.is_file():
+        return
+    try:
+        for row in failed(table):
+            if row.key not in fetched:
+                reading.leave_out(row.key, row.where, row.reason)
+    except MissingExtra as error:
+        reading.leave_out("", table.name, f"what could not be fetched is not listed: {error}")

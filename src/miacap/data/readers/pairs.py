@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from miacap.data.dataset import Source
+from miacap.data.readers import img2dataset
 from miacap.data.readers.records import Reading
 from miacap.tables.names import PHOTO_SUFFIXES
 from miacap.tables.text import numbered_lines, read_text
@@ -35,6 +36,9 @@ def read(folder: Path) -> Reading:
         id = reading.mention(name, where)
         for number, line in numbered_lines(content, str(text)):
             reading.caption(id, f"{where}, line {number}", line)
+    keys = {PurePosixPath(id).stem for id in reading.records}
+    for inside in sorted(path for path in folder.iterdir() if path.is_dir()):
+        img2dataset.list_failed(inside.with_suffix(".parquet"), keys, reading)
     reading.sources.append(Source("*.txt", checksum.hexdigest(), size))
     return reading
 

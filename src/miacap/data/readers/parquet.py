@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from miacap.data.columns import Cell, ParquetPhotos
 from miacap.data.dataset import Source
 from miacap.data.parquet_files import open_parquet, rows
+from miacap.data.readers import img2dataset
 from miacap.data.readers.records import CaptionFile, Reading
 from miacap.errors import DataError
 from miacap.files import sha256
@@ -45,11 +46,13 @@ class _Columns(NamedTuple):
     file: str
     """The name of the photo's file, where its bytes lie elsewhere."""
     split: str
+    fetched: tuple[str, ...] = ()
+    """Of img2dataset: what says whether the photo was fetched."""
 
     @property
     def wanted(self) -> list[str]:
         """What is read; the photos' bytes are not."""
-        every = (*self.captions, self.name, self.file, self.split)
+        every = (*self.captions, self.name, self.file, self.split, *self.fetched)
         return list(dict.fromkeys(column for column in every if column))
 
 
@@ -62,6 +65,8 @@ class _Row(NamedTuple):
     split: Any
     file: str
     cell: Cell | None
+    lost: str
+    """Why the photo is not there, "" where it is."""
 
 
 def read(files: list[CaptionFile], reading: Reading) -> None:
@@ -85,6 +90,9 @@ def read(files: list[CaptionFile], reading: Reading) -> None:
         reading.begin_packed(table.source())
         images[file.path] = table.columns.image
         for number, row in enumerate(some):
+            if row.lost:
+                reading.leave_out(row.name, row.where, row.lost)
+                continue
             name = apart.name(file, row, number)
             if not name:
                 reading.leave_out("", row.where, "no name of its photo's file")
@@ -149,7 +157,9 @@ class _Table:
                 self._checksum.update(said.encode())
                 cell = Cell(self.path, group, index) if inside else None
                 name = name if inside else file
-                yield _Row(f"{self.path.name}, row {number}", name, captions, split, file, cell)
+                lost = img2dataset.why(row) if columns.fetched else ""
+                where = f"{self.path.name}, row {number}"
+                yield _Row(where, name, captions, split, file, cell, lost)
 
     def source(self) -> Source:
         """Say what was read: the whole file, or of one that holds photos the other columns."""
@@ -177,12 +187,14 @@ def _columns(file: Any, path: Path) -> _Columns:
             f"{path}: no column holds the photos or names their files; call it image or "
             f"{FILE_NAMES[0]} (found {listed(schema.names)})."
         )
-    ids = _first({field.name.lower(): field.name for field in schema}, ID_NAMES, (*captions, image))
+    every = {field.name.lower(): field.name for field in schema}
+    ids = _first(every, (*ID_NAMES, "key"), (*captions, image))
+    fetched = tuple(name for name in img2dataset.COLUMNS if name in schema.names)
+    fetched = fetched if {"key", "status"} <= set(fetched) else ()
     split = _first(lower, SPLIT_NAMES, captions)
     sure = bool(own or (ids and not inner))
-    return _Columns(
-        captions, inside.get("bytes", ""), own or inner or ids, sure, own or inner, split
-    )
+    name, file, photos = own or inner or ids, own or inner, inside.get("bytes", "")
+    return _Columns(captions, photos, name, sure, file, split, fetched)
 
 
 def _first(names: dict[str, str], known: tuple[str, ...], taken: tuple[str, ...]) -> str:

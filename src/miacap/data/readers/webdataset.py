@@ -16,7 +16,7 @@ from miacap.data.dataset import Source
 from miacap.data.readers import img2dataset
 from miacap.data.readers.records import CaptionFile, Reading
 from miacap.data.tars import Member, Place, TarPhotos, members, members_with_file
-from miacap.errors import DataError, MissingExtra
+from miacap.errors import DataError
 from miacap.reading import parse_json
 from miacap.tables.names import (
     CAPTION_NAMES,
@@ -129,7 +129,7 @@ def _samples(tar: Path, reading: Reading) -> list[_Sample]:
         else:
             reading.leave_out(member.name, where, "a second photo of its key; first kept")
     reading.begin_packed(Source(tar.name, checksum.hexdigest(), tar.stat().st_size))
-    _failed(tar, samples, reading)
+    img2dataset.list_failed(tar.with_suffix(".parquet"), samples, reading)
     return list(samples.values())
 
 
@@ -164,16 +164,3 @@ def _take(sample: _Sample, kind: str, data: bytes, where: str, reading: Reading)
                 sample.split = first_value(value, SPLIT_NAMES)
     except DataError as error:
         reading.leave_out(sample.key, where, str(error))
-
-
-def _failed(tar: Path, samples: dict[str, _Sample], reading: Reading) -> None:
-    """List the photos that img2dataset could not fetch."""
-    table = tar.with_suffix(".parquet")
-    if not table.is_file():
-        return
-    try:
-        for row in img2dataset.failed(table):
-            if row.key not in samples:
-                reading.leave_out(row.key, row.where, row.reason)
-    except MissingExtra as error:
-        reading.leave_out("", table.name, f"what could not be fetched is not listed: {error}")
