@@ -10,6 +10,7 @@ import pytest
 
 from miacap.data.detectors import BoxOutputs, Description, DetectorInput, YoloxOutputs
 from miacap.data.features import (
+    BoxHead,
     Detector,
     Given,
     Preprocessing,
@@ -25,10 +26,11 @@ from miacap.settings import to_json
 HOW = Preprocessing("efficientnet-lite2", "ab" * 32)
 CATS = Description("cats", DetectorInput(64, 64), YoloxOutputs("out"), ("cat", "dog"))
 BOXES = Detector("cd" * 32, CATS, HOW)
-KINDS: tuple[Record, ...] = (HOW, BOXES, Given("mine", "a friend"))
+HEAD = BoxHead("torchvision:fasterrcnn", "ef" * 32)
+KINDS: tuple[Record, ...] = (HOW, BOXES, Given("mine", "a friend"), HEAD)
 
 
-@pytest.mark.parametrize("record", KINDS, ids=["grid", "detector", "given"])
+@pytest.mark.parametrize("record", KINDS, ids=["grid", "detector", "given", "box-head"])
 def test_each_kind_travels_as_json(record: Record, tmp_path: Path) -> None:
     saved = json.loads(json.dumps(to_json(record)))
     assert next(iter(saved)) == "kind"
@@ -60,7 +62,7 @@ def test_lists_of_concepts_written_before_are_given() -> None:
     [
         (
             {"kind": "gird"},
-            "kind is one of grid, detector, given, not 'gird'. Did you mean 'grid'?",
+            "kind is one of grid, detector, box-head, given, not 'gird'. Did you mean 'grid'?",
         ),
         ({"kind": "given"}, "missing: 'name'"),
         ({"kind": "given", "name": " "}, "given features need a name"),
@@ -70,6 +72,8 @@ def test_lists_of_concepts_written_before_are_given() -> None:
         ({**to_json(KINDS[1]), "boxes": 0}, "boxes is 1 to 1000, not 0"),
         ({**to_json(KINDS[1]), "fewest": 37}, "fewest is 1 to the number of boxes (36), not 37"),
         ({**to_json(KINDS[1]), "samples": 0}, "samples is 1 to 64, not 0"),
+        ({**to_json(HEAD), "fewest": 0}, "fewest is 1 to the number of boxes (36), not 0"),
+        ({**to_json(HEAD), "size": [800, 9999]}, "size is 32 to 4096 pixels, not (800, 9999)"),
         ({**to_json(KINDS[1]), "rows": "grid"}, "rows is one of boxes, grid+boxes, not 'grid'"),
     ],
 )

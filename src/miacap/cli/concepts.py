@@ -115,7 +115,11 @@ def _tell_lists(result: "ReadLists") -> None:
 def detect(
     data: Data,
     detector: Annotated[
-        Path, typer.Option("--detector", help="An ONNX detector, its description beside it.")
+        str,
+        typer.Option(
+            "--detector",
+            help="An ONNX detector, its description beside it; or torchvision:fasterrcnn_...",
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,

@@ -32,7 +32,8 @@ def features(
         str,
         typer.Option(
             help="What a region is: grid (a cell of the network's map), detector:FILE.onnx (a box, "
-            "pooled from the map), or grid+detector:FILE.onnx (both)."
+            "pooled from the map), grid+detector:FILE.onnx (both), or torchvision:fasterrcnn_... "
+            "(its boxes, with the features of its own box head)."
         ),
     ] = "grid",
     boxes: Annotated[
@@ -82,7 +83,7 @@ def features(
     from miacap.cli.reporting import report_set_aside
     from miacap.data import read
     from miacap.data.readers.places import NoCaptionFile
-    from miacap.errors import DataError
+    from miacap.errors import DataError, SettingsError
     from miacap.memory import keep_freed
     from miacap.settings import override
 
@@ -92,14 +93,22 @@ def features(
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     places = visual.Places.of(weights or (), download)
-    network = visual.load(backbone, device, places)
+    network, preprocessing = None, None
+    if visual.needs_backbone(regions):
+        network = visual.load(backbone, device, places)
+        preprocessing = override(visual.preprocessing_for(network), sets or [])
+    elif sets:
+        raise SettingsError(
+            f"--set changes how photos are prepared for a backbone; {regions} has none."
+        )
     found = visual.regions_named(
         regions,
         network,
-        preprocessing=override(visual.preprocessing_for(network), sets or []),
+        preprocessing=preprocessing,
         boxes=boxes,
         threshold=threshold,
         device=device,
+        places=places,
     )
     keep_freed()
     store = visual.extract(

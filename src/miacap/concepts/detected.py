@@ -36,6 +36,7 @@ from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize
 from miacap.version import __version__
 from miacap.visual import Ready, detectors, prepared
+from miacap.visual.detectors.looking import Looks
 from miacap.visual.reading import Reader
 from miacap.wording import none
 
@@ -59,7 +60,7 @@ def detect(
 
     Args:
         dataset: its photos are looked at; its training captions say what a caption word is.
-        detector: an ONNX file with its description.
+        detector: an ONNX file with its description, or "torchvision:fasterrcnn_...".
         folder: where the results go; finished work in it is used again.
         settings: see `DetectSettings`.
         device: where the detector runs.
@@ -70,17 +71,16 @@ def detect(
         RunError: the folder was begun otherwise, or the detector cannot be run.
     """
     settings = settings or DetectSettings()
-    looking = detectors.Looking(detectors.load(detector, device))
-    names = looking.detector.description.classes
+    looking = _looking(str(detector), device)
+    names = looking.classes
     named = tokenised(dataset)
     vocabulary = caption_words(dataset, named, settings.minimum_count)
     words_of = class_words(names, vocabulary, settings.words_file)
     path = Path(folder)
-    made_of = _checksum(looking)
-    claim(path, "detect", to_json(settings), fingerprint([made_of, words_of], dataset))
-    store = _look(dataset, looking, made_of, path / CLASSES, quiet)
-    lists = ListFile(Path(detector), hashlib.sha256(json.dumps([made_of, words_of]).encode())
-                     .hexdigest())  # fmt: skip
+    claim(path, "detect", to_json(settings), fingerprint([looking.checksum, words_of], dataset))
+    store = _look(dataset, looking, path / CLASSES, quiet)
+    told = json.dumps([looking.checksum, words_of])
+    lists = ListFile(Path(detector), hashlib.sha256(told.encode()).hexdigest())
     for id in dataset.ids:
         if id in store and (one := _list(store.rows(id), names, words_of, str(detector))):
             lists.pictures[id] = one
@@ -129,18 +129,18 @@ def _words_file(file: str, names: Sequence[str]) -> Mapping[str, list[str]]:
     return {name: [word.strip().lower() for word in words] for name, words in value.items()}
 
 
-def _checksum(looking: detectors.Looking) -> str:
-    """Give one SHA-256 over the detector's file and its description."""
-    told = [looking.detector.weights_sha256, to_json(looking.detector.description)]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _looking(detector: str, device: Device) -> Looks:
+    if detector.startswith("torchvision:"):
+        from miacap.visual import box_head  # its library is optional and slow to import
+
+        return box_head.BoxHeadLooking(box_head.FasterRcnn(detector, device))
+    return detectors.Looking(detectors.load(detector, device))
 
 
-def _look(
-    dataset: Dataset, looking: detectors.Looking, made_of: str, folder: Path, quiet: bool
-) -> FeatureStore:
+def _look(dataset: Dataset, looking: Looks, folder: Path, quiet: bool) -> FeatureStore:
     """Fill the store of class scores, or go on filling it."""
-    names = looking.detector.description.classes
-    how = Given(CLASSES, f"detector {looking.detector.description.name}, SHA-256 {made_of}")
+    names = looking.classes
+    how = Given(CLASSES, f"detector {looking.name}, SHA-256 {looking.checksum}")
     made_by = f"miacap {__version__}"
     manifest = Manifest("concepts", how, len(names), names, None, made_by)
     with StoreWriter(folder, manifest) as writer:
@@ -155,7 +155,7 @@ def _look(
     return FeatureStore.open(folder)
 
 
-def _prepared(dataset: Dataset, ids: Sequence[str], looking: detectors.Looking) -> Iterator[Ready]:
+def _prepared(dataset: Dataset, ids: Sequence[str], looking: Looks) -> Iterator[Ready]:
     photos = dataset.photos
     sources = ((id, Reader(partial(photos.read, id), size_of(photos, id))) for id in ids)
     return prepared(sources, looking)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from miacap.data.batches import Batch, Batches
     from miacap.data.conversion import Conversion, convert
     from miacap.data.dataset import Dataset, Entry, SetAside, Source
-    from miacap.data.features import Detector, Given, Preprocessing
+    from miacap.data.features import BoxHead, Detector, Given, Preprocessing
     from miacap.data.photos import NoPhotos, Photos
     from miacap.data.readers import read
     from miacap.data.scenes import draw
@@ -24,6 +24,7 @@ _HOMES = {
     "Batches": "batches",
     "Conversion": "conversion",
     "Dataset": "dataset",
+    "BoxHead": "features",
     "Detector": "features",
     "Entry": "dataset",
     "FeatureStore": "store",
@@ -43,6 +44,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "Batches",
+    "BoxHead",
     "Conversion",
     "Dataset",
     "Detector",

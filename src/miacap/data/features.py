@@ -1,7 +1,8 @@
-"""How features were made: one record of three kinds, kept in stores and run folders.
+"""How features were made: one record of four kinds, kept in stores and run folders.
 
     grid      a photo, prepared, through a backbone; a row is a cell of its last map
     detector  the whole photo and boxes that a detector finds, each pooled from a backbone's map
+    box-head  the same of a two-stage detector, with the features of its own second stage
     given     features that somebody brings; no photo can be turned into them
 
 A record is read once (`parse`) and compared by one function (`require_same`). Telling how
@@ -10,7 +11,7 @@ features were made needs no torch; making them again is the work of `visual`.
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -128,14 +129,7 @@ class Detector:
     samples: int = 2
 
     def __post_init__(self) -> None:
-        if not 1 <= self.boxes <= 1000:
-            raise SettingsError(f"detector: boxes is 1 to 1000, not {self.boxes}.")
-        if not 1 <= self.fewest <= self.boxes:
-            raise SettingsError(
-                f"detector: fewest is 1 to the number of boxes ({self.boxes}), not {self.fewest}."
-            )
-        if not 0 <= self.threshold <= 1:
-            raise SettingsError(f"detector: threshold is 0 to 1, not {self.threshold}.")
+        _check_boxes("detector", self.boxes, self.fewest, self.threshold)
         for name, number in (("bins", self.bins), ("samples", self.samples)):
             if not 1 <= number <= 64:
                 raise SettingsError(f"detector: {name} is 1 to 64, not {number}.")
@@ -172,6 +166,70 @@ class Detector:
         """Whether the EXIF orientation is applied."""
         return self.pooling.exif
 
+    def count(self, scores: Sequence[float]) -> int:
+        """Say how many of a photo's boxes are taken, beside the whole photo."""
+        return _count(scores, self.boxes, self.fewest, self.threshold)
+
+
+def _check_boxes(kind: str, boxes: int, fewest: int, threshold: float) -> None:
+    if not 1 <= boxes <= 1000:
+        raise SettingsError(f"{kind}: boxes is 1 to 1000, not {boxes}.")
+    if not 1 <= fewest <= boxes:
+        raise SettingsError(f"{kind}: fewest is 1 to the number of boxes ({boxes}), not {fewest}.")
+    if not 0 <= threshold <= 1:
+        raise SettingsError(f"{kind}: threshold is 0 to 1, not {threshold}.")
+
+
+def _count(scores: Sequence[float], boxes: int, fewest: int, threshold: float) -> int:
+    """Count the scores from `threshold` on; the whole photo is one box of `fewest` and `boxes`."""
+    above = sum(score >= threshold for score in scores)
+    return min(max(above, fewest - 1), boxes - 1, len(scores))
+
+
+@dataclass(frozen=True)
+class BoxHead:
+    """The whole photo and boxes of a two-stage detector, with the features of its own box head.
+
+    Attributes:
+        detector: its name, "torchvision:NAME".
+        weights_sha256: checksum of its weights.
+        size: pixels to which a photo's shorter side is scaled, and of its longer side at most.
+        boxes, fewest, threshold: which boxes are taken; see `Detector`.
+        alpha, exif: see `Preprocessing`.
+
+    Raises:
+        SettingsError: a number out of range.
+    """
+
+    kind: Literal["box-head"] = field(default="box-head", kw_only=True)
+    detector: str
+    weights_sha256: str
+    size: tuple[int, int] = (800, 1333)
+    boxes: int = 36
+    fewest: int = 36
+    threshold: float = 0.2
+    alpha: Alpha = "white"
+    exif: Exif = "apply"
+
+    def __post_init__(self) -> None:
+        if not all(32 <= side <= 4096 for side in self.size):
+            raise SettingsError(f"box-head: size is 32 to 4096 pixels, not {self.size}.")
+        _check_boxes("box-head", self.boxes, self.fewest, self.threshold)
+
+    @property
+    def title(self) -> str:
+        """What made the features, in a word or two: the detector."""
+        return self.detector
+
+    @property
+    def side(self) -> int:
+        """The longest side in pixels to which a photo is reduced."""
+        return max(self.size)
+
+    def count(self, scores: Sequence[float]) -> int:
+        """Say how many of a photo's boxes are taken, beside the whole photo."""
+        return _count(scores, self.boxes, self.fewest, self.threshold)
+
 
 @dataclass(frozen=True)
 class Given:
@@ -199,8 +257,8 @@ class Given:
         return self.name
 
 
-Record: TypeAlias = Preprocessing | Detector | Given
-"""How features were made; its `kind` says which of the three it is."""
+Record: TypeAlias = Preprocessing | Detector | BoxHead | Given
+"""How features were made; its `kind` says which of the four it is."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from miacap.visual.backbone import Backbone
 from miacap.visual.backbones import load, names
 from miacap.visual.extraction import extract
 from miacap.visual.grid import Grid, boxes, preprocessing_for
-from miacap.visual.named_regions import regions_named
+from miacap.visual.named_regions import needs_backbone, regions_named
 from miacap.visual.photo import decode, upright
 from miacap.visual.places import Places
 from miacap.visual.preprocessing import prepare
@@ -35,6 +35,7 @@ __all__ = [
     "extract",
     "load",
     "names",
+    "needs_backbone",
     "prepare",
     "prepared",
     "preprocessing_for",

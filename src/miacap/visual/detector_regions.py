@@ -88,6 +88,5 @@ def choose(found: Detections, record: Detector) -> Float[Tensor, "N 4"]:
     photo; where the detector has fewer boxes, there are fewer.
     """
     boxes, scores, _, _ = found.distinct()
-    above = int((scores >= record.threshold).sum())
-    count = min(max(above, record.fewest - 1), record.boxes - 1)
+    count = record.count(scores.tolist())
     return torch.cat([torch.tensor([[0.0, 0.0, 1.0, 1.0]]), boxes[:count]])

@@ -91,6 +91,15 @@ def _file(full: str, name: str, weights: Any, places: Places) -> Path:
     return cached
 
 
+def weights_file(full: str, name: str, weights: Any, places: Places) -> Path:
+    """Find the file of a network's weights, for others of torchvision than classifiers.
+
+    Raises:
+        RunError: it is not on this machine, or could not be fetched.
+    """
+    return _file(full, name, weights, places)
+
+
 def _features(name: str, network: Any) -> Callable[[Tensor], Tensor]:
     if hasattr(network, "class_token"):
         return lambda x: as_map(name, _tokens(network, x), 1)

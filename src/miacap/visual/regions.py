@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from miacap.data.features import Detector, Given, Preprocessing, Record
+from miacap.data.features import BoxHead, Detector, Given, Preprocessing, Record
 from miacap.devices import Device
 from miacap.errors import RunError
 from miacap.visual import backbones, detectors
@@ -27,7 +27,7 @@ class Preparing(Protocol):
     """
 
     @property
-    def record(self) -> Preprocessing | Detector:
+    def record(self) -> Preprocessing | Detector | BoxHead:
         """To what size photos are reduced, and how transparency and EXIF are taken."""
 
     def prepare(self, image: Image.Image | Pixels) -> Any:
@@ -49,7 +49,7 @@ class Regions(Protocol):
         """Length of a row, V."""
 
     @property
-    def record(self) -> Preprocessing | Detector:
+    def record(self) -> Preprocessing | Detector | BoxHead:
         """How the rows are made, for stores and run folders."""
 
     def prepare(self, image: Image.Image | Pixels) -> Any:
@@ -104,6 +104,11 @@ def regions_for(
             "here can make such features from one. Caption pictures whose features are stored: "
             "miacap evaluate RUN DATA --features FEATURES"
         )
+    if isinstance(record, BoxHead):
+        from miacap.visual import box_head  # its library is optional and slow to import
+
+        found = box_head.FasterRcnn(record.detector, device, places)
+        return box_head.BoxHeadRegions(found, record)
     if isinstance(record, Detector):
         if folder is None:
             raise RunError(
