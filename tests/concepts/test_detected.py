@@ -68,18 +68,18 @@ def test_a_word_has_the_best_score_of_its_classes(
 def test_what_was_looked_at_is_not_looked_at_again(
     data: Dataset, lamp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from miacap.visual.detectors import Looking
+    from miacap.visual.detectors import ClassNames
 
     seen: list[Any] = []
-    look = Looking.scores
+    look = ClassNames.scores
 
-    def stopping(self: Looking, picture: Any) -> torch.Tensor:
+    def stopping(self: ClassNames, picture: Any) -> torch.Tensor:
         seen.append(picture)
         if len(seen) == 2:
             raise KeyboardInterrupt
         return look(self, picture)
 
-    monkeypatch.setattr(Looking, "scores", stopping)
+    monkeypatch.setattr(ClassNames, "scores", stopping)
     with pytest.raises(KeyboardInterrupt):
         concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
     with pytest.raises(RunError, match="start again what made it: miacap concepts detect"):

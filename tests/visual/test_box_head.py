@@ -17,7 +17,7 @@ from miacap.data.features import BoxHead, parse
 from miacap.errors import MissingExtra, RunError, SettingsError, UnknownName
 from miacap.settings import to_json
 from miacap.visual import Regions, regions_for, regions_named
-from miacap.visual.box_head import BoxHeadLooking, BoxHeadRegions, FasterRcnn
+from miacap.visual.box_head import BoxHeadClassNames, BoxHeadRegions, FasterRcnn
 from miacap.visual.roi_align import roi_align
 from miacap.weights import checksum
 
@@ -161,7 +161,7 @@ def test_names_that_are_none(network: Network) -> None:
 
 
 def test_its_classes_are_concepts_too(network: Network) -> None:
-    looking = BoxHeadLooking(FasterRcnn(NAME, "cpu"))
+    looking = BoxHeadClassNames(FasterRcnn(NAME, "cpu"))
     scores = looking.scores(looking.prepare(PHOTO))
     torch.testing.assert_close(scores, torch.tensor([0, 0.3, 0.9]))
     assert looking.classes == ("__background__", "cat", "traffic light") and looking.name == NAME

@@ -84,13 +84,13 @@ def test_pairs_without_doubles_and_boxes_without_area(lamp: Path) -> None:
 
 
 def test_a_class_has_the_score_of_its_best_box_in_the_photo(lamp: Path) -> None:
-    looking = detectors.Looking(detectors.load(lamp, "cpu"))
-    assert looking.record.side == 64
-    white = looking.prepare(Image.new("RGB", (40, 30), (255, 255, 255)))
+    finder = detectors.ClassNames(detectors.load(lamp, "cpu"))
+    assert finder.record.side == 64
+    white = finder.prepare(Image.new("RGB", (40, 30), (255, 255, 255)))
     # The first class has a box of score .99, which has no area.
-    torch.testing.assert_close(looking.scores(white), torch.tensor([0.6, 0.9]))
-    black = looking.prepare(Image.new("RGB", (40, 30)))
-    assert looking.scores(black).tolist() == [0, 0]
+    torch.testing.assert_close(finder.scores(white), torch.tensor([0.6, 0.9]))
+    black = finder.prepare(Image.new("RGB", (40, 30)))
+    assert finder.scores(black).tolist() == [0, 0]
 
 
 def test_a_row_is_the_mean_of_its_boxes_aligned_cells(lamp: Path, shades: Backbone) -> None:

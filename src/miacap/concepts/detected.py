@@ -36,7 +36,7 @@ from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize
 from miacap.version import __version__
 from miacap.visual import Ready, detectors, prepared
-from miacap.visual.detectors.looking import Looks
+from miacap.visual.detectors.class_names import FindsClasses
 from miacap.visual.reading import Reader
 from miacap.wording import none
 
@@ -71,15 +71,15 @@ def detect(
         RunError: the folder was begun otherwise, or the detector cannot be run.
     """
     settings = settings or DetectSettings()
-    looking = _looking(str(detector), device)
-    names = looking.classes
+    finder = _finder(str(detector), device)
+    names = finder.classes
     named = tokenised(dataset)
     vocabulary = caption_words(dataset, named, settings.minimum_count)
     words_of = class_words(names, vocabulary, settings.words_file)
     path = Path(folder)
-    claim(path, "detect", to_json(settings), fingerprint([looking.checksum, words_of], dataset))
-    store = _look(dataset, looking, path / CLASSES, quiet)
-    told = json.dumps([looking.checksum, words_of])
+    claim(path, "detect", to_json(settings), fingerprint([finder.checksum, words_of], dataset))
+    store = _look(dataset, finder, path / CLASSES, quiet)
+    told = json.dumps([finder.checksum, words_of])
     lists = ListFile(Path(detector), hashlib.sha256(told.encode()).hexdigest())
     for id in dataset.ids:
         if id in store and (one := _list(store.rows(id), names, words_of, str(detector))):
@@ -129,36 +129,36 @@ def _words_file(file: str, names: Sequence[str]) -> Mapping[str, list[str]]:
     return {name: [word.strip().lower() for word in words] for name, words in value.items()}
 
 
-def _looking(detector: str, device: Device) -> Looks:
+def _finder(detector: str, device: Device) -> FindsClasses:
     if detector.startswith("torchvision:"):
         from miacap.visual import box_head  # its library is optional and slow to import
 
-        return box_head.BoxHeadLooking(box_head.FasterRcnn(detector, device))
-    return detectors.Looking(detectors.load(detector, device))
+        return box_head.BoxHeadClassNames(box_head.FasterRcnn(detector, device))
+    return detectors.ClassNames(detectors.load(detector, device))
 
 
-def _look(dataset: Dataset, looking: Looks, folder: Path, quiet: bool) -> FeatureStore:
+def _look(dataset: Dataset, finder: FindsClasses, folder: Path, quiet: bool) -> FeatureStore:
     """Fill the store of class scores, or go on filling it."""
-    names = looking.classes
-    how = Given(CLASSES, f"detector {looking.name}, SHA-256 {looking.checksum}")
+    names = finder.classes
+    how = Given(CLASSES, f"detector {finder.name}, SHA-256 {finder.checksum}")
     made_by = f"miacap {__version__}"
     manifest = Manifest("concepts", how, len(names), names, None, made_by)
     with StoreWriter(folder, manifest) as writer:
         ids = [id for id in dataset.ids if id in dataset.photos and id not in writer.done]
         with Progress("Looking for classes", len(ids), "photos", quiet) as progress:
-            for ready in _prepared(dataset, ids, looking):
+            for ready in _prepared(dataset, ids, finder):
                 if ready.picture is not None:
-                    writer.add(ready.id, looking.scores(ready.picture))
+                    writer.add(ready.id, finder.scores(ready.picture))
                 elif ready.broken:
                     writer.set_aside(ready.id, ready.reason)
                 progress.advance()
     return FeatureStore.open(folder)
 
 
-def _prepared(dataset: Dataset, ids: Sequence[str], looking: Looks) -> Iterator[Ready]:
+def _prepared(dataset: Dataset, ids: Sequence[str], finder: FindsClasses) -> Iterator[Ready]:
     photos = dataset.photos
     sources = ((id, Reader(partial(photos.read, id), size_of(photos, id))) for id in ids)
-    return prepared(sources, looking)
+    return prepared(sources, finder)
 
 
 def _list(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from miacap.concepts.description import ConceptSource
 from miacap.concepts.zero_shot import ZeroShot
-from miacap.data.features import Detector, Preprocessing
+from miacap.data.features import OfPhotos
 from miacap.devices import Device
 from miacap.errors import RunError
 from miacap.visual import Places, Regions
@@ -84,7 +84,7 @@ class SeenTwice:
         return self.inner.width
 
     @property
-    def record(self) -> Preprocessing | Detector:
+    def record(self) -> OfPhotos:
         """How the regions are made."""
         return self.inner.record
 

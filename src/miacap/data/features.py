@@ -257,7 +257,10 @@ class Given:
         return self.name
 
 
-Record: TypeAlias = Preprocessing | Detector | BoxHead | Given
+OfPhotos: TypeAlias = Preprocessing | Detector | BoxHead
+"""How features were made that a photo can be turned into."""
+
+Record: TypeAlias = OfPhotos | Given
 """How features were made; its `kind` says which of the four it is."""
 
 

@@ -181,8 +181,8 @@ class BoxHeadRegions:
         return rows.float().cpu(), (boxes / sides).clamp(0, 1).float().cpu()
 
 
-class BoxHeadLooking:
-    """A Faster R-CNN that looks at photos for their classes alone; see `detectors.Looking`.
+class BoxHeadClassNames:
+    """A Faster R-CNN that looks at photos for their classes alone; see `detectors.ClassNames`.
 
     Args:
         detector: the network.

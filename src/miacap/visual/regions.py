@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from miacap.data.features import BoxHead, Detector, Given, Preprocessing, Record
+from miacap.data.features import BoxHead, Detector, Given, OfPhotos, Record
 from miacap.devices import Device
 from miacap.errors import RunError
 from miacap.visual import backbones, detectors
@@ -27,7 +27,7 @@ class Preparing(Protocol):
     """
 
     @property
-    def record(self) -> Preprocessing | Detector | BoxHead:
+    def record(self) -> OfPhotos:
         """To what size photos are reduced, and how transparency and EXIF are taken."""
 
     def prepare(self, image: Image.Image | Pixels) -> Any:
@@ -49,7 +49,7 @@ class Regions(Protocol):
         """Length of a row, V."""
 
     @property
-    def record(self) -> Preprocessing | Detector | BoxHead:
+    def record(self) -> OfPhotos:
         """How the rows are made, for stores and run folders."""
 
     def prepare(self, image: Image.Image | Pixels) -> Any:

@@ -17,7 +17,7 @@ from miacap.visual.pixels import Pixels
 
 
 @runtime_checkable
-class Looks(Protocol):
+class FindsClasses(Protocol):
     """What looks at photos for classes: an ONNX detector, or one of torchvision.
 
     Attributes:
@@ -44,7 +44,7 @@ class Looks(Protocol):
         ...
 
 
-class Looking:
+class ClassNames:
     """What `visual.prepared` makes photos ready for, and the classes that are in them.
 
     Args:
