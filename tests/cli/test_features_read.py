@@ -140,6 +140,29 @@ def test_concepts_of_features_that_were_given(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_sizes_of_the_photos_themselves(tmp_path: Path) -> None:
+    """By their headers, turned as they are shown; a photo that is broken has no size."""
+    made = pictures(tuple(range(1, 37)))
+    data = captions(tmp_path, made)
+    written = WRITERS["cocobu"](tmp_path, made)
+    (tmp_path / "photos").mkdir()
+    for p in made:
+        turned, notes = p.id % 2 == 0, Image.Exif()
+        notes[0x0112] = 6
+        image = Image.new("L", (p.height, p.width) if turned else (p.width, p.height))
+        image.save(tmp_path / "photos" / f"{p.name}.jpg", **({"exif": notes} if turned else {}))
+    broken = tmp_path / "photos" / f"{made[7].name}.jpg"
+    broken.write_bytes(broken.read_bytes()[:30])
+    command = ["features", "read", *written.files, data, "-o", tmp_path / "f", "-q"]
+    done = miacap(*command, "--photos", tmp_path / "photos")
+    assert done.returncode == 0 and "35 pictures, regions of 6 numbers, with b" in done.stdout
+    assert f"{made[7].name}.jpg: 8.npz: boxes are in pixels, and the photo's size" in done.stderr
+    store = FeatureStore.open(tmp_path / "f")
+    for p in (*made[:7], *made[8:]):
+        boxes = store.boxes(f"{p.name}.jpg")
+        assert boxes is not None and abs(boxes.numpy() - p.relative).max() < 1e-6
+
+
 def test_what_came_and_what_did_not_is_counted(tmp_path: Path) -> None:
     made = pictures(tuple(range(1, 37)))
     data = captions(tmp_path, made)

@@ -1,6 +1,7 @@
 """Features of every form that people have come out as they were written."""
 
 import gzip
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from miacap.data import Conversion, Dataset, Entry, FeatureStore, Given, NoPhotos, convert
 from miacap.data.given.forms import FORMS, form_of
 from miacap.data.given.ids import Matching
-from miacap.errors import DataError, RunError, SettingsError, UnknownName
+from miacap.errors import DataError, MissingExtra, RunError, SettingsError, UnknownName
 
 from .written_features import CUT_TO_TWO, WIDTH, WRITERS, Made, Written, bottom_up_row, pictures
 
@@ -65,6 +66,13 @@ def test_the_names_on_the_command_line_are_those_of_the_forms() -> None:
     assert {form.value for form in Form} == set(FORMS)
 
 
+def test_hdf5_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = WRITERS["vl_t5"](tmp_path, pictures())
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtra, match=r"features from HDF5 needs the extra \[hdf5\]: pip in"):
+        converted(written, tmp_path / "f", None)
+
+
 def test_without_a_dataset_everything_stays_under_its_own_id(tmp_path: Path) -> None:
     made = pictures()
     done = converted(WRITERS["bottom_up"](tmp_path, made), tmp_path / "f", None, name="bu")
@@ -81,6 +89,7 @@ def test_boxes_in_pixels_without_sizes_are_left_out_and_the_reason_is_told(tmp_p
         alone = Written(written.files, {})
         done = converted(alone, root / "f", dataset(made))
         assert not done.boxes and "--sizes FILE" in done.without_boxes
+        assert "or --photos FOLDER" in done.without_boxes
         assert done.store.boxes(done.store.names[0]) is None and len(done.store) == 4
         # Going on with them would give half of the pictures boxes.
         done = converted(written, root / "g", dataset(made), without_boxes=True)

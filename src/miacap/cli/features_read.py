@@ -11,6 +11,8 @@ from miacap.cli.options import Data, Quiet
 from miacap.wording import counted, first_lines, first_names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from miacap.data import Conversion
 
 _LISTED = 3
@@ -62,6 +64,13 @@ def read(
             "annotations, or hw.tsv."
         ),
     ] = None,
+    photos: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder or tar with the photos of DATA, to take their sizes from; may be "
+            "repeated. Photos are not needed otherwise."
+        ),
+    ] = None,
     without_boxes: Annotated[
         bool, typer.Option("--without-boxes", help="Leave boxes out.")
     ] = False,
@@ -98,12 +107,30 @@ def read(
         ids=ids,
         boxes=boxes,
         sizes=sizes,
+        photo_size=_photo_sizes(data, photos) if photos else None,
         without_boxes=without_boxes,
         quiet=quiet,
     )
     _tell(done, output)
     if not len(done.store):
         raise DataError(f"{output}: not one picture has features that can be used.")
+
+
+def _photo_sizes(data: Path, photos: list[Path]) -> "Callable[[str], tuple[int, int] | None]":
+    """Give what says the size of a picture's photo, None where it cannot be read."""
+    from miacap.data import read as read_data
+    from miacap.errors import DataError
+    from miacap.visual.photo import size_of
+
+    there = read_data(data, photos=photos).photos
+
+    def size(id: str) -> tuple[int, int] | None:
+        try:
+            return size_of(there.read(id), id)
+        except DataError:
+            return None
+
+    return size
 
 
 def _tell(done: "Conversion", output: Path) -> None:

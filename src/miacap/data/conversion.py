@@ -10,7 +10,7 @@ again, apart from the first few pictures, which have to be the same.
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -23,7 +23,7 @@ from miacap.data.features import Given
 from miacap.data.given.boxes import Sizes, UnknownSize, read_sizes, relative
 from miacap.data.given.forms import Form, form_of
 from miacap.data.given.ids import Matching
-from miacap.data.given.rows import BadFeatures, Beside, Found, Matrix, Rows, checked
+from miacap.data.given.rows import BadFeatures, Beside, Found, Matrix, Rows, Size, checked
 from miacap.data.manifest import NAME, Manifest
 from miacap.data.spelling import ByForm
 from miacap.data.store import FeatureStore, StoreWriter
@@ -76,6 +76,7 @@ def convert(
     ids: Place | None = None,
     boxes: Place | None = None,
     sizes: Place | None = None,
+    photo_size: Callable[[str], Size | None] | None = None,
     without_boxes: bool = False,
     quiet: bool = False,
 ) -> Conversion:
@@ -94,6 +95,8 @@ def convert(
         ids: file of ids, for one big matrix.
         boxes: folder of boxes, for a folder of features.
         sizes: file of photos' sizes, for boxes in pixels without them, see `given.boxes`.
+        photo_size: gives the size of a photo by the dataset's id, where `sizes` does not; None
+            where it does not know it.
         without_boxes: leave boxes out.
         quiet: show no progress.
 
@@ -110,7 +113,7 @@ def convert(
     forms = [form_of(path, form) for path in paths]
     beside = Beside(None if ids is None else Path(ids), None if boxes is None else Path(boxes))
     _require_taken(forms, beside, len(paths))
-    known = Sizes() if sizes is None else read_sizes(Path(sizes))
+    known = _Sizing(Sizes() if sizes is None else read_sizes(Path(sizes)), photo_size)
     found = chain.from_iterable(
         form.found(path, beside) for path, form in zip(paths, forms, strict=True)
     )
@@ -130,6 +133,23 @@ def _require_taken(forms: Sequence[Form], beside: Beside, files: int) -> None:
             raise SettingsError(f"--{option} {value}: a {forms[0].title} has no use for it.")
         if value is not None and files > 1:
             raise SettingsError(f"--{option} belongs to one file; convert one at a time.")
+
+
+@dataclass(frozen=True)
+class _Sizing:
+    """How large photos are: as a file says it, or as the photo itself."""
+
+    sizes: Sizes
+    photo_size: Callable[[str], Size | None] | None
+
+    def relative(self, name: str, one: Found, rows: Rows) -> Matrix | None:
+        """Give boxes as parts of the photo; see `boxes.relative`."""
+        size = None
+        if rows.boxes is not None and rows.size is None and rows.scale != "relative":
+            size = self.sizes.get(one.id)
+            if size is None and self.photo_size is not None:
+                size = self.photo_size(name)
+        return relative(rows, one.where, size)
 
 
 class _Matched:
@@ -172,16 +192,16 @@ class _Start:
 
     @classmethod
     def look(
-        cls, matched: _Matched, sizes: Sizes, without_boxes: bool, files: Sequence[Place]
+        cls, matched: _Matched, sizes: _Sizing, without_boxes: bool, files: Sequence[Place]
     ) -> "_Start":
         """Read the first pictures. Raises DataError where nothing can be used."""
         rest = iter(matched)
         taken: list[tuple[str, Found, Rows | BadFeatures]] = []
-        good: list[tuple[Found, Rows]] = []
+        good: list[tuple[str, Found, Rows]] = []
         for name, one in rest:
             loaded = _loaded(one)
             if isinstance(loaded, Rows):
-                good.append((one, loaded))
+                good.append((name, one, loaded))
             # Its bytes are let go: of very many bad rows only the reasons stay.
             taken.append((name, replace(one, load=_nothing), loaded))
             if len(good) == _LOOKED_AT:
@@ -191,9 +211,9 @@ class _Start:
             raise DataError(_nothing_matched(what, matched))
         if not good:
             raise DataError(f"{what}: no features that can be used. {taken[0][2]}.")
-        widths = Counter(rows.features.shape[1] for _, rows in good)
+        widths = Counter(rows.features.shape[1] for _, _, rows in good)
         width = widths.most_common(1)[0][0]
-        usual = [(one, rows) for one, rows in good if rows.features.shape[1] == width]
+        usual = [taken for taken in good if taken[2].features.shape[1] == width]
         boxed, why = (False, "") if without_boxes else _boxed(usual, sizes)
         return cls(taken, rest, width, boxed, why)
 
@@ -204,17 +224,17 @@ class _Start:
             yield name, one, None
 
 
-def _boxed(good: Sequence[tuple[Found, Rows]], sizes: Sizes) -> tuple[bool, str]:
+def _boxed(good: Sequence[tuple[str, Found, Rows]], sizes: _Sizing) -> tuple[bool, str]:
     """Whether the pictures have boxes that can be made relative, and why not."""
-    for one, rows in good:
+    for name, one, rows in good:
         try:
-            if relative(rows, one.where, sizes.get(one.id)) is not None:
+            if sizes.relative(name, one, rows) is not None:
                 return True, ""
         except UnknownSize:
             return False, (
                 "boxes are left out: they are in pixels, and the photos' sizes are not known. To "
-                "keep them, read the features into another folder with --sizes FILE: annotations "
-                "with the photos' width and height"
+                "keep them, read the features into another folder with --sizes FILE (annotations "
+                "with the photos' width and height) or --photos FOLDER"
             )
         except BadFeatures:
             continue
@@ -248,7 +268,7 @@ def _fill(
     about: Given,
     matched: _Matched,
     start: _Start,
-    sizes: Sizes,
+    sizes: _Sizing,
     dataset: Dataset | None,
     quiet: bool,
 ) -> Conversion:
@@ -308,7 +328,7 @@ class _Comparing:
 class _Filling:
     """Pictures on their way from a file into a store."""
 
-    def __init__(self, start: _Start, sizes: Sizes) -> None:
+    def __init__(self, start: _Start, sizes: _Sizing) -> None:
         self._start, self._sizes = start, sizes
         self._seen: set[str] = set()
         self.bad: dict[str, str] = {}
@@ -326,7 +346,7 @@ class _Filling:
             return False
         loaded = _loaded(one) if loaded is None else loaded
         try:
-            features, boxes = self._fitting(one, loaded)
+            features, boxes = self._fitting(name, one, loaded)
         except BadFeatures as error:
             self.bad.setdefault(name, f"{name}: {error}")
             return False
@@ -346,7 +366,7 @@ class _Filling:
                 writer.set_aside(name, reason)
 
     def _fitting(
-        self, one: Found, loaded: Rows | BadFeatures
+        self, name: str, one: Found, loaded: Rows | BadFeatures
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Give a picture's rows and boxes as the store has them. Raises BadFeatures."""
         if isinstance(loaded, BadFeatures):
@@ -360,7 +380,7 @@ class _Filling:
         boxes: Matrix | None = None
         if self._start.boxed:
             try:
-                boxes = relative(loaded, one.where, self._sizes.get(one.id))
+                boxes = self._sizes.relative(name, one, loaded)
             except UnknownSize as error:
                 raise BadFeatures(str(error)) from None
             if boxes is None:

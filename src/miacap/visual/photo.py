@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from miacap.data.features import Alpha, Exif
 from miacap.errors import PictureError
 from miacap.visual import formats, icons, jpeg, memory
-from miacap.visual.pixels import Pixels
+from miacap.visual.pixels import Pixels, upright_size
 
 # Pillow's own bound, a quarter of a gigabyte as RGB; there it is a warning, here a refusal.
 MAXIMUM_PIXELS = 89_478_485
@@ -75,6 +75,21 @@ def upright(
         check_size(image, where)
         image.load()
         return Pixels(image, alpha, exif).whole()
+
+
+def size_of(data: bytes, where: str = "the photo") -> tuple[int, int]:
+    """Give width and height of a photo as it is shown, turned as its EXIF says, by its header.
+
+    Raises:
+        PictureError: it cannot be read.
+    """
+    with refusals(where, data):
+        if not data:
+            raise PictureError(f"{where}: the file is empty; copy it again.")
+        _check_bytes(data, where)
+        image = Image.open(io.BytesIO(data), formats=formats.load_formats())
+        check_size(image, where)
+        return upright_size(image)
 
 
 @contextmanager

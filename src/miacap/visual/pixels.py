@@ -117,6 +117,11 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Give width and height of an opened image as its EXIF orientation turns it."""
+    return image.size[::-1] if _orientation(image) in _ACROSS else image.size
+
+
 def _white(image: Image.Image) -> float:
     """Give the value that is white in a deep greyscale image.
 
