@@ -1,18 +1,16 @@
 """Training steps of captioners beside the toolkits' usual loops: forward, backward, Adam.
 
-    python benchmarks/captioners.py [--json bench/captioners.json] [--rounds 5] [--threads 1]
+    python benchmarks/captioners.py [--json bench/captioners.json] [--rounds 5]
 
 The usual form, written out below: an ``nn.LSTMCell`` loop over words, regions projected once
 and each picture then repeated five times, the output layer once a word. Up-Down is at its
 paper's sizes, the others at MIA's: 10 pictures of 49 regions, 2,048 wide, 5 captions each of 17
 input words (BOS and 16), 9,487 words, float32, no dropout on either side, the same Adam.
-Beside it ours under bfloat16's autocast, against the same float32 loop. All sides step in turn;
-the medians of their CPU seconds count.
+Beside it ours under bfloat16's autocast, against the same float32 loop. All sides take
+turns on one thread.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from miacap import captioners
-from miacap.files import write_json
 from miacap.pictures import Pictures, collate
 from miacap.training import optimisers
 from miacap.training.settings import TrainingSettings
+from pairs import Row, in_turns, save
 
 PICTURES, CAPTIONS, LENGTH, REGIONS, RAW, WORDS = 10, 5, 17, 49, 2048, 9487
 
@@ -182,45 +180,39 @@ def drawn() -> tuple[Pictures, Tensor, Tensor]:
     return pictures, drawn_words[0], drawn_words[1]
 
 
-def stepper(module: nn.Module, low: bool = False) -> Callable[[], tuple[float, float]]:
-    """A call that trains one step, `low` under bfloat16, and gives its CPU and wall seconds."""
+def stepper(module: nn.Module, low: bool = False) -> Callable[[], None]:
+    """A call that trains one step, `low` under bfloat16."""
     optimiser = optimisers.build(module, TrainingSettings())
     pictures, words, targets = drawn()
 
-    def step() -> tuple[float, float]:
-        cpu, wall = time.process_time(), time.perf_counter()
+    def step() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
             logits = module(pictures, words)
             loss = cross_entropy(logits.flatten(0, 2), targets.flatten())
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-        return time.process_time() - cpu, time.perf_counter() - wall
 
     return step
 
 
-def measure(name: str, rounds: int) -> dict[str, float]:
-    """Medians of all sides, stepping in turn after one step each to warm up."""
+def measure(name: str, rounds: int) -> list[Row]:
+    """Time a step of the loop form, of ours, and of ours under bfloat16."""
     width, loop = SIDES[name]
     torch.manual_seed(0)
-    ours, usual = stepper(build(name, width)), stepper(loop())
-    low = stepper(build(name, width), low=True)
-    ours(), usual(), low()
-    pairs = [(usual(), ours(), low()) for _ in range(rounds)]
-    slow, fast, half = ([pair[side][0] for pair in pairs] for side in (0, 1, 2))
-    ratios = [one / other for one, other in zip(slow, fast, strict=True)]
-    return {
-        "loop_cpu_seconds": statistics.median(slow),
-        "ours_cpu_seconds": statistics.median(fast),
-        "ratio": statistics.median(slow) / statistics.median(fast),
-        "least_ratio": min(ratios),
-        "most_ratio": max(ratios),
-        "bfloat16_cpu_seconds": statistics.median(half),
-        "bfloat16_ratio": statistics.median(slow) / statistics.median(half),
-        "loop_wall_seconds": min(pair[0][1] for pair in pairs),
-        "ours_wall_seconds": min(pair[1][1] for pair in pairs),
+    sides = {
+        "loop": stepper(loop()),
+        "float32": stepper(build(name, width)),
+        "bfloat16": stepper(build(name, width), low=True),
     }
+    times = in_turns(sides, rounds)
+    bars = {"float32": "2.0", "bfloat16": "3.5"} if name == "up-down" else {}
+    work = f"training step of {name}, {PICTURES} x {CAPTIONS} captions"
+    peer = "the usual loop over words, float32"
+    return [
+        Row(work, peer, times[kind], times["loop"], bar=bars.get(kind, ""), note=kind)
+        for kind in ("float32", "bfloat16")
+    ]
 
 
 def main() -> None:
@@ -228,22 +220,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("bench/captioners.json"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("names", nargs="*", default=list(SIDES))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"{PICTURES} x {CAPTIONS} captions, {options.threads} thread(s), CPU seconds a step")
-    print(f"{'':<14}{'loop':>8}{'ours':>8}{'ratio':>8}   least to most{'bfloat16':>9}{'ratio':>8}")
-    rows = {}
-    for name in options.names:
-        row = rows[name] = measure(name, options.rounds)
-        print(
-            f"{name:<14}{row['loop_cpu_seconds']:>8.3f}{row['ours_cpu_seconds']:>8.3f}"
-            f"{row['ratio']:>8.2f}   {row['least_ratio']:.2f} to {row['most_ratio']:.2f}"
-            f"{row['bfloat16_cpu_seconds']:>12.3f}{row['bfloat16_ratio']:>8.2f}",
-            flush=True,
-        )
-    write_json(options.json, {"threads": options.threads, "rounds": options.rounds, **rows})
+    torch.set_num_threads(1)
+    rows = [row for name in options.names for row in measure(name, options.rounds)]
+    save(options.json, "python benchmarks/captioners.py", rows)
 
 
 if __name__ == "__main__":

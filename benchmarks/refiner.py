@@ -1,26 +1,24 @@
 """The refiner, forward and backward, beside its bare matrix products.
 
-    python benchmarks/refiner.py [--json bench/refiner.json] [--rounds 7] [--threads 1]
+    python benchmarks/refiner.py [--json bench/refiner.json] [--rounds 7]
 
 The refiner as it is trained at the paper's sizes (width 512, 8 heads, inner 2,048, two
 iterations, dropout .1): 32 pictures of 49 regions and 49 concepts, masks given, in float32 and
 under bfloat16's autocast. Its bare products: `torch.mm` and `torch.bmm` of the same shapes,
 layouts and precision and nothing else, three for each linear layer (forward, to its input, to its
 weight) and six for each attention. Masks leave out rows ("some") or none ("none").
-All sides run in turn; ratios are of CPU seconds, of the least and of the medians.
+All sides take turns on one thread.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from miacap.files import write_json
 from miacap.refiner import MutualIterativeAttention
+from pairs import Row, in_turns, save
 
 PICTURES, ROWS, WIDTH, HEADS, INNER, ITERATIONS = 32, 49, 512, 8, 2048, 2
 STEPS = 2 * ITERATIONS
@@ -80,34 +78,18 @@ def products(precision: str) -> Callable[[], None]:
     return call
 
 
-def seconds(call: Callable[[], None]) -> float:
-    """CPU seconds of one call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
-def measure(precision: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Time the bare products and the refiner under both kinds of masks, in turn."""
-    sides = {"bare": products(precision)} | {m: refiner(precision, m) for m in MASKED}
-    for call in sides.values():
-        call()
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, call in sides.items():
-            times[name].append(seconds(call))
-    bare = times["bare"]
-    return {
-        name: {
-            "bare_least": min(bare),
-            "bare_median": statistics.median(bare),
-            "refiner_least": min(times[name]),
-            "refiner_median": statistics.median(times[name]),
-            "ratio_of_least": min(times[name]) / min(bare),
-            "ratio": statistics.median(times[name]) / statistics.median(bare),
-        }
-        for name in MASKED
-    }
+def measure(precision: str, rounds: int) -> list[Row]:
+    """Time the bare products and the refiner under both kinds of masks."""
+    times = in_turns(
+        {"bare": products(precision)} | {m: refiner(precision, m) for m in MASKED}, rounds
+    )
+    bar = {"float32": "1.25", "bfloat16": "1.5"}[precision]
+    work = f"refiner, forward and backward, {PICTURES} x {ROWS} rows, d {WIDTH}, {precision}"
+    notes = {"some": "masks leave out rows", "none": "masks leave out none"}
+    return [
+        Row(work, "its bare matrix products", times[m], times["bare"], True, bar=bar, note=notes[m])
+        for m in MASKED
+    ]
 
 
 def main() -> None:
@@ -115,19 +97,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("bench/refiner.json"))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"{PICTURES} x {ROWS} rows, {options.threads} thread(s), CPU seconds, least of each")
-    print(f"{'':<10}{'left out':>9}{'bare':>8}{'refiner':>9}{'ratio':>7}{'of medians':>12}")
-    rows = {precision: measure(precision, options.rounds) for precision in PRECISIONS}
-    for precision, kinds in rows.items():
-        for masked, row in kinds.items():
-            print(
-                f"{precision:<10}{masked:>9}{row['bare_least']:>8.3f}{row['refiner_least']:>9.3f}"
-                f"{row['ratio_of_least']:>7.2f}{row['ratio']:>12.2f}"
-            )
-    write_json(options.json, {"threads": options.threads, "rounds": options.rounds, **rows})
+    torch.set_num_threads(1)
+    rows = [row for precision in PRECISIONS for row in measure(precision, options.rounds)]
+    save(options.json, "python benchmarks/refiner.py", rows)
 
 
 if __name__ == "__main__":

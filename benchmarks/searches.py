@@ -1,17 +1,16 @@
 """Searches with Up-Down beside the toolkits' usual form: one photo, and a batch, beam 5.
 
-    python benchmarks/searches.py [--json bench/searches.json] [--rounds 5] [--threads 1]
+    python benchmarks/searches.py [--json bench/searches.json] [--rounds 5]
 
 The usual form: two ``nn.LSTMCell``, whose first reads word, picture and the other's state side by
 side, and a memory that is repeated for each hypothesis. Both sides have the same weights (Up-Down
 at its paper's sizes, 49 regions, 9,487 words, 20 words a caption) and the same beam; captions
-must be equal. Both sides search in turn; the least and the median of their CPU seconds count.
+must be equal. Both sides take turns on one thread.
 """
 
 import argparse
-import statistics
-import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from captioners import LoopUpDown, build, drawn
 from miacap.captioners.records import StateRecord
 from miacap.captioners.recurrence import Recurrence
 from miacap.decoding import beam
-from miacap.files import write_json
 from miacap.pictures import Pictures
+from pairs import Row, in_turns, save
 
 BEAM, MAXIMUM, WIDTH = 5, 20, 1000
 
@@ -127,11 +126,10 @@ def _gates(rows: Tensor) -> Tensor:
     return torch.cat([i, f, g, o])
 
 
-def searched(module: Any, pictures: Pictures) -> tuple[float, list[Any]]:
-    """CPU seconds of one search, and its captions."""
-    start = time.process_time()
+def searched(module: Any, pictures: Pictures) -> list[Any]:
+    """The words of each picture's best caption."""
     found = beam(module, pictures, width=BEAM, maximum=MAXIMUM)
-    return time.process_time() - start, [best[0].words for best in found]
+    return [best[0].words for best in found]
 
 
 def main() -> None:
@@ -139,35 +137,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, default=Path("bench/searches.json"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     ours: Any = build("up-down", WIDTH).eval()
     usual = UsualUpDown(same_weights(ours)).eval()
     pictures, _, _ = drawn()
-    rows: dict[str, dict[str, float]] = {}
-    print(f"Up-Down, beam {BEAM}, {options.threads} thread(s), CPU seconds a search")
-    print(f"{'':<14}{'loop':>8}{'ours':>8}{'ratio':>8}   of medians; least and median")
+    rows = []
     for label, batch in (("1 photo", pictures.select([0])), (f"{len(pictures)} photos", pictures)):
-        searched(usual, batch), searched(ours, batch)
-        pairs = [(searched(usual, batch), searched(ours, batch)) for _ in range(options.rounds)]
-        assert all(slow[1] == fast[1] for slow, fast in pairs), "captions differ"
-        slow, fast = ([pair[side][0] for pair in pairs] for side in (0, 1))
-        row = rows[label] = {
-            "loop_least": min(slow),
-            "loop_median": statistics.median(slow),
-            "ours_least": min(fast),
-            "ours_median": statistics.median(fast),
-            "ratio": statistics.median(slow) / statistics.median(fast),
-            "ratio_of_least": min(slow) / min(fast),
+        assert searched(usual, batch) == searched(ours, batch), "captions differ"
+        sides = {
+            "loop": partial(searched, usual, batch),
+            "ours": partial(searched, ours, batch),
         }
-        print(
-            f"{label:<14}{row['loop_median']:>8.3f}{row['ours_median']:>8.3f}{row['ratio']:>8.2f}"
-            f"   least {row['loop_least']:.3f} and {row['ours_least']:.3f}",
-            flush=True,
-        )
-    write_json(options.json, {"threads": options.threads, "rounds": options.rounds, **rows})
+        times = in_turns(sides, options.rounds)
+        work = f"search with Up-Down, {label}, beam {BEAM}, {MAXIMUM} words"
+        peer = "the usual loop, memory repeated"
+        rows.append(Row(work, peer, times["ours"], times["loop"], note="equal captions"))
+    save(options.json, "python benchmarks/searches.py", rows)
 
 
 if __name__ == "__main__":
