@@ -10,6 +10,7 @@ Members that are not needed are never opened, so a pickled `info` does no harm. 
 without its ending is the id. A vector is one region; h x w x V are the cells of a grid.
 """
 
+import contextlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -110,25 +111,21 @@ def _load(path: Path, id: str, boxes: Path | None) -> Rows:
     beside = boxes / f"{id}.npy"
     if not beside.is_file():
         raise BadFeatures(f"{path}: no boxes for it in {boxes}")
-    with open_file(beside) as file:
+    with _damage(str(beside)), open_file(beside) as file:
         return Rows(rows.features, read_array(file, str(beside)), None, rows.size)
 
 
-class _damage:
-    """Say in words what damaged archives raise."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, BadFeatures):
-            return
-        if isinstance(error, (*DAMAGED, ValueError, KeyError)):
-            raise BadFeatures(f"{self.where}: damaged ({str(error)[:100]})") from None
-        if isinstance(error, DataError):
-            raise BadFeatures(str(error).rstrip(".")) from None
+@contextlib.contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """Say in words what damaged files raise."""
+    try:
+        yield
+    except BadFeatures:
+        raise
+    except DataError as error:
+        raise BadFeatures(str(error).rstrip(".")) from None
+    except (*DAMAGED, ValueError, KeyError) as error:
+        raise BadFeatures(f"{where}: damaged ({str(error)[:100]})") from None
 
 
 def _of_archive(file: BinaryIO, path: Path) -> Rows:
