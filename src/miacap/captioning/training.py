@@ -16,6 +16,7 @@ from miacap.captioning.outcome import finish
 from miacap.captioning.reward import Reward
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.captioning.validation import SHOWN, WATCHED, DevScores
+from miacap.captioning.word_vectors import WordVectors, read_word_vectors, table_of
 from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, lengths
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
 from miacap.concepts.task import require_regions
@@ -25,7 +26,7 @@ from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
-from miacap.runs import Run, RunSettings, SelfCritical
+from miacap.runs import Run, RunSettings, SelfCritical, VectorFile
 from miacap.runs.folder import build, held, read_sources
 from miacap.runs.overview import is_run
 from miacap.runs.starting import begun, check_start
@@ -43,6 +44,7 @@ def train(
     concepts: ConceptFolder | None = None,
     concepts_of: Mapping[str, str] | None = None,
     start: Run | None = None,
+    word_vectors: str | os.PathLike[str] | None = None,
     stop_after: int | None = None,
     quiet: bool = False,
 ) -> FitResult:
@@ -58,6 +60,7 @@ def train(
         concepts_of: whose concepts a picture gets where not its own; for controls.
         start: a trained run whose best weights, words, features and concepts training begins
             with (`runs.continued` gives settings for it); None: weights are drawn.
+        word_vectors: a file of start values for the word table (`captioning/word_vectors.py`).
         stop_after: stop after this many steps, resumable.
         quiet: show no progress, and not which concepts are left out.
 
@@ -84,6 +87,7 @@ def train(
     else:
         check_start(start, regions.manifest.preprocessing, str(regions.folder), concepts)
         vocabulary = start.vocabulary
+    settings, vectors = _vectors(word_vectors, vocabulary, settings)
     inputs = _inputs(settings, vocabulary, regions, concepts, concepts_of, notes)
     aside: list[str] = []
     captions, references = (_usable(part, inputs, aside) for part in (train_split, dev_split))
@@ -104,12 +108,35 @@ def train(
         for leak in leaks:
             terminal.tell(f"warning: {leak.told}")
         dev = DevScores(run, inputs, references)
-        task = _task(run, inputs, captions, ids, dev, start)
+        if vectors is not None and not quiet:
+            has = part(len(vectors.ids), len(vocabulary.words), "word", "has", "have")
+            terminal.tell(f"{has} a vector in {word_vectors}.")
+        task = _task(run, inputs, captions, ids, dev, start, vectors)
         result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
         runs.keep_settings(run)
         if result.finished:
             finish(result, best_scores(result), task.module, dev, captions, counted, leaks)
     return result
+
+
+def _vectors(
+    file: str | os.PathLike[str] | None, vocabulary: Vocabulary, settings: RunSettings
+) -> tuple[RunSettings, WordVectors | None]:
+    """Read the word vectors that a word table begins with, and write their file down."""
+    if file is None:
+        if settings.word_vectors is not None:
+            raise SettingsError(
+                f"The settings name the word vectors {settings.word_vectors.name!r}: give the file "
+                "with --word-vectors."
+            )
+        return settings, None
+    if settings.start is not None:
+        raise SettingsError(
+            "The run to begin with has trained its word table already; leave --word-vectors out."
+        )
+    vectors = read_word_vectors(file, vocabulary, settings)
+    known = VectorFile(vectors.name, vectors.sha256, len(vectors.ids))
+    return replace(settings, word_vectors=known), vectors
 
 
 def best_scores(result: FitResult) -> dict[str, float]:
@@ -249,10 +276,13 @@ def _task(
     captions: Mapping[str, list[list[int]]],
     dev: DevScores,
     start: Run | None,
+    vectors: WordVectors | None,
 ) -> Task:
     settings = run.settings
     torch.manual_seed(settings.training.seed)
     module: nn.Module = build(settings, len(run.vocabulary))
+    if vectors is not None:
+        vectors.fill(table_of(module, settings.captioner))
     if start is not None:
         module.load_state_dict(start.captioner("cpu").state_dict())
     objective, seed = settings.objective, settings.training.seed

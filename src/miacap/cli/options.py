@@ -25,6 +25,14 @@ Concepts = Annotated[
     Path | None,
     typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
 ]
+WordVectors = Annotated[
+    Path | None,
+    typer.Option(
+        "--word-vectors",
+        metavar="FILE",
+        help="Start values of the word table: word vectors in word2vec's text form or GloVe's.",
+    ),
+]
 Start = Annotated[
     Path | None,
     typer.Option(

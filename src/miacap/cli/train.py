@@ -8,7 +8,17 @@ import typer
 
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
-from miacap.cli.options import Concepts, Data, Features, Photos, Quiet, Seed, Sets, Start
+from miacap.cli.options import (
+    Concepts,
+    Data,
+    Features,
+    Photos,
+    Quiet,
+    Seed,
+    Sets,
+    Start,
+    WordVectors,
+)
 
 if TYPE_CHECKING:
     from miacap.runs import Run, RunSettings
@@ -32,6 +42,7 @@ def train(
     ] = None,
     concepts: Concepts = None,
     start: Start = None,
+    word_vectors: WordVectors = None,
     photos: Photos = None,
     seed: Seed = 0,
     sets: Sets = None,
@@ -64,6 +75,7 @@ def train(
         settings,
         concepts=ConceptFolder.open(concepts) if concepts else None,
         start=begin,
+        word_vectors=word_vectors,
         quiet=quiet,
     )
     scores = captioning.best_scores(result)

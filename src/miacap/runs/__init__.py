@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from miacap.runs.joined import JoinedRuns, join
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
-    from miacap.runs.settings import RunSettings, Start
+    from miacap.runs.settings import RunSettings, Start, VectorFile
     from miacap.runs.starting import continued
     from miacap.runs.trained import Trained
 
@@ -27,6 +27,7 @@ __all__ = [
     "SelfCritical",
     "Start",
     "Trained",
+    "VectorFile",
     "card_text",
     "continued",
     "create",
@@ -46,6 +47,7 @@ _LAZY = {
     "SelfCritical": "objectives",
     "Start": "settings",
     "Trained": "trained",
+    "VectorFile": "settings",
     "continued": "starting",
     "create": "folder",
     "join": "joined",

@@ -71,6 +71,18 @@ class Start:
 
 
 @dataclass(frozen=True)
+class VectorFile:
+    """The file of word vectors that a word table began with."""
+
+    name: str
+    """Without its folder."""
+    sha256: str
+    """Checksum of its bytes."""
+    words: int
+    """How many words of the vocabulary it has."""
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """What makes a run: captioner, source, words, decoding, training.
 
@@ -103,6 +115,8 @@ class RunSettings:
     training: TrainingSettings = field(default_factory=captioner_training)
     start: Start | None = None
     """The run that training began with (`--from`); None: with weights drawn from the seed."""
+    word_vectors: VectorFile | None = None
+    """The file of word vectors that the word table began with (`--word-vectors`)."""
     format: int = FORMAT
 
     @property

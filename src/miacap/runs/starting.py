@@ -37,6 +37,7 @@ def continued(
         objective=chosen,
         training=usual_training(run.settings.captioner, chosen),
         start=_start(run),
+        word_vectors=None,
         format=FORMAT,
     )
 
