@@ -10,6 +10,10 @@ the special ids. Log-probabilities are log-softmax over all W. State tensors sta
 Memory tensors with B: memory is broadcast over hypotheses and captions, never repeated.
 forward and step agree in eval mode; under dropout they are two draws.
 
+A captioner may have more, which others ask for: `embedding`, its word table (an nn.Embedding; word
+vectors can fill it), and on its factory `self_critical_rate`, the learning rate of self-critical
+training (5e-5 unless said).
+
 Axis letters: B pictures, K hypotheses, C captions a picture, T words, W vocabulary, R rows.
 """
 

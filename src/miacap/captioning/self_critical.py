@@ -19,6 +19,7 @@ another dropout, and so be another policy than the one that spoke.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ class SelfCriticalTask:
         else:
             words = self._hypotheses(pictures)
             mask = words != PAD
-            with at_rest(module):
+            with _at_rest(module):
                 gains = _log_probabilities(module, pictures, words, self.search)
         worth = self._advantages(pictures, words, mask)
         return policy_loss(gains, worth, mask), mask.sum()
@@ -170,6 +171,17 @@ def policy_loss(
     """Sum -A log p over the words that count. [eq:self-critical]"""
     weights = advantages.to(log_probabilities.dtype)[:, :, None]
     return -(weights * log_probabilities.masked_fill(~mask, 0.0)).sum()
+
+
+@contextmanager
+def _at_rest(module: nn.Module) -> Iterator[None]:
+    """Switch dropout off, and let gradients flow nevertheless."""
+    recurrent = any(isinstance(part, nn.RNNBase) for part in module.modules())
+    with at_rest(module), ExitStack() as stack:
+        if recurrent:
+            # cuDNN has no gradient of a recurrent network in eval mode; torch's own kernels have.
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        yield
 
 
 def _log_probabilities(
