@@ -76,7 +76,8 @@ def test_cocos_own_files_go_the_whole_way(coco: Path, tmp_path: Path) -> None:
         "captions_train2014.json", "captions_val2014.json.gz",
         "karpathy_restval.txt", "karpathy_test.txt", "karpathy_val.txt",
     }  # fmt: skip
-    losses = [json.loads(line)["loss per word"] for line in (run / "metrics.jsonl").open()]
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss per word"] for line in lines]
     assert losses[1] < losses[0]
     # A photo is captioned as its stored features were.
     said = json.loads(captions.read_text().splitlines()[0])

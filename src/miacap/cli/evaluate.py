@@ -53,7 +53,7 @@ def evaluate(
         typer.Option(
             "--df",
             help="Document frequencies for CIDEr-D in place of the split's own, so that splits "
-            "and sets compare: what --write-df wrote, or a file of captions.",
+            "and sets compare: a file of such (see --write-df) or of captions.",
         ),
     ] = None,
     write_df: Annotated[

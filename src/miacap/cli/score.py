@@ -41,8 +41,8 @@ _Df = Annotated[
     _File,
     typer.Option(
         "--df",
-        help="Document frequencies of a larger set, for CIDEr-D: what --write-df wrote, or a file "
-        "of captions.",
+        help="Document frequencies of a larger set, for CIDEr-D: a file of such (see --write-df) "
+        "or of captions.",
     ),
 ]
 _WriteDf = Annotated[
