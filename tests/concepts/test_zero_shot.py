@@ -174,6 +174,7 @@ def test_a_folder_goes_on_and_belongs_to_its_model(
         zero_shot(dataset, str(SAVE("siglip", tmp_path / "m", WORDS)), made, SETTINGS, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_run_finds_the_concepts_of_new_photos(
     made: Path, model: Path, dataset: Dataset, tmp_path: Path
 ) -> None:

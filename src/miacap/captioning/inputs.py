@@ -101,7 +101,7 @@ class FoundConcepts:
 
 @dataclass(frozen=True)
 class SeenConcepts:
-    """Concepts that a model of pictures and words finds in new photos."""
+    """Concepts that are found in new photos, and not in stored rows."""
 
     words: Int[Tensor, " A"]
     listed: bool = False
@@ -179,10 +179,10 @@ class Inputs:
             places: where a model that finds concepts may lie; see `visual.load`.
         """
         wanted = Wanted(run.reads if reads is None else reads, run.rows, run.settings.concepts)
-        looking = run.looking(device, places) if wanted.any_concepts else None
-        if looking is not None:
-            seen = SeenConcepts(concept_words(run.vocabulary, looking.words))
-            return cls(wanted, seen, regions=SeenTwice(regions, looking))
+        finder = run.finder(device, places) if wanted.any_concepts else None
+        if finder is not None:
+            seen = SeenConcepts(concept_words(run.vocabulary, finder.words))
+            return cls(wanted, seen, regions=SeenTwice(regions, finder))
         concepts = _from_extractor(run, device) if wanted.any_concepts else None
         return cls(wanted, concepts, regions=regions)
 
@@ -208,7 +208,7 @@ class Inputs:
         rows = [matrix.half() for matrix, _ in results]
         seen = None
         if isinstance(self.regions, SeenTwice):
-            seen = self.regions.concepts(prepared)
+            seen = self.regions.concepts(prepared, rows)
         return self._batch(names, rows, [boxes for _, boxes in results], names, rows, seen)
 
     def batches(

@@ -184,7 +184,7 @@ def _require_whole(run: Run) -> None:
         regions_for(run.preprocessing)  # raises, and says what to do instead
     if isinstance(run.preprocessing, Detector):
         detectors.require(run.preprocessing, run.folder)
-    if run.concepts is not None and run.concepts.is_lists:
+    if run.concepts is not None and run.concepts.never_found:
         raise no_extractor(run.concepts)
     if not (run.folder / "weights.safetensors").is_file():
         raise RunError(

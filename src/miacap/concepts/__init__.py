@@ -20,9 +20,16 @@ from miacap.concepts.detected import detect
 from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
-from miacap.concepts.looking import Looking, SeenTwice
+from miacap.concepts.joined_folder import join
+from miacap.concepts.looking import Finder, SeenTwice
 from miacap.concepts.report import at_base_rate, lists_table, suspicion, table
-from miacap.concepts.settings import ConceptSettings, DetectSettings, ListSettings, ZeroShotSettings
+from miacap.concepts.settings import (
+    ConceptSettings,
+    DetectSettings,
+    JoinSettings,
+    ListSettings,
+    ZeroShotSettings,
+)
 from miacap.concepts.training import train
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.concepts.zero_shot import zero_shot
@@ -34,8 +41,9 @@ __all__ = [
     "ConceptVocabulary",
     "DetectSettings",
     "Extractor",
+    "Finder",
+    "JoinSettings",
     "ListSettings",
-    "Looking",
     "ReadLists",
     "SeenTwice",
     "ZeroShotSettings",
@@ -46,6 +54,7 @@ __all__ = [
     "detect",
     "extract",
     "heat",
+    "join",
     "lines",
     "lists_table",
     "no_extractor",

@@ -8,12 +8,13 @@ from miacap import files
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
 
-Made = Literal["train", "read", "detect", "zero-shot"]
-"""By which command: `miacap concepts train`, `read`, `detect` or `zero-shot`."""
+Made = Literal["train", "read", "detect", "zero-shot", "join"]
+"""By which command: `miacap concepts train`, `read`, `detect`, `zero-shot` or `join`."""
 
 _GOES_IN: Mapping[str, str] = {
     "train": "captions, splits or features",
     "read": "lists, captions or splits",
+    "join": "sources, captions or splits",
     "zero-shot": "models, words, captions or splits",
     "detect": "detectors, words of classes, captions or splits",
 }

@@ -27,7 +27,11 @@ LISTS: Literal["lists"] = "lists"
 ZERO_SHOT: Literal["zero-shot"] = "zero-shot"
 """As `LISTS`, for a model of pictures and words."""
 
-Origin = Literal["extractor", "lists", "zero-shot"]
+JOINED: Literal["joined"] = "joined"
+"""As `LISTS`, for several sources as one."""
+
+Origin = Literal["extractor", "lists", "zero-shot", "joined"]
+Method = Literal["log-odds", "ranks"]
 Scores = Literal["ranks", "probabilities"]
 
 
@@ -59,12 +63,14 @@ class ConceptSource:
 
     Attributes:
         words: the concept words, in the order of the scores.
-        kind: "extractor", "lists" or "zero-shot".
+        kind: "extractor", "lists", "zero-shot" or "joined".
         checksum: SHA-256 of the extractor's weights, of the file of lists, or of the words' rows.
         scores: "probabilities", or "ranks" (1 / rank) of lists without any.
         file: name of the file of lists; empty for an extractor.
         network: how the extractor is built; None for all others.
         model: of zero-shot concepts, the model and how photos are prepared for it.
+        method: how several sources were joined.
+        members: kind and checksum of each of them.
         where: the folder that it was read from, for messages; no part of comparisons.
     """
 
@@ -75,6 +81,8 @@ class ConceptSource:
     file: str = ""
     network: Network | None = None
     model: Preprocessing | None = None
+    method: Method = "log-odds"
+    members: tuple[tuple[str, str], ...] = ()
     where: str = field(default="", compare=False)
 
     @classmethod
@@ -89,8 +97,8 @@ class ConceptSource:
             return None
         values = _read(file)
         checksum = values.pop("sha256", None)
-        read = {LISTS: _lists, ZERO_SHOT: _zero_shot}.get(str(values.get("kind")), _extractor)
-        source = read(values, file)
+        readers = {LISTS: _lists, ZERO_SHOT: _zero_shot, JOINED: _joined}
+        source = readers.get(str(values.get("kind")), _extractor)(values, file)
         # Descriptions had no checksum of their own at first.
         if checksum not in (None, _digest(values)):
             raise RunError(f"{file}: damaged (its checksum differs); copy the file again.")
@@ -102,6 +110,10 @@ class ConceptSource:
         if self.model is not None:
             values = {"kind": ZERO_SHOT, "model": to_json(self.model),
                       "words_sha256": self.checksum}  # fmt: skip
+        elif self.kind == JOINED:
+            values = {"kind": JOINED, "scores": self.scores, "method": self.method,
+                      "members": [list(one) for one in self.members],
+                      "numbers_sha256": self.checksum}  # fmt: skip
         elif self.network is None:
             values = {"kind": LISTS, "scores": self.scores, "file": self.file,
                       "file_sha256": self.checksum}  # fmt: skip
@@ -119,15 +131,20 @@ class ConceptSource:
 
     @property
     def looks(self) -> bool:
-        """Whether the concepts are found in photos themselves, and not in their features."""
-        return self.kind == ZERO_SHOT
+        """Whether more than an extractor of stored features is needed to find the concepts."""
+        return self.kind in (ZERO_SHOT, JOINED)
+
+    @property
+    def never_found(self) -> bool:
+        """Whether no new photo can have such concepts: from a file, or joined with such."""
+        return self.is_lists or any(kind == LISTS for kind, _ in self.members)
 
     @property
     def needs(self) -> str | None:
         """The file beside the description without which no new photo has concepts."""
-        return {LISTS: None, ZERO_SHOT: "zero-shot.safetensors"}.get(
-            self.kind, "extractor.safetensors"
-        )
+        return {
+            LISTS: None, ZERO_SHOT: "zero-shot.safetensors", JOINED: "joined.safetensors",
+        }.get(self.kind, "extractor.safetensors")  # fmt: skip
 
     def fits(self, other: "ConceptSource") -> bool:
         """Say whether concepts of `other` may stand for these.
@@ -135,7 +152,8 @@ class ConceptSource:
         An extractor's may only where it is the same one. Lists of another file fit, whatever
         their words: they are mapped word by word.
         """
-        return self.kind == other.kind and (self.is_lists or self.checksum == other.checksum)
+        same = (self.checksum, self.members) == (other.checksum, other.members)
+        return self.kind == other.kind and (self.is_lists or same)
 
     def differences(self, other: "ConceptSource") -> tuple[str, ...]:
         """Say in words what differs; nothing where both are the same."""
@@ -144,8 +162,9 @@ class ConceptSource:
             differences.append(f"their concept words ({len(self.words)} and {len(other.words)})")
         if self.kind != other.kind:
             differences.append(f"what found them ({_origin(self)}, and {_origin(other)})")
-        elif self.checksum != other.checksum:
-            what = {LISTS: "files", ZERO_SHOT: "models or words"}.get(self.kind, "extractors")
+        elif (self.checksum, self.members) != (other.checksum, other.members):
+            named = {LISTS: "files", ZERO_SHOT: "models or words", JOINED: "joined sources"}
+            what = named.get(self.kind, "extractors")
             sums = f"{self.checksum[:12]} and {other.checksum[:12]}"
             differences.append(f"their {what} (SHA-256 {sums})")
         return tuple(differences)
@@ -219,6 +238,12 @@ def what_to_know(own: ConceptSource, split: str, given: ConceptSource | None = N
 
 def no_extractor(source: ConceptSource) -> RunError:
     """Say that concepts came from a file, so that there is nothing to find them with."""
+    if not source.is_lists:
+        return RunError(
+            f"{source.where}: its concepts were joined with those of a file, so that nothing finds "
+            "them in a new photo. Caption pictures that have them stored with: miacap evaluate "
+            "--concepts FOLDER; for new photos, join sources that find concepts in photos."
+        )
     return RunError(
         f"{source.where}: its concepts were read from a file ({source.file}), so there is no "
         "extractor that finds them in a photo. Caption pictures that have lists with: miacap "
@@ -232,12 +257,15 @@ def not_in_features(source: ConceptSource) -> RunError:
     return RunError(
         f"{source.where}: its concepts are found in the photos themselves, and not in stored "
         "features; give the folder that holds them: --concepts FOLDER (filled by miacap concepts "
-        "zero-shot)"
+        f"{'join' if source.kind == JOINED else 'zero-shot'})"
     )
 
 
 def _origin(source: ConceptSource) -> str:
-    told = {LISTS: "a file of lists", ZERO_SHOT: "a model of pictures and words"}
+    told = {
+        LISTS: "a file of lists", ZERO_SHOT: "a model of pictures and words",
+        JOINED: "several sources",
+    }  # fmt: skip
     return told.get(source.kind, "an extractor")
 
 
@@ -300,6 +328,28 @@ def _zero_shot(values: Mapping[str, Any], file: Path) -> ConceptSource:
         raise RunError(f"{file}: model is no record of how photos are prepared; copy it again.")
     return ConceptSource(
         tuple(values["words"]), ZERO_SHOT, values["words_sha256"], model=model,
+        where=str(file.parent),
+    )  # fmt: skip
+
+
+_MOST_MEMBERS = 100
+
+
+def _joined(values: Mapping[str, Any], file: Path) -> ConceptSource:
+    _require(values, {"members": list, "numbers_sha256": str, "words": list}, file)
+    pairs = values["members"]
+    whole = all(
+        isinstance(one, list) and len(one) == 2 and all(isinstance(x, str) for x in one)
+        for one in pairs
+    )
+    whole = whole and 2 <= len(pairs) <= _MOST_MEMBERS
+    if not whole or values.get("method") not in get_args(Method):
+        raise RunError(f"{file}: members or method are of the wrong type; copy the file again.")
+    if values.get("scores") not in get_args(Scores):
+        raise RunError(f"{file}: scores is absent or of the wrong type; copy the file again.")
+    return ConceptSource(
+        tuple(values["words"]), JOINED, values["numbers_sha256"], values["scores"],
+        method=values["method"], members=tuple((kind, digest) for kind, digest in pairs),
         where=str(file.parent),
     )  # fmt: skip
 

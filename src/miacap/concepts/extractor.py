@@ -125,7 +125,9 @@ def check_weights(source: ConceptSource, folder: Path) -> None:
 
 
 def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
-    """Copy an extractor into another folder; what is there already is left as it is.
+    """Copy what finds concepts into another folder; what is there already is left as it is.
+
+    Of joined sources that is what each of them needs as well.
 
     Raises:
         RunError: it is not whole; nothing is copied then.
@@ -135,6 +137,16 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
         raise RunError(f"{source}: no concept extractor here ({DESCRIPTION} is absent).")
     check_weights(description, Path(source))
     make_folder(target)
+    for index, (kind, _) in enumerate(description.members):
+        inside, where = (Path(folder) / "members" / str(index) for folder in (source, target))
+        own = ConceptSource.of(inside)
+        if own is None or own.kind != kind or own.members:
+            raise RunError(f"{inside}: absent, or not what {DESCRIPTION} above it speaks of.")
+        where.mkdir(parents=True, exist_ok=True)
+        if own.is_lists:
+            own.save(where)
+        else:
+            copy(inside, where)
     for name in (description.needs or WEIGHTS, DESCRIPTION):
         content = (Path(source) / name).read_bytes()
         file = Path(target) / name

@@ -70,6 +70,7 @@ class ConceptFolder:
 
         Raises RunError.
         """
-        if self.source.kind == "extractor":
+        kinds = {self.source.kind, *(kind for kind, _ in self.source.members)}
+        if "extractor" in kinds:
             ours, theirs = self.store.manifest.preprocessing, regions.manifest.preprocessing
             require_same(ours, theirs, str(self.folder), str(regions.folder))

@@ -2,19 +2,22 @@
 
 An extractor reads the regions' rows. A model of pictures and words looks at the photo itself: it
 has to be prepared for that model as well, in the same thread that prepares it for the regions.
+Joined sources do what each of them does.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from miacap.concepts.description import ConceptSource
+from miacap.concepts.description import JOINED, ConceptSource, no_extractor
+from miacap.concepts.extractor import Extractor, extract
+from miacap.concepts.joining import MEMBERS, Joined
 from miacap.concepts.zero_shot import ZeroShot
 from miacap.data.features import OfPhotos
 from miacap.devices import Device
@@ -23,7 +26,110 @@ from miacap.visual import Places, Regions
 from miacap.visual.huggingface import Embedder
 from miacap.visual.pixels import Pixels
 
-Both = tuple[Any, Tensor]
+Both = tuple[Any, Any]
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """Finds concepts in a new photo.
+
+    Attributes:
+        words: the concept words.
+    """
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The concept words, in the order of the scores."""
+
+    def prepare(self, image: Image.Image | Pixels) -> Any:
+        """Make a photo ready for `scores`."""
+        ...
+
+    def scores(self, seen: Sequence[Any], rows: Sequence[Tensor]) -> list[Float[Tensor, " A"]]:
+        """Give the scores of photos, of what `prepare` gave and of the rows of their regions."""
+        ...
+
+
+def load(
+    folder: Path, source: ConceptSource, device: Device = "auto", places: Places | None = None
+) -> Finder:
+    """Load what finds the concepts of a folder, or of a run, in new photos.
+
+    Raises:
+        RunError: nothing does, files are damaged, or a model is not on this machine.
+        MissingExtra: transformers is not installed.
+    """
+    if source.never_found:
+        raise no_extractor(source)
+    if source.kind == JOINED:
+        return JoinedFinder.load(folder, source, device, places)
+    if source.looks:
+        return Looking.load(folder, source, device, places)
+    return Reading(Extractor.load(folder, device))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An extractor, which reads the regions' rows."""
+
+    extractor: Extractor
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The concept words."""
+        return self.extractor.words
+
+    def prepare(self, image: Image.Image | Pixels) -> None:
+        """Need nothing of the photo itself."""
+
+    def scores(self, seen: Sequence[Any], rows: Sequence[Tensor]) -> list[Float[Tensor, " A"]]:
+        """Give the probabilities of the words."""
+        return list(extract(self.extractor, rows))
+
+
+@dataclass(frozen=True)
+class JoinedFinder:
+    """Several sources as one.
+
+    Attributes:
+        words: of all of them.
+        members: what finds the concepts of each.
+        joined: what makes one score of theirs.
+    """
+
+    words: tuple[str, ...]
+    members: tuple[Finder, ...]
+    joined: Joined
+
+    @classmethod
+    def load(
+        cls, folder: Path, source: ConceptSource, device: Device, places: Places | None = None
+    ) -> "JoinedFinder":
+        """Load what a folder of joined concepts, or a run, has. Raises as `load`."""
+        inside, found = [], []
+        for index, (kind, checksum) in enumerate(source.members):
+            path = folder / MEMBERS / str(index)
+            own = ConceptSource.of(path)
+            if own is None or (own.kind, own.checksum) != (kind, checksum) or kind == JOINED:
+                raise RunError(
+                    f"{path}: absent, or not the source that concepts.json above it speaks of; "
+                    "copy the folder again."
+                )
+            inside.append(own)
+            found.append(load(path, own, device, places))
+        return cls(source.words, tuple(found), Joined.load(folder, source, inside))
+
+    def prepare(self, image: Image.Image | Pixels) -> tuple[Any, ...]:
+        """Make a photo ready for every source."""
+        return tuple(one.prepare(image) for one in self.members)
+
+    def scores(self, seen: Sequence[Any], rows: Sequence[Tensor]) -> list[Float[Tensor, " A"]]:
+        """Give the joined scores of photos."""
+        own = []
+        for index, one in enumerate(self.members):
+            mine = [photo[index] for photo in seen]
+            own.append(torch.stack(one.scores(mine, rows)))
+        return list(self.joined.scores(own))
 
 
 @dataclass(frozen=True)
@@ -62,21 +168,25 @@ class Looking:
             )
         return cls(source.words, embedder, fitted)
 
-    def scores(self, seen: Sequence[Tensor]) -> list[Float[Tensor, " A"]]:
-        """Give the probabilities of the words in photos that `embedder.prepare` made ready."""
-        rows = torch.cat([row for row, _ in self.embedder.regions(seen)])
-        return list(self.fitted.scores(rows))
+    def prepare(self, image: Image.Image | Pixels) -> Tensor:
+        """Make a photo ready for the model."""
+        return self.embedder.prepare(image)
+
+    def scores(self, seen: Sequence[Any], rows: Sequence[Tensor]) -> list[Float[Tensor, " A"]]:
+        """Give the probabilities of the words in photos that `prepare` made ready."""
+        found = torch.cat([row for row, _ in self.embedder.regions(seen)])
+        return list(self.fitted.scores(found))
 
 
 @dataclass(frozen=True)
 class SeenTwice:
-    """Regions whose photos are prepared for a model of pictures and words as well.
+    """Regions whose photos are prepared for what finds concepts as well.
 
     What `prepare` gives is a pair; `regions` takes the first of it, `concepts` the second.
     """
 
     inner: Regions
-    looking: Looking
+    finder: Finder
 
     @property
     def width(self) -> int:
@@ -90,7 +200,7 @@ class SeenTwice:
 
     def prepare(self, image: Image.Image | Pixels) -> Both:
         """Make a photo ready for both."""
-        return self.inner.prepare(image), self.looking.embedder.prepare(image)
+        return self.inner.prepare(image), self.finder.prepare(image)
 
     def regions(
         self, prepared: Sequence[Both]
@@ -104,6 +214,8 @@ class SeenTwice:
         """Find the regions of upright RGB photos."""
         return self.inner.rows(images)
 
-    def concepts(self, prepared: Sequence[Both]) -> list[Float[Tensor, " A"]]:
-        """Find the concepts."""
-        return self.looking.scores([second for _, second in prepared])
+    def concepts(
+        self, prepared: Sequence[Both], rows: Sequence[Tensor]
+    ) -> list[Float[Tensor, " A"]]:
+        """Find the concepts, of photos and of their regions' rows."""
+        return self.finder.scores([second for _, second in prepared], rows)

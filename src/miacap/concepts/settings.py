@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from miacap.concepts.description import Method
 from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import SettingsError
 from miacap.settings import check_at_least, check_at_most, check_seed, check_share
@@ -80,6 +81,15 @@ class ZeroShotSettings:
         )
         if not self.prompts or not all("{}" in prompt for prompt in self.prompts):
             raise SettingsError("prompts: one at least, and each with {} where the word stands.")
+
+
+@dataclass(frozen=True)
+class JoinSettings:
+    """Settings of `concepts.join`."""
+
+    method: Method = "log-odds"
+    """log-odds: weights of the sources are fitted on training pictures. ranks: the mean of each
+    word's ranks, nothing is fitted."""
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,9 @@ def zero_shot(
     source = ConceptSource(words.words, ZERO_SHOT, checksum, model=embedder.record)
     source.save(path)
     _store(fitted, photos, source, path, quiet)
-    report = compare([ConceptFolder.open(path, unfinished=True)], dataset)
-    write_json(path / "report.json", {"format": 1, "model": name, **report})
+    numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
+    report = {"format": 1, "model": name, **numbers}
+    write_json(path / "report.json", report)
     return report
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from miacap import captioners, weights
-from miacap.concepts import ConceptFolder, ConceptSource, Extractor, Looking
+from miacap.concepts import ConceptFolder, ConceptSource, Extractor, Finder
 from miacap.concepts.extractor import WEIGHTS
 from miacap.concepts.extractor import copy as copy_extractor
+from miacap.concepts.looking import load as load_finder
 from miacap.data import Source
 from miacap.data.features import Detector, Record, parse, require_same
 from miacap.data.leaks import Leak
@@ -29,7 +30,7 @@ from miacap.text import Vocabulary
 from miacap.version import __version__
 from miacap.visual import Places, detectors
 
-EXTRACTOR_FILES = (WEIGHTS, "zero-shot.safetensors", "concepts.json")
+EXTRACTOR_FILES = (WEIGHTS, "zero-shot.safetensors", "joined.safetensors", "concepts.json")
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class Run:
             return None
         return Extractor.load(self.folder, device)
 
-    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
-        """Load what finds concepts in photos themselves; None for a run without."""
+    def finder(self, device: Device = "auto", places: Places | None = None) -> Finder | None:
+        """Load what finds concepts in photos, where that is more than an extractor; else None."""
         if self.concepts is None or not self.concepts.looks:
             return None
-        return Looking.load(self.folder, self.concepts, device, places)
+        return load_finder(self.folder, self.concepts, device, places)
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the captioner with the best weights, in eval mode."""

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from miacap.captioners import Ensemble
-from miacap.concepts import ConceptSource, Extractor, Looking
+from miacap.concepts import ConceptSource, Extractor, Finder
 from miacap.data.features import Record, differences
 from miacap.devices import Device
 from miacap.errors import RunError
@@ -69,9 +69,9 @@ class JoinedRuns:
         """Load the one concept extractor of the runs that have it, or None."""
         return self._lead.extractor(device)
 
-    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
+    def finder(self, device: Device = "auto", places: Places | None = None) -> Finder | None:
         """Load what finds concepts in photos themselves, or None."""
-        return self._lead.looking(device, places)
+        return self._lead.finder(device, places)
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the ensemble, in eval mode."""

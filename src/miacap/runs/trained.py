@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from torch import nn
 
-from miacap.concepts import ConceptSource, Extractor, Looking
+from miacap.concepts import ConceptSource, Extractor, Finder
 from miacap.data.features import Record
 from miacap.devices import Device
 from miacap.runs.settings import RunSettings
@@ -57,8 +57,8 @@ class Trained(Protocol):
     def extractor(self, device: Device = "auto") -> Extractor | None:
         """Load the concept extractor; None for a run without one. Raises RunError."""
 
-    def looking(self, device: Device = "auto", places: Places | None = None) -> Looking | None:
-        """Load what finds concepts in photos themselves; None for others. Raises RunError."""
+    def finder(self, device: Device = "auto", places: Places | None = None) -> Finder | None:
+        """Load what finds concepts in photos, where that is more than an extractor; else None."""
 
     def captioner(self, device: Device = "auto") -> nn.Module:
         """Build the captioner with its best weights, in eval mode. Raises RunError."""

@@ -1,0 +1,178 @@
+"""`concepts.join`: a folder of concepts made of others.
+
+It holds `scores/`, `concepts.json`, `joined.safetensors` (the numbers) and, under `members/`, what
+each source needs to find concepts in a new photo.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from miacap.concepts.claiming import claim
+from miacap.concepts.comparing import Common, compare
+from miacap.concepts.description import JOINED, ConceptSource
+from miacap.concepts.extractor import copy
+from miacap.concepts.folders import SCORES, ConceptFolder
+from miacap.concepts.joining import MEMBERS, Joined, Member, fit, halves, reader
+from miacap.concepts.settings import JoinSettings
+from miacap.data import Dataset
+from miacap.data.features import Given, Record
+from miacap.data.store import Manifest, StoreWriter
+from miacap.errors import DataError, RunError
+from miacap.files import read_json, write_json
+from miacap.progress import Progress
+from miacap.settings import to_json
+from miacap.version import __version__
+
+_AT_ONCE = 512
+_MOST = 100
+
+
+def join(
+    folders: Sequence[ConceptFolder],
+    dataset: Dataset,
+    folder: str | os.PathLike[str],
+    settings: JoinSettings | None = None,
+    *,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Join several folders of concepts into one.
+
+    Args:
+        folders: at least two, none of them joined itself.
+        dataset: gives captions and splits; training captions alone are learned from.
+        folder: where the results go; finished work in it is used again.
+        settings: see `JoinSettings`.
+        quiet: show no progress.
+
+    Returns:
+        The report, as `compare` gives it of the members and of what came out.
+
+    Raises:
+        DataError: fewer than two, or no training picture with captions that all of them have.
+        RunError: one that is joined itself, extractors of different features, or the folder was
+            begun otherwise.
+    """
+    settings = settings or JoinSettings()
+    made = _features_of(folders)
+    common = Common.of(folders, dataset)
+    path = Path(folder)
+    claim(path, "join", to_json(settings), _fingerprint(folders, common))
+    if (path / "report.json").is_file():
+        finished: dict[str, Any] = read_json(path / "report.json")
+        return finished
+    names = common.splits["train"]
+    seen = common.targets_of("train")
+    joined = Joined(
+        settings.method,
+        tuple(Member.of(one.source, common.words.words) for one in folders),
+        torch.logit((seen.sum(0) + 0.5) / (len(seen) + 1.0)),
+        torch.zeros(0),
+    )
+    by_half = dict.fromkeys((0, 1), joined.numbers)
+    side = halves(names)
+    if settings.method == "log-odds":
+        joined, by_half = _fitted(joined, folders, common, side)
+    source = ConceptSource(
+        common.words.words, JOINED, joined.save(path),
+        "ranks" if settings.method == "ranks" else "probabilities", method=settings.method,
+        members=tuple((one.source.kind, one.source.checksum) for one in folders),
+    )  # fmt: skip
+    for index, one in enumerate(folders):
+        _keep(one, path / MEMBERS / str(index))
+    source.save(path)
+    _store(joined, folders, source, made, path, {n: by_half[s] for n, s in side.items()}, quiet)
+    numbers = compare([*folders, ConceptFolder.open(path, unfinished=True)], dataset)
+    report = {"format": 1, "method": settings.method, **numbers}
+    write_json(path / "report.json", report)
+    return report
+
+
+def _features_of(folders: Sequence[ConceptFolder]) -> Record:
+    """See that folders can be joined; give the features that their extractors read."""
+    if not 2 <= len(folders) <= _MOST:
+        raise DataError(f"Two to {_MOST} folders of concepts are joined, not {len(folders)}.")
+    made: Record = Given(JOINED, "several sources, none of them an extractor")
+    first = None
+    for one in folders:
+        if one.source.kind == JOINED:
+            raise RunError(f"{one.folder}: is joined itself; name the folders that it was made of.")
+        if one.source.kind == "extractor":
+            if first is not None and one.store.manifest.preprocessing != made:
+                raise RunError(
+                    f"{first} and {one.folder} were found in different features, and no photo has "
+                    "both; join extractors of the same features."
+                )
+            made, first = one.store.manifest.preprocessing, one.folder
+    return made
+
+
+def _fingerprint(folders: Sequence[ConceptFolder], common: Common) -> str:
+    sums = [[one.source.kind, one.source.checksum] for one in folders]
+    digest = hashlib.sha256(json.dumps([sums, common.words.words]).encode())
+    for split, names in common.splits.items():
+        for name in names:
+            digest.update(f"{split}\0{name}\0".encode())
+            digest.update(common.targets[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _fitted(
+    joined: Joined, folders: Sequence[ConceptFolder], common: Common, side: dict[str, int]
+) -> tuple[Joined, dict[int, torch.Tensor]]:
+    """Fit on all training pictures, and for each half of them on the other half."""
+    read = reader([one.store for one in folders])
+    by_half = {}
+    for half in (0, 1):
+        others = [name for name, mine in side.items() if mine != half]
+        # A handful of pictures may all be of one half.
+        by_half[half] = fit(joined, others or list(side), common.targets, read).float()
+    numbers = fit(joined, list(side), common.targets, read).float()
+    return Joined(joined.method, joined.members, joined.prior, numbers), by_half
+
+
+def _keep(one: ConceptFolder, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    if one.source.is_lists:
+        one.source.save(folder)
+    else:
+        copy(one.folder, folder)
+
+
+def _store(
+    joined: Joined, folders: Sequence[ConceptFolder], source: ConceptSource, made: Record,
+    path: Path, by_name: dict[str, torch.Tensor], quiet: bool,
+) -> None:  # fmt: skip
+    manifest = Manifest(
+        kind="concepts", preprocessing=made, width=len(source.words), words=source.words,
+        extractor=source.checksum, made_by=f"miacap {__version__}",
+    )  # fmt: skip
+    read = reader([one.store for one in folders])
+    with StoreWriter(path / SCORES, manifest) as writer:
+        shared = [n for n in folders[0].store.names if all(n in one.store for one in folders)]
+        for one in folders:
+            for name, reason in one.store.set_aside.items():
+                if name not in writer.done:
+                    writer.set_aside(name, reason)
+        names = [name for name in shared if name not in writer.done]
+        with Progress("joining concepts", len(names), "pictures", quiet) as progress:
+            for start in range(0, len(names), _AT_ONCE):
+                some = names[start : start + _AT_ONCE]
+                for mine in _alike(some, by_name):
+                    scores = joined.scores(read(mine), by_name.get(mine[0]))
+                    for name, row in zip(mine, scores, strict=True):
+                        writer.add(name, row)
+                progress.advance(len(some))
+
+
+def _alike(names: Sequence[str], by_name: dict[str, torch.Tensor]) -> list[list[str]]:
+    """Group pictures that are scored with the same numbers."""
+    groups: dict[int, list[str]] = {}
+    for name in names:
+        groups.setdefault(id(by_name.get(name)), []).append(name)
+    return list(groups.values())
