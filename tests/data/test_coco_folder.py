@@ -83,6 +83,24 @@ def test_only_one_file_of_annotations(coco: Path) -> None:
     assert len(read(coco)) == 6
 
 
+def test_photos_of_one_name_in_two_folders_are_not_mixed(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        value = {
+            "images": [{"id": number, "file_name": "1.jpg"}],
+            "annotations": [{"image_id": number, "caption": "a dog"}],
+        }
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "1.jpg").write_text(split)
+        (tmp_path / f"captions_{split}.json").write_text(json.dumps(value))
+    with pytest.raises(
+        DataError,
+        match=r"pictures 0 and 1 are both called '1\.jpg', which lies in train and in val; write",
+    ):
+        read(tmp_path)
+    (tmp_path / "val" / "1.jpg").unlink()  # two pictures of one photo: as they say
+    assert read(tmp_path).photos.read("1") == b"train"
+
+
 def test_sentences_that_lost_their_blanks_are_their_tokens(tmp_path: Path) -> None:
     sentences = [
         {"raw": "Thereisadog.", "tokens": ["There", "is", "a", "dog"]},

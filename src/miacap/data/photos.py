@@ -256,6 +256,25 @@ def locate(places: Sequence[Path], names: Mapping[str, str]) -> Photos:
     return parts[0] if len(parts) == 1 else SeveralPhotos(parts)
 
 
+def _require_apart(folders: Sequence[Path], names: Mapping[str, str]) -> None:
+    """Refuse two pictures of one file name whose photos lie in two folders.
+
+    Raises:
+        DataError: there are such; nobody knows whose photo is where.
+    """
+    owners: dict[str, str] = {}
+    for id, name in names.items():
+        other = owners.setdefault(name, id)
+        if other != id:
+            having = [folder for folder in folders if _is_file(folder / name)]
+            if len(having) > 1:
+                raise DataError(
+                    f"{having[0].parent}: pictures {other} and {id} are both called {name!r}, "
+                    f"which lies in {having[0].name} and in {having[1].name}; write names with "
+                    "their folder."
+                )
+
+
 def _locate(root: Path, names: Mapping[str, str]) -> Photos:
     own = None if all(id == name for id, name in names.items()) else names
     if root.is_file():
@@ -269,9 +288,9 @@ def _locate(root: Path, names: Mapping[str, str]) -> Photos:
         for folder in inside
         if folder.is_dir() and not folder.name.startswith(".")
     ]
-    # COCO's train2014 and val2014; where two photos have one name, nobody knows whose is where.
     of_splits = [folder for folder in inside if SPLIT_FOLDER.fullmatch(folder.name)]
-    if len(of_splits) > 1 and len(set(names.values())) == len(names):
+    if len(of_splits) > 1:  # COCO's train2014 and val2014
+        _require_apart(of_splits, names)
         candidates.append(SeveralPhotos([FolderPhotos(folder, own) for folder in of_splits]))
     tars = [path for path in inside if path.suffix == ".tar" and path.is_file()]
     if tars:
