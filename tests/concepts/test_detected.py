@@ -18,8 +18,8 @@ from miacap.data import Dataset, FeatureStore, read
 from miacap.errors import DataError, RunError
 from miacap.text import Vocabulary
 
-CLASSES = ["dog", "traffic light", "hot dog", "zebra"]
-SCORES = [[0.5, 0.2, 0.8, 0.9], [0.4, 0.6, 0.0, 0.1], [0.9, 0.0, 0.0, 0.0]]
+CLASSES = ["dog", "traffic light", "hot dog", "zebra", "light"]
+SCORES = [[0.5, 0.2, 0.8, 0.9, 0.1], [0.4, 0.6, 0.0, 0.1, 0.1], [0.9, 0.0, 0.0, 0.0, 0.0]]
 BOXES = [[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 0.5, 1.0]]
 """The last box has no area, so its dog is not in the photo."""
 SHADES = (255, 51, 0)
@@ -57,7 +57,7 @@ def test_a_word_has_the_best_score_of_its_classes(
     assert folder.source.is_lists and folder.source.scores == "probabilities"
     for name, share in (("0.png", 1.0), ("1.png", 0.2)):
         found = folder.store.rows(name)
-        # dog: the best of dog (.5, for .9 has no area) and hot dog (.8)
+        # dog: the best of dog (.5, for .9 has no area) and hot dog (.8); light: .6, and .1 alone
         torch.testing.assert_close(found, torch.tensor([0.8, 0.6, 0.6]) * share)
         assert found[1] > found[2]
     assert list(folder.store.set_aside) == ["2.png"]  # black: nothing is seen in it

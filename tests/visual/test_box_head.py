@@ -21,9 +21,10 @@ from miacap.visual.box_head import BoxHeadClassNames, BoxHeadRegions, FasterRcnn
 from miacap.visual.roi_align import roi_align
 from miacap.weights import checksum
 
-BOXES = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.3, 0.3]])
-SCORES, LABELS = torch.tensor([0.3, 0.9, 0.004]), torch.tensor([1, 2, 2])
-"""As a network may give them that does not sort; the last one is below every threshold."""
+BOXES = torch.tensor([[0.1, 0.1, 0.4, 0.9], [0.5, 0.5, 1, 1], [0, 0, 0.3, 0.3], [0, 0, 1, 0.5]])
+SCORES, LABELS = torch.tensor([0.3, 0.9, 0.02, 0.004]), torch.tensor([1, 2, 2, 1])
+"""As a network may give them that does not sort; the last one is below every
+threshold, the one before it below that which the network comes with."""
 
 
 class Heads(nn.Module):
@@ -114,7 +115,7 @@ def test_rows_are_the_box_heads_features_of_the_stored_boxes(network: Network) -
     assert regions.width == 6 and regions.record.size == (32, 64)
     rows, boxes = regions.rows([PHOTO])[0]
     # The whole photo, then by falling score; .004 is no box.
-    wanted = torch.cat([torch.tensor([[0.0, 0, 1, 1]]), BOXES[[1, 0]]])
+    wanted = torch.cat([torch.tensor([[0.0, 0, 1, 1]]), BOXES[[1, 0, 2]]])
     torch.testing.assert_close(boxes, wanted)
     seen = PHOTO.resize((64, 32), Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(seen)).permute(2, 0, 1).float() / 255
@@ -128,7 +129,7 @@ def test_rows_are_the_box_heads_features_of_the_stored_boxes(network: Network) -
 
 
 @pytest.mark.parametrize(
-    ("boxes", "threshold", "count"), [("36", None, 3), ("2", None, 2), ("1-9", 0.5, 2),
+    ("boxes", "threshold", "count"), [("36", None, 4), ("2", None, 2), ("1-9", 0.5, 2),
                                       ("3-9", 0.5, 3), ("1-9", 0.95, 1)]
 )  # fmt: skip
 def test_how_many_boxes(network: Network, boxes: str, threshold: Any, count: int) -> None:

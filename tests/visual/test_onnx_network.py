@@ -26,9 +26,10 @@ def test_outputs_come_by_name(onnx_files: SimpleNamespace) -> None:
 
 def outside(files: SimpleNamespace, where: str) -> bytes:
     """A model one of whose tensors lies in another file."""
-    place = files.field(1, "location") + files.field(2, "../../etc/passwd")
-    array = files.tensor("t", np.float32([1.0]), files.field(13, place) + files.field(14, 1))
-    if where == "initializer":
+    place = files.field(13, files.field(1, "location") + files.field(2, "../../etc/passwd"))
+    said = {"place alone": place, "location alone": files.field(14, 1)}
+    array = files.tensor("t", np.float32([1.0]), said.get(where, place + files.field(14, 1)))
+    if where in ("initializer", *said):
         return files.model([], [], [], [array])
     attribute = files.field(1, "value")
     if where == "attribute":
@@ -40,7 +41,9 @@ def outside(files: SimpleNamespace, where: str) -> bytes:
     return files.model([files.field(4, "If") + files.field(5, attribute)], [], [])
 
 
-@pytest.mark.parametrize("where", ["initializer", "attribute", "graph within", "sparse"])
+@pytest.mark.parametrize(
+    "where", ["initializer", "place alone", "location alone", "attribute", "graph within", "sparse"]
+)
 def test_weights_in_other_files_are_refused(onnx_files: SimpleNamespace, where: str) -> None:
     with pytest.raises(RunError) as e:
         OnnxNetwork(outside(onnx_files, where), "thing", "cpu")
