@@ -27,12 +27,14 @@ from miacap.concepts.joining import Joined, Member
 from miacap.concepts.looking import load as load_finder
 from miacap.concepts.settings import ListSettings
 from miacap.data import Dataset
+from miacap.data.features import Preprocessing
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError, RunError
 from miacap.runs import RunSettings
 from miacap.training import TrainingSettings
 
 World = tuple[FeatureStore, Dataset]
+GRID = Preprocessing("efficientnet-lite2", "ab" * 32)
 QUICK = ConceptSettings(
     extractor="pooled", minimum_count=1, hidden=16, dropout=0.1, folds=2, batch_size=16,
     training=TrainingSettings(epochs=8, learning_rate=0.03, warmup_steps=4),
@@ -191,6 +193,19 @@ def test_lists_among_them_are_told(
     assert ConceptSource.of(tmp_path / "copy") == source
     with pytest.raises(RunError, match="joined with those of a file, so that nothing finds them"):
         load_finder(tmp_path / "j", source)
+    regions, _ = world
+    settings = RunSettings(
+        captioner="spatial-attention", source="combined", minimum_count=1, maximum_words=6,
+        sizes={"width": 8, "heads": 2, "inner": 12},
+    )  # fmt: skip
+    settings = replace(settings, training=replace(settings.training, epochs=1, warmup_steps=0))
+    folder = ConceptFolder.open(tmp_path / "j")
+    captioning.train(dataset, regions, tmp_path / "run", settings, concepts=folder, quiet=True)
+    seeing = replace(runs.load(tmp_path / "run"), preprocessing=GRID)
+    assert seeing.concepts == source
+    assert "joined with those of a file" in runs.card._use("run", seeing)
+    with pytest.raises(RunError, match="so that nothing finds them"):
+        captioning.pipeline._require_whole(seeing)
 
 
 def test_what_cannot_be_joined(

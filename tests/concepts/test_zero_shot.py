@@ -188,6 +188,7 @@ def test_a_run_finds_the_concepts_of_new_photos(
     run = tmp_path / "run"
     captioning.train(dataset, store, run, settings, concepts=folder, quiet=True)
     assert str(model.parent) not in (run / "concepts.json").read_text()
+    assert "It needs `hf:small-clip` (`" in (run / "README.md").read_text()
     content = dataset.photos.read("red-9")
     assert captioning.load(run, weights=[model]).caption(content) is not None
     loaded = runs.load(run)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from miacap.data.features import Given
+from miacap.data.features import Detector, Given, Preprocessing
 from miacap.runs.folder import Run, read_sources
 from miacap.runs.objectives import SelfCritical
 from miacap.runs.settings import RunSettings
@@ -92,6 +92,10 @@ and captions those alone whose features are stored:"""
         stored = f"""Its concepts were read from a file (`{run.concepts.file}`), so the run holds no
 extractor, and captions those photos alone that have lists, in a folder that
 `miacap concepts read` filled:"""
+    elif run.concepts is not None and run.concepts.never_found:
+        stored = """Its concepts were joined with those of a file, so that nothing finds them in a
+new photo; it captions those alone that have them stored, in a folder that
+`miacap concepts join` filled:"""
     if stored:
         concepts = "" if run.concepts is None else " --concepts CONCEPTS"
         return f"""## Caption photos
@@ -109,4 +113,23 @@ import miacap
 print(miacap.load("{name}").caption("photo.jpg"))
 ```
 
-or `miacap caption photo.jpg --run {name}`."""
+or `miacap caption photo.jpg --run {name}`.{_models(run)}"""
+
+
+def _models(run: Run) -> str:
+    """Name the models of transformers that have to lie on the machine, with their checksums."""
+    named = {}
+    record = run.preprocessing
+    own = record.pooling if isinstance(record, Detector) else record
+    if isinstance(own, Preprocessing) and own.backbone.startswith("hf:"):
+        named[own.backbone] = own.weights_sha256
+    if run.concepts is not None and run.concepts.model is not None:
+        model = run.concepts.model
+        named[model.backbone.removeprefix("embedding of ")] = model.weights_sha256
+    if not named:
+        return ""
+    told = " and ".join(f"`{name}` (`{sum[:12]}`)" for name, sum in named.items())
+    return f"""
+
+It needs {told}, which it does not carry: with `--weights FOLDER`
+(or the variable `MIACAP_WEIGHTS`) say where that model lies."""
