@@ -18,7 +18,7 @@ from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 from .small import World, fit, make, settings
 
 KILLS = 20
-INSIDE = (".best-", ".step-000000003.safetensors", ".step-000000009.json")
+INSIDE = (".best-", ".step-000000009.safetensors", ".step-000000012.json")
 """What is half written when the process kills itself."""
 
 pytestmark = [
@@ -90,6 +90,12 @@ def dying(work: Callable[[], object], inside: str) -> Callable[[], object]:
     return doing
 
 
+def reached(folder: Path) -> int:
+    """The step of the newest checkpoint."""
+    steps = [int(path.stem[5:]) for path in (folder / "checkpoints").glob("step-*.json")]
+    return max(steps, default=0)
+
+
 def kept(folder: Path) -> tuple[bytes, ...]:
     """Weights, the last checkpoint's tensors, settings, and the metrics without their seconds."""
     last = sorted((folder / "checkpoints").glob("step-*.safetensors"))[-1]
@@ -104,7 +110,7 @@ def test_killed_again_and_again(world: World, begun: Run, tmp_path: Path, name: 
     objective, more = OBJECTIVES[name]
     wanted: RunSettings = replace(runs.continued(begun), objective=objective)
     training = replace(
-        wanted.training, epochs=30, learning_rate=0.005, patience=0, threads=1,
+        wanted.training, epochs=40 * more.get("accumulate", 1), learning_rate=0.005, patience=0, evaluate_every=4, threads=1,
         checkpoint_every=1, **more,
     )  # fmt: skip
     wanted = replace(wanted, training=training)
@@ -112,24 +118,25 @@ def test_killed_again_and_again(world: World, begun: Run, tmp_path: Path, name: 
     def train(folder: Path) -> Callable[[], object]:
         return lambda: fit(world, folder, wanted, None, start=begun)
 
-    began = time.monotonic()
     assert ended(forked(train(tmp_path / "whole" / "run"))) is None
-    whole = time.monotonic() - began
     for inside in INSIDE:
         assert ended(forked(dying(train(tmp_path / "killed" / "run"), inside))) == signal.SIGKILL, (
             inside
         )
         assert any(inside in path.name for path in (tmp_path / "killed" / "run").rglob("*.part"))
-    moments, kills, moved = random.Random(name), 0, set()
-    while kills < KILLS:
-        child = forked(train(tmp_path / "killed" / "run"))
-        time.sleep(moments.uniform(0.0, whole / 8))
+    moments, folder = random.Random(name), tmp_path / "killed" / "run"
+    first = reached(folder)
+    for kill in range(KILLS):
+        # After so many more steps, and anywhere within the next.
+        more_steps, wanted_step = moments.choice((0, 0, 1, 2)), reached(folder)
+        child, deadline = forked(train(folder)), time.monotonic() + 120
+        while reached(folder) < wanted_step + more_steps:
+            assert time.monotonic() < deadline, "it takes no step"
+            time.sleep(0.001)
+        time.sleep(moments.uniform(0.0, 0.05))
         os.kill(child, signal.SIGKILL)
-        assert ended(child) == signal.SIGKILL, f"it had ended after {kills} kills"
-        kills += 1
-        steps = sorted((tmp_path / "killed" / "run" / "checkpoints").glob("step-*.json"))
-        moved.add(steps[-1].name)
-    assert len(moved) > 5  # it came forward in between
+        assert ended(child) == signal.SIGKILL, f"it had ended before kill {kill}"
+    assert reached(folder) > first + 5  # it came forward in between
     assert ended(forked(train(tmp_path / "killed" / "run"))) is None
     assert kept(tmp_path / "killed" / "run") == kept(tmp_path / "whole" / "run")
     assert not list((tmp_path / "killed" / "run").rglob("*.part"))

@@ -95,7 +95,7 @@ def test_it_trains_and_resumes_to_the_bit(world: World, tmp_path: Path) -> None:
     objective = CrossEntropy(sampling_most=0.5, sampling_increase=0.5, sampling_begin=1)
     wanted: RunSettings = replace(run, training=training, objective=objective)
     fit(world, tmp_path / "whole", wanted, None)
-    for _ in range(5):
+    for _ in range(3):
         torch.rand(3)
         fit(world, tmp_path / "pieces", wanted, None, stop_after=1)
     fit(world, tmp_path / "pieces", wanted, None)

@@ -112,7 +112,7 @@ def task(module: nn.Module, **settings: Any) -> SelfCriticalTask:
     return SelfCriticalTask(module, none, reward, none, SEARCH, SelfCritical(**settings))  # type: ignore[arg-type]
 
 
-def gradients(module: Toy, settings: dict[str, Any], draws: int, number: int = 60) -> Tensor:
+def gradients(module: Toy, settings: dict[str, Any], draws: int, number: int = 50) -> Tensor:
     """Draws of the gradient of the summed loss, a caption: draws x parameters."""
     empty = torch.zeros(number, 0, 0, dtype=torch.long)
     batch = Batch(pictures(number), empty, empty)
@@ -143,7 +143,7 @@ def test_the_sampled_gradient_estimates_the_expected_one(
     module = Toy()
     wanted = expected(module, scales)
     torch.manual_seed(2)
-    draws = 40
+    draws = 30
     found = gradients(module, settings, draws)
     mean, error = found.mean(dim=0), found.std(dim=0) / sqrt(draws)
     moved = error > 0

@@ -185,7 +185,7 @@ def test_features_and_concepts_of_another_kind_are_refused(world: World, tmp_pat
     assert done.concepts == own.source or done.concepts.checksum == run.concepts.checksum  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("objective", BASELINES, ids=["mean", "greedy", "beam", "dropout"])
+@pytest.mark.parametrize("objective", [BASELINES[0], BASELINES[3]], ids=["mean", "dropout"])
 def test_a_run_in_pieces_ends_as_a_whole_one(
     world: World, begun: Run, tmp_path: Path, objective: dict[str, Any]
 ) -> None:

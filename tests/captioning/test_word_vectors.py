@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_file_is_said(
         read(tmp_path, text)
 
 
-@fast(max_examples=150, deadline=None)
+@fast(max_examples=80, deadline=None)
 @given(st.lists(st.sampled_from(["the", "dog", " ", "\n", "1", "-2.5", "nan", "\t", "\x00", "é",
                                  "9" * 30, "3 3", "e", "."]), max_size=20))  # fmt: skip
 def test_whatever_it_holds_it_is_read_or_refused(

@@ -23,6 +23,7 @@ from miacap.files import read_json
 from miacap.runs import SelfCritical
 from miacap.runs.folder import build
 from miacap.settings import override
+from miacap.training.schedules import learning_rate
 
 from .conftest import MadeUp
 
@@ -189,6 +190,19 @@ def test_a_plain_captioner_gets_the_refined_ones_parameters(baseline: str, small
     if small:
         real = [sum(p.numel() for p in build(s, words).parameters()) for s in (plain, refined)]
         assert real == counts
+
+
+def test_full_forms_have_the_optimisers_of_their_papers() -> None:
+    """Lu et al.: 0.66 of the rate is left at epoch 50; numbers are clipped, not the length."""
+    for name in ("spatial-attention-plain", "adaptive-plain", "concept-attention-plain"):
+        training = recipe(name).settings.training
+        rates = [learning_rate(training, epoch * 10, 10) / 5e-4 for epoch in (0, 20, 50)]
+        assert rates == pytest.approx([1.0, 1.0, 0.5**0.6], abs=1e-9), name
+    training = recipe("spatial-attention-combined").settings.training
+    assert (training.clip_value, training.clip_norm) == (0.1, 0.0)
+    assert recipe("att-fcn-combined").settings.training.optimiser == "rmsprop"
+    small = recipe("spatial-attention-combined", small=True).settings.training
+    assert (small.clip_value, small.clip_norm, small.optimiser) == (0.0, 5.0, "adamw")
 
 
 def test_what_cannot_be_matched_says_so() -> None:
