@@ -110,9 +110,15 @@ def test_killed_again_and_again(world: World, begun: Run, tmp_path: Path, name: 
     objective, more = OBJECTIVES[name]
     wanted: RunSettings = replace(runs.continued(begun), objective=objective)
     training = replace(
-        wanted.training, epochs=40 * more.get("accumulate", 1), learning_rate=0.005, patience=0, evaluate_every=4, threads=1,
-        checkpoint_every=1, **more,
-    )  # fmt: skip
+        wanted.training,
+        epochs=40 * more.get("accumulate", 1),
+        learning_rate=0.005,
+        patience=0,
+        evaluate_every=4,
+        checkpoint_every=1,
+        threads=1,
+        **more,
+    )
     wanted = replace(wanted, training=training)
 
     def train(folder: Path) -> Callable[[], object]:
