@@ -117,12 +117,17 @@ def test_lengths_are_compared(spice: Spice) -> None:
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, entry in ((pipeline, pipeline._model), (lemmas, lemmas._lemminflect)):
+    for module, search, entry in (
+        (pipeline.importlib, "import_module", pipeline._model),
+        (lemmas.importlib.util, "find_spec", lemmas._lemminflect),
+    ):
 
         def missing(name: str) -> None:
             raise ModuleNotFoundError(name)
 
-        monkeypatch.setattr(module.importlib, "import_module", missing)
+        monkeypatch.setattr(
+            module, search, missing if search == "import_module" else lambda n: None
+        )
         entry.cache_clear()
         try:
             with pytest.raises(MissingExtra, match=r"SPICE needs the extra \[spice\]: pip install"):

@@ -2,6 +2,9 @@
 
 import functools
 import importlib
+import importlib.util
+import sys
+from types import ModuleType
 from typing import Any
 
 from miacap.errors import MissingExtra
@@ -9,6 +12,7 @@ from miacap.metrics.meteor.dictionary import Dictionary
 
 _CLASSES = {"N": "NOUN", "V": "VERB", "J": "ADJ"}
 _BASE_TAGS = frozenset(("NN", "NNP", "VB", "JJ"))
+_ALIAS = "miacap.metrics.spice.parsing._lemminflect"
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -34,7 +38,15 @@ def may_be_verb(word: str) -> bool:
 
 @functools.cache
 def _lemminflect() -> Any:
-    try:
-        return importlib.import_module("lemminflect")
-    except ModuleNotFoundError:
-        raise MissingExtra("spice", "SPICE") from None
+    """lemminflect's dictionary and rules, without what it hooks into spaCy.
+
+    Its package imports spaCy, which takes seconds and is not needed; its modules do not.
+    """
+    found = importlib.util.find_spec("lemminflect")
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtra("spice", "SPICE")
+    if _ALIAS not in sys.modules:
+        alias = ModuleType(_ALIAS)
+        alias.__path__ = list(found.submodule_search_locations)
+        sys.modules[_ALIAS] = alias
+    return importlib.import_module(f"{_ALIAS}.core.Lemmatizer").Lemmatizer()

@@ -1,31 +1,38 @@
-"""spaCy's small English model by plain numpy: the same network, several times as fast.
+"""spaCy's small English model by plain numpy: the same network, many times as fast.
 
 spaCy evaluates it through a general library, document by document and, on many processors, with
-slow matrix products. Captions are short and share their words, so here a word is embedded once,
-captions of one length go through the layers together, and all of them take their parser's steps
-at the same time (`transitions`). Weights and embeddings are spaCy's own.
+slow matrix products; to load spaCy takes seconds. Captions are short and share their words and
+phrases, so here each word is embedded once, each layer sees each phrase once, and all captions
+take their parser's steps at the same time (`transitions`).
 
-    embedding    of each word's form, prefix, suffix and shape (spaCy's own function): 96 numbers
+    embedding    of each word, see `embedding`: 96 numbers
     4 layers     x + norm(max over 3 pieces of W [left, x, right] + b), zeros around the caption
     tags         argmax of W x + b
     parser       see `transitions`
+
+After k layers a word's state depends on the k words to either side alone: it is worked out once
+for each such phrase. W [left, x, right] is W1 left + W2 x + W3 right, so the products too are
+made once for each phrase of the layer below.
 """
 
+import threading
 from collections.abc import Iterator, Sequence
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from miacap.metrics.spice.parsing.embedding import Embedding
+from miacap.metrics.spice.parsing.maxout import Maxout
+from miacap.metrics.spice.parsing.space import Space
 from miacap.metrics.spice.parsing.transitions import Transitions
+from miacap.metrics.spice.parsing.weights import Floats, Weights
 
-_Floats = NDArray[np.float32]
+_Integers = NDArray[np.int64]
 _CAPTIONS, _WORDS = 256, 16_384  # what goes through the parser's steps together, at most
+_TOGETHER = 32_768  # words that go through the layers together, about
+_ROWS = 512  # of sums that stay in the processor's cache
 _KNOWN = 50_000  # words whose embeddings are kept
-_FEATURES = ["NORM", "PREFIX", "SUFFIX", "SHAPE", "SPACY", "IS_SPACE"]
-_LAYER = "residual(expand_window>>maxout>>layernorm>>dropout)"
 
 
 class Parse(NamedTuple):
@@ -42,35 +49,28 @@ class Parse(NamedTuple):
     heads: Sequence[int]
 
 
-class _Layer(NamedTuple):
-    """Weights of one layer, the pieces of its maxout one behind another."""
-
-    weight: _Floats
-    bias: _Floats
-    scale: _Floats
-    shift: _Floats
-
-
 class Network:
-    """The network of a loaded model.
+    """The network of a model.
 
     Args:
-        model: what `en_core_web_sm` loads, with its tagger and parser; see `fits`.
+        weights: what `weights.read` gives.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._vocabulary = model.vocab
-        encoder = model.get_pipe("tok2vec").model
-        self._embed = encoder.layers[0]
-        self._layers = [_layer(layer) for layer in encoder.layers[1].layers[0].layers]
-        tagger = model.get_pipe("tagger")
-        softmax = tagger.model.layers[-1].layers[0]
-        self._tags = np.array(tagger.labels, dtype=object)
-        self._tag_weight = np.ascontiguousarray(softmax.get_param("W").T)
-        self._tag_bias = softmax.get_param("b")
-        self._transitions = Transitions(model.get_pipe("parser"))
+    def __init__(self, weights: Weights) -> None:
+        self._embedding = Embedding(weights)
+        self._layers = [Maxout(layer) for layer in weights.layers]
+        self._tags = np.array(weights.tag_names, dtype=object)
+        self._tag_weight = np.ascontiguousarray(weights.tags.weight.T)
+        self._tag_bias = weights.tags.bias
+        self._transitions = Transitions(weights.parser)
+        self._space = Space()
+        self._alone = threading.Lock()  # threads would write into one space
+        self._forget()
+
+    def _forget(self) -> None:
         self._ids: dict[str, int] = {}
-        self._vectors: _Floats = np.zeros((0, 0), np.float32)
+        width = self._layers[0].weight.shape[0] // 3
+        self._vectors: Floats = np.zeros((1, width), np.float32)  # row 0: what is no word
 
     def parse(self, captions: Sequence[Sequence[str]]) -> Iterator[tuple[int, Parse]]:
         """Parse captions; those of about one length come together.
@@ -81,19 +81,28 @@ class Network:
         Yields:
             The caption's index, and its parse.
         """
-        for chosen in _batches([len(caption) for caption in captions]):
-            yield from zip(chosen, self._batch([captions[i] for i in chosen]), strict=True)
+        for block in _blocks(captions):
+            with self._alone:
+                parsed = self._block(captions, block)
+            yield from parsed
 
-    def _batch(self, captions: list[Sequence[str]]) -> list[Parse]:
-        """Parse captions that are sorted by length."""
-        ids = self._numbered(captions)
-        lengths = np.array([len(caption) for caption in captions])
-        parts, start = [], 0
-        for length, group in groupby(lengths.tolist()):
-            words = length * len(list(group))
-            parts.append(self._encoded(ids[start : start + words].reshape(-1, length)))
-            start += words
-        states = np.concatenate(parts)
+    def _block(
+        self, captions: Sequence[Sequence[str]], block: list[int]
+    ) -> list[tuple[int, Parse]]:
+        batches = list(_batches([len(captions[index]) for index in block]))
+        order = [block[place] for batch in batches for place in batch]
+        states = self._encoded([captions[index] for index in order])
+        parses: list[Parse] = []
+        first = 0
+        for batch in batches:
+            lengths = np.array([len(captions[block[place]]) for place in batch])
+            last = first + int(lengths.sum())
+            parses += self._batch(states[first:last], lengths)
+            first = last
+        return list(zip(order, parses, strict=True))
+
+    def _batch(self, states: Floats, lengths: _Integers) -> list[Parse]:
+        """Parse captions whose words have the given states."""
         guesses = (states @ self._tag_weight + self._tag_bias).argmax(axis=1)
         tags = self._tags[guesses].tolist()
         trees = self._transitions.parse(states, lengths)
@@ -103,36 +112,98 @@ class Network:
             for end, (labels, heads) in zip(ends, trees, strict=True)
         ]
 
-    def _numbered(self, captions: list[Sequence[str]]) -> NDArray[np.int64]:
-        """Rows of `_vectors` of all words; what is new is embedded, by spaCy's own function."""
-        from spacy.tokens import Doc
-
+    def _numbered(self, captions: Sequence[Sequence[str]]) -> _Integers:
+        """Rows of `_vectors` of all words; what is new is embedded."""
         if len(self._ids) > _KNOWN:
-            self._ids = {}
+            self._forget()
         words = [word for caption in captions for word in caption]
         new = [word for word in dict.fromkeys(words) if word not in self._ids]
         if new:
-            found = self._embed.predict([Doc(self._vocabulary, words=new)])[0]
-            kept = self._vectors[: len(self._ids)].reshape(-1, found.shape[1])
-            self._ids.update((word, len(kept) + place) for place, word in enumerate(new))
-            self._vectors = np.concatenate((kept, found))
+            start = len(self._vectors)
+            self._vectors = np.concatenate((self._vectors, self._embedding.of(new)))
+            self._ids.update((word, start + index) for index, word in enumerate(new))
         return np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
 
-    def _encoded(self, ids: NDArray[np.int64]) -> _Floats:
-        """Captions of one length, N x L, to their words' states, N * L x 96.
+    def _encoded(self, captions: Sequence[Sequence[str]]) -> Floats:
+        """States of all words, one caption after another: N x 96.
 
-        Each layer sees one word to either side; beyond the caption lie zeros, and what the layers
-        make of them, so there is a row less at either end after every layer.
+        Beyond a caption lie zeros, and what the layers make of them: a row less at either end
+        after every layer.
         """
-        count, length = ids.shape
         around = len(self._layers)
-        states = np.zeros((count, length + 2 * around, self._vectors.shape[1]), np.float32)
-        states[:, around:-around] = self._vectors[ids]
-        for layer in self._layers:
-            states = states[:, 1:-1] + _normed(layer, _windows(states)).reshape(
-                count, states.shape[1] - 2, -1
-            )
-        return states.reshape(count * length, -1)
+        lengths = np.array([len(caption) for caption in captions])
+        away = _distances(lengths, around)
+        ids = np.zeros(len(away), np.int64)
+        ids[away == 0] = self._numbered(captions)
+        used, kinds = np.unique(ids, return_inverse=True)
+        states = self._vectors[used]
+        for number, layer in enumerate(self._layers, 1):
+            places = np.flatnonzero(away <= around - number)
+            states, kinds[places] = _next(layer, states, kinds, places, self._space)
+        said: Floats = states[kinds[away == 0]]
+        return said
+
+
+def _next(
+    layer: Maxout, states: Floats, kinds: _Integers, places: _Integers, space: Space
+) -> tuple[Floats, _Integers]:
+    """One layer.
+
+    Args:
+        layer: it.
+        states: of each kind of phrase, K x 96.
+        kinds: the phrase around each place.
+        places: which are wanted; their neighbours exist.
+        space: for what is used here alone.
+
+    Returns:
+        The states of the longer phrases, and which of them each wanted place has.
+    """
+    count = len(states)
+    keys = (kinds[places - 1] * count + kinds[places]) * count + kinds[places + 1]
+    different, found = np.unique(keys, return_inverse=True)
+    rest, right = np.divmod(different, count)
+    left, middle = np.divmod(rest, count)
+    width = states.shape[1]
+    before, here, after = space.of("products", 3, count, len(layer.bias))
+    for third, products in enumerate((before, here, after)):
+        np.matmul(states, layer.weight[third * width :][:width], out=products)
+    here += layer.bias
+    result = np.empty((len(different), width), np.float32)
+    sums, more = space.of("sums", 2, _ROWS, len(layer.bias))
+    for start in range(0, len(different), _ROWS):
+        rows = slice(start, start + _ROWS)
+        size = len(different[rows])
+        np.take(before, left[rows], axis=0, out=sums[:size], mode="clip")
+        for products, index in ((here, middle), (after, right)):
+            np.take(products, index[rows], axis=0, out=more[:size], mode="clip")
+            sums[:size] += more[:size]
+        np.add(states[middle[rows]], layer.normed(sums[:size]), out=result[rows])
+    return result, found
+
+
+def _distances(lengths: _Integers, around: int) -> _Integers:
+    """How far each place is from the next word, with places for `around` at either end."""
+    ends = np.cumsum(lengths + 2 * around)
+    away = np.zeros(int(ends[-1]), np.int64)
+    for distance in range(1, around + 1):
+        away[ends - around - 1 + distance] = distance
+        away[ends - lengths - around - distance] = distance
+    return away
+
+
+def _blocks(captions: Sequence[Sequence[str]]) -> Iterator[list[int]]:
+    """Indices of captions by their words, which neighbours share, in blocks of bounded memory."""
+    block: list[int] = []
+    words = 0
+    for index in sorted(range(len(captions)), key=lambda index: [*captions[index]]):
+        if block and words + len(captions[index]) > _TOGETHER:
+            yield block
+            block, words = [], 0
+        block.append(index)
+        words += len(captions[index])
+    if block:
+        yield block
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
@@ -145,61 +216,3 @@ def _batches(lengths: list[int]) -> Iterator[list[int]]:
         batch.append(index)
     if batch:
         yield batch
-
-
-def fits(model: Any) -> bool:
-    """Whether `model` has the architecture that is evaluated here (that of `en_core_web_sm` 3)."""
-    if model.pipe_names != ["tok2vec", "tagger", "parser"]:
-        return False
-    encoder = model.get_pipe("tok2vec").model
-    embed, encode = encoder.layers
-    stack = encode.layers[0].layers if encode.layers else []
-    tagger, parser = model.get_pipe("tagger").model, model.get_pipe("parser")
-    return (
-        embed.layers[0].attrs.get("columns") == _FEATURES
-        and [layer.name for layer in stack] == [_LAYER] * len(stack) != []
-        and encode.attrs.get("pad") == len(stack)
-        and all(layer.layers[0].layers[0].attrs["window_size"] == 1 for layer in stack)
-        and tagger.name == "tok2vec-listener>>with_array(softmax)"
-        and Transitions.fits(parser)
-    )
-
-
-def _layer(residual: Any) -> _Layer:
-    _, dense = residual.layers[0].layers
-    maxout, norm = dense.layers[0].layers
-    outputs, pieces, inputs = maxout.get_param("W").shape
-    weight = maxout.get_param("W").transpose(1, 0, 2).reshape(pieces * outputs, inputs)
-    bias = maxout.get_param("b").T.reshape(-1)
-    return _Layer(
-        np.ascontiguousarray(weight.T),
-        np.ascontiguousarray(bias),
-        norm.get_param("G"),
-        norm.get_param("b"),
-    )
-
-
-def _windows(states: _Floats) -> _Floats:
-    """N x R x D states to N * (R - 2) x 3D: each with its left and right neighbour."""
-    count, rows, width = states.shape
-    item = states.itemsize
-    view = as_strided(
-        states, (count, rows - 2, 3 * width), (rows * width * item, width * item, item)
-    )
-    return view.reshape(-1, 3 * width)
-
-
-def _normed(layer: _Layer, windows: _Floats) -> _Floats:
-    """Maxout of the windows, normed."""
-    width = len(layer.scale)
-    sums = windows @ layer.weight
-    sums += layer.bias
-    states = sums[:, :width].copy()
-    for piece in range(width, sums.shape[1], width):
-        np.maximum(states, sums[:, piece : piece + width], out=states)
-    states -= states.mean(axis=1, keepdims=True)
-    spread = np.einsum("ij,ij->i", states, states)[:, None] / np.float32(width)
-    states *= (spread + np.float32(1e-8)) ** np.float32(-0.5)
-    states *= layer.scale
-    states += layer.shift
-    return states

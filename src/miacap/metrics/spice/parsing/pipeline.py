@@ -2,7 +2,8 @@
 
 spaCy's small English model learned from sentences with capitals and full stops, so every caption
 is given both before it is parsed; the words that were added say nothing afterwards. `network`
-evaluates the model where it has the architecture known there; another one runs in spaCy itself.
+evaluates the model, without spaCy, where `weights` knows its architecture; another one runs in
+spaCy itself.
 """
 
 import functools
@@ -17,8 +18,8 @@ from typing import Any
 from miacap import terminal
 from miacap.errors import MissingExtra
 from miacap.metrics.meteor.cache import folder
-from miacap.metrics.spice.parsing import kept
-from miacap.metrics.spice.parsing.network import Network, Parse, fits
+from miacap.metrics.spice.parsing import kept, weights
+from miacap.metrics.spice.parsing.network import Network, Parse
 from miacap.metrics.spice.parsing.patterns import CaptionTuple, tuples
 from miacap.metrics.spice.parsing.words import Row
 from miacap.progress import Progress
@@ -68,8 +69,8 @@ class CaptionParser:
     @functools.cached_property
     def _network(self) -> Network | None:
         """The network in numpy; None where the model has another architecture."""
-        model = _model()
-        return Network(model) if fits(model) else None
+        found = weights.read(_folder())
+        return None if found is None else Network(found)
 
     def parse(self, captions: Sequence[str]) -> list[list[CaptionTuple]]:
         """Tuples of each caption, in the order of `patterns.tuples`.
@@ -149,6 +150,14 @@ def _installed() -> tuple[str, str]:
             path = Path(found.submodule_search_locations[0]) / "meta.json"
             return name, str(parse_json(path.read_text(encoding="utf-8"), str(path))["version"])
     raise MissingExtra("spice", "SPICE")
+
+
+def _folder() -> Path:
+    """The model's files."""
+    name, version = _installed()
+    found = importlib.util.find_spec(name)
+    places = None if found is None else found.submodule_search_locations
+    return Path((places or [""])[0]) / f"{name}-{version}"
 
 
 def _distribution(name: str) -> str:

@@ -11,10 +11,11 @@ without a head it goes back to the buffer), Left (s0 hangs on b0), Right (b0 han
 goes to the stack), Break (b1 begins a sentence).
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+
+from miacap.metrics.spice.parsing.space import Space
+from miacap.metrics.spice.parsing.weights import ParserWeights
 
 _Floats = NDArray[np.float32]
 _Integers = NDArray[np.int64]
@@ -25,45 +26,26 @@ _FEATURES = 8
 
 
 class Transitions:
-    """The parser of a loaded model.
+    """The parser of a model.
 
     Args:
-        parser: spaCy's dependency parser; see `fits`.
+        weights: its own.
     """
 
-    def __init__(self, parser: Any) -> None:
-        reduced, table, scores = parser.model.layers
-        linear = reduced.layers[-1]
-        self._reduce_weight = np.ascontiguousarray(linear.get_param("W").T)
-        self._reduce_bias = linear.get_param("b")
-        weight = table.get_param("W")  # features x hidden x pieces x inputs
-        features, hidden, pieces, inputs = weight.shape
+    def __init__(self, weights: ParserWeights) -> None:
+        self._reduce_weight = np.ascontiguousarray(weights.reduce.weight.T)
+        self._reduce_bias = weights.reduce.bias
+        features, hidden, pieces, inputs = weights.table.shape
         self._pieces, self._hidden = pieces, hidden
-        flat = weight.transpose(0, 2, 1, 3).reshape(features * pieces * hidden, inputs)
+        flat = weights.table.transpose(0, 2, 1, 3).reshape(features * pieces * hidden, inputs)
         self._table_weight = np.ascontiguousarray(flat.T)
-        self._absent = table.get_param("pad")[0].transpose(0, 2, 1).reshape(1, -1)
-        self._bias = np.ascontiguousarray(table.get_param("b").T.reshape(-1))
-        self._score_weight = np.ascontiguousarray(scores.get_param("W").T)
-        self._score_bias = scores.get_param("b")
-        names = [parser.moves.get_class_name(index) for index in range(parser.moves.n_moves)]
-        self._move = np.array([_MOVES.index(name[0]) for name in names])
-        self._label = [name[2:] for name in names]
-
-    @staticmethod
-    def fits(parser: Any) -> bool:
-        """Whether the parser is one that is evaluated here: arc-eager, greedy, eight words."""
-        model = parser.model
-        names = [parser.moves.get_class_name(index) for index in range(parser.moves.n_moves)]
-        return (
-            model.name == "parser_model"
-            and bool(model.attrs["has_upper"])
-            and not model.attrs["unseen_classes"]
-            and model.layers[0].name == "tok2vec-listener>>list2array>>linear"
-            and model.layers[1].get_param("W").shape[0] == _FEATURES
-            and parser.cfg.get("beam_width", 1) == 1
-            and all(name[0] in _MOVES and name[1:2] in ("", "-") for name in names)
-            and not any(name.endswith("-subtok") for name in names)
-        )
+        self._absent = weights.absent.transpose(0, 2, 1).reshape(-1)
+        self._bias = np.ascontiguousarray(weights.bias.T.reshape(-1))
+        self._score_weight = np.ascontiguousarray(weights.scores.weight.T)
+        self._score_bias = weights.scores.bias
+        self._move = np.array([_MOVES.index(name[0]) for name in weights.moves])
+        self._label = [name[2:] for name in weights.moves]
+        self._space = Space()
 
     def parse(self, states: _Floats, lengths: _Integers) -> list[tuple[list[str], list[int]]]:
         """Labels and heads of each caption's words.
@@ -73,7 +55,9 @@ class Transitions:
             lengths: words of each caption.
         """
         reduced = states @ self._reduce_weight + self._reduce_bias
-        rows = np.concatenate((reduced @ self._table_weight, self._absent))
+        rows = self._space.of("table", len(states) + 1, self._table_weight.shape[1])
+        np.matmul(reduced, self._table_weight, out=rows[:-1])
+        rows[-1] = self._absent
         table = rows.reshape(-1, self._pieces * self._hidden)
         active = _States(lengths)
         running = np.arange(len(lengths))
@@ -91,9 +75,11 @@ class Transitions:
 
     def _best(self, table: _Floats, rows: _Integers, allowed: NDArray[np.bool_]) -> _Integers:
         """The best allowed move of each state."""
-        sums = table[rows[0]]
+        sums, more = self._space.of("sums", 2, rows.shape[1], table.shape[1])
+        np.take(table, rows[0], axis=0, out=sums, mode="clip")
         for feature in range(1, _FEATURES):
-            sums += table[rows[feature]]
+            np.take(table, rows[feature], axis=0, out=more, mode="clip")
+            sums += more
         sums += self._bias
         hidden = sums[:, : self._hidden].copy()
         for piece in range(1, self._pieces):
