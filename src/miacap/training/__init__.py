@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miacap.training.loop import fit
     from miacap.training.settings import TrainingSettings
-    from miacap.training.task import FitResult, Task
+    from miacap.training.task import FitResult, Grouped, ParameterGroup, Task
 
-__all__ = ["FitResult", "Task", "TrainingSettings", "fit"]
+__all__ = ["FitResult", "Grouped", "ParameterGroup", "Task", "TrainingSettings", "fit"]
 
 _LAZY = {
     "FitResult": "task",
+    "Grouped": "task",
+    "ParameterGroup": "task",
     "Task": "task",
     "TrainingSettings": "settings",
     "fit": "loop",

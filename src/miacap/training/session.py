@@ -24,7 +24,7 @@ from miacap.training.state import (
     check_watched,
     watched,
 )
-from miacap.training.task import FitResult, Task
+from miacap.training.task import FitResult, Grouped, Task
 from miacap.weights import not_finite, read_tensors, write_weights
 
 
@@ -49,7 +49,8 @@ class Session:
         self.metrics = root / "metrics.jsonl"
         self.device = choose(settings.device)
         self.module: nn.Module = task.module.to(self.device)
-        self.optimiser = optimisers.build(self.module, settings)
+        groups = task.groups() if isinstance(task, Grouped) else ()
+        self.optimiser = optimisers.build(self.module, settings, groups)
         self.averages = Averages(self.module, settings)
         self.watched, self._sign = watched(settings.watch, task.watched)
         self.state = State()

@@ -1,6 +1,6 @@
 """What `fit` asks of a task, and what it gives back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -50,6 +50,30 @@ class Task(Protocol):
 
     def evaluate(self) -> Mapping[str, float]:
         """Give the numbers of the module as it is now: eval mode, no gradient, float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Some of a module's parameters, which learn at a rate of their own.
+
+    Attributes:
+        parameters: those of them that ask for no gradient are passed over.
+        rate: what the learning rate of every step is multiplied by.
+        weight_decay: in place of the settings' own; None takes that.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    rate: float = 1.0
+    weight_decay: float | None = None
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A task whose parameters do not all learn alike."""
+
+    def groups(self) -> Sequence[ParameterGroup]:
+        """Give groups of the module's parameters; what is in none learns as the settings say."""
         ...
 
 
