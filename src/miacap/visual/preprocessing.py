@@ -1,5 +1,7 @@
 """How a photo becomes a backbone's input, exactly as its record says."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -16,18 +18,39 @@ FILTERS = {
 }
 
 
-def prepare(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Float[Tensor, "3 H W"]:
+class View(NamedTuple):
+    """A part of what the backbone sees of a photo, mirrored or not; the whole of it by default.
+
+    Attributes:
+        left, top: where the part begins, as shares of the sides, 0 to 1 - `side`.
+        side: how long its sides are, as a share of the whole's; above 0, at most 1.
+        mirrored: left and right change places.
+    """
+
+    left: float = 0.0
+    top: float = 0.0
+    side: float = 1.0
+    mirrored: bool = False
+
+
+WHOLE = View()
+
+
+def prepare(
+    image: Image.Image | Pixels, preprocessing: Preprocessing, view: View = WHOLE
+) -> Float[Tensor, "3 H W"]:
     """Turn an upright RGB photo into the backbone's input.
 
     Args:
         image: what `decode` gave, mode RGB, any size; or `Pixels`, which take less memory.
         preprocessing: size, resize rule, filter, normalisation, order of channels.
+        view: what is shown of it.
 
     Returns:
         (value / 255 - mean) / std; a view with channels first of what lies channels last.
     """
     # numpy, not torch: threads prepare photos, and each would start torch's own threads.
-    image = _resize(image, preprocessing)
+    image = _resize(image, preprocessing, view)
     width, height = image.size
     rows = np.array(image, dtype=np.float32).reshape(height, width * 3)
     # Over whole rows and in place: ten times as fast as over each pixel's three numbers.
@@ -54,8 +77,19 @@ def window(
     return left, top, left + across, top + down
 
 
-def _resize(image: Image.Image | Pixels, preprocessing: Preprocessing) -> Image.Image:
+def _resize(image: Image.Image | Pixels, preprocessing: Preprocessing, view: View) -> Image.Image:
     # The window need not begin at a whole pixel: one resampling cuts and scales.
     high, wide = preprocessing.sides
     seen = window(image.size, preprocessing)
-    return image.resize((wide, high), FILTERS[preprocessing.interpolation], seen)
+    if view[:3] != WHOLE[:3]:
+        seen = _part(seen, view)
+    small = image.resize((wide, high), FILTERS[preprocessing.interpolation], seen)
+    return small.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if view.mirrored else small
+
+
+def _part(seen: tuple[float, float, float, float], view: View) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = seen
+    width, height = x1 - x0, y1 - y0
+    left, top = x0 + view.left * width, y0 + view.top * height
+    # Rounding must not lead a hair beyond the photo, which Pillow refuses.
+    return left, top, min(x1, left + view.side * width), min(y1, top + view.side * height)

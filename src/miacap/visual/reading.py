@@ -1,5 +1,6 @@
 """Photos read, decoded and prepared in threads, a little ahead of whoever takes them."""
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
+from miacap.data.photos import Photos, size_of
 from miacap.errors import DataError, PictureError
 from miacap.reading import open_file as open_regular
 from miacap.reading import read_stream
@@ -65,6 +67,17 @@ class Reader:
     size: int = 0
 
 
+def summed(photos: Photos, id: str, sums: dict[str, str]) -> Reader:
+    """Read a photo of a dataset, and leave the SHA-256 of its bytes in `sums`."""
+
+    def read() -> bytes:
+        data = photos.read(id)
+        sums[id] = hashlib.sha256(data).hexdigest()
+        return data
+
+    return Reader(read, size_of(photos, id))
+
+
 def prepared(
     items: Iterable[tuple[str, Source]], regions: Preparing, workers: int | None = None
 ) -> Iterator[Ready]:
@@ -80,17 +93,33 @@ def prepared(
     Yields:
         One `Ready` for each item, in their order.
     """
+    each = ((id, source, regions) for id, source in items)
+    return prepared_each(each, regions.record.side, workers)
+
+
+def prepared_each(
+    items: Iterable[tuple[str, Source, Preparing]], side: int, workers: int | None = None
+) -> Iterator[Ready]:
+    """Do as `prepared`, with something of its own that each photo is prepared for.
+
+    Args:
+        items: id and source of each photo, and what it is prepared for.
+        side: pixels to which the photos are reduced.
+        workers: as for `prepared`.
+
+    Yields:
+        One `Ready` for each item, in their order.
+    """
     load_formats()  # here: with too many open files a thread would find fewer
     count = workers or min(4, os.cpu_count() or 1)
-    side = regions.record.side
     ahead = count + max(2, min(32, _AHEAD_BYTES // (12 * side * side)))
     pool = ThreadPoolExecutor(count, thread_name_prefix="photos")
     waiting: deque[Future[Ready]] = deque()
     rest = iter(items)
     try:
         while True:
-            for id, source in islice(rest, ahead - len(waiting)):
-                waiting.append(pool.submit(_ready, id, source, regions))
+            for item in islice(rest, ahead - len(waiting)):
+                waiting.append(pool.submit(_ready, *item))
             if not waiting:
                 return
             yield waiting.popleft().result()

@@ -88,7 +88,8 @@ def regions_for(
     Args:
         record: of the store's manifest or the run's preprocessing.json.
         device: where its networks run; "auto" takes a GPU where torch sees one.
-        folder: of the store or the run, which carries its detector's file.
+        folder: of the store or the run, which carries its detector's file, and its backbone's
+            where that was tuned.
         places: where its weights may be found; None takes those of MIACAP_WEIGHTS, and the
             libraries' caches.
 
@@ -115,6 +116,6 @@ def regions_for(
                 f"The features were found by the detector {record.title!r}, whose file lies in the "
                 "folder of the store or the run; name that folder (folder=)."
             )
-        grid = Grid(backbones.rebuild(record.pooling, device, places), record.pooling)
+        grid = Grid(backbones.rebuild(record.pooling, device, places, folder), record.pooling)
         return DetectorRegions(detectors.carried(record, folder, device), grid, record)
-    return Grid(backbones.rebuild(record, device, places), record)
+    return Grid(backbones.rebuild(record, device, places, folder), record)
