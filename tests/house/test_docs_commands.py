@@ -12,7 +12,7 @@ import typer
 from miacap import captioners
 from miacap.captioners import registry
 from miacap.cli.application import app
-from miacap.concepts import ConceptSettings, JoinSettings, ZeroShotSettings
+from miacap.concepts import ConceptSettings, JoinSettings, TuneSettings, ZeroShotSettings
 from miacap.experiments import recipe
 from miacap.runs import RunSettings
 from miacap.settings import override
@@ -76,6 +76,8 @@ def test_the_command_line_takes_a_documented_command(page: str, command: str) ->
         run = override(run, sets)
         assert run.source in captioners.sources(run.captioner)
         captioners.sizes(run.captioner, run.source, **run.sizes)
+    elif name == "tune":
+        override(TuneSettings(), sets)
     elif name == "concepts" and "data" in given:
         kinds = {"join": JoinSettings, "zero-shot": ZeroShotSettings}
         override(kinds.get(command.split()[2], ConceptSettings)(), sets)

@@ -32,6 +32,7 @@ from miacap.runs.overview import is_run
 from miacap.runs.starting import begun, check_start
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
+from miacap.visual import tuned
 from miacap.wording import all_of, by_number, counted, part
 
 
@@ -107,6 +108,8 @@ def train(
             _tell_start(start, dataset)
         for leak in leaks:
             terminal.tell(f"warning: {leak.told}")
+        if not quiet and (known := tuned.known(regions.folder, dataset.sources)):
+            terminal.tell(f"note: {known}.")
         dev = DevScores(run, inputs, references)
         if vectors is not None and not quiet:
             has = part(len(vectors.ids), len(vocabulary.words), "word", "has", "have")

@@ -25,6 +25,7 @@ from miacap.cli.runs import runs
 from miacap.cli.score import score
 from miacap.cli.tokenize import tokenize
 from miacap.cli.train import train
+from miacap.cli.tune import tune
 from miacap.errors import MiacapError, MissingExtra
 from miacap.version import __version__
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 app.command(cls=Verb, short_help="The main job once, on drawn scenes.")(demo)
 app.command(cls=Features, short_help="Turn photos into regions, or read yours.")(features)
 app.add_typer(concepts, name="concepts", short_help="Find, read or show concepts.")
+app.command(cls=Verb, short_help="Fine-tune a backbone on captioned photos.")(tune)
 app.command(cls=Verb, short_help="Train a captioner.")(train)
 app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(evaluate)
 app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(caption)

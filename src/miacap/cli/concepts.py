@@ -61,9 +61,9 @@ def train(
     settings = override(settings, sets or [])
     report = room.train(FeatureStore.open(features), dataset, output, settings, quiet=quiet)
     terminal.results(room.table(report))
-    doubt = room.at_base_rate(report)
-    if doubt is not None:
-        terminal.tell(f"warning: {doubt}")
+    for doubt in (room.at_base_rate(report), room.known_before(report)):
+        if doubt is not None:
+            terminal.tell(f"warning: {doubt}")
 
 
 @concepts.command(cls=Verb, short_help="Read concepts from a file of words for each picture.")

@@ -24,8 +24,8 @@ def features(
     backbone: Annotated[
         str,
         typer.Option(
-            help="Network: efficientnet-lite0, -lite1, -lite2, timm:NAME, torchvision:NAME, "
-            "hf:FOLDER-OR-NAME."
+            help="Network: efficientnet-lite0, -lite1, -lite2, tuned:FOLDER, timm:NAME, "
+            "torchvision:NAME, hf:FOLDER-OR-NAME."
         ),
     ] = "efficientnet-lite2",
     regions: Annotated[

@@ -17,7 +17,7 @@ from types import FrameType
 
 CODE = 130
 
-GOES_ON = frozenset({"concepts train", "demo", "features", "reproduce", "train"})
+GOES_ON = frozenset({"concepts train", "demo", "features", "reproduce", "train", "tune"})
 """Verbs whose command, given again, continues where it was; all others begin anew."""
 
 _IMPORTING = "<frozen importlib._bootstrap>"

@@ -1,8 +1,8 @@
 """Room: concepts. The words that a picture is likely to show, found by a trained extractor.
 
 Offers `train` (out-of-fold concepts for a whole dataset), `read` (concepts from a file of
-words), `detect` (concepts from a detector's class names), `Extractor`, `extract` and `heat` for
-single pictures, and `ConceptVocabulary`.
+words), `detect` (concepts from a detector's class names), `tune` (a backbone), `Extractor`,
+`extract` and `heat` for single pictures, and `ConceptVocabulary`.
 May import the ground floor, `text`, `pictures`, `data`, `visual` and `training`; never
 a captioner.
 """
@@ -22,7 +22,7 @@ from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
 from miacap.concepts.joined_folder import join
 from miacap.concepts.looking import Finder, SeenTwice
-from miacap.concepts.report import at_base_rate, lists_table, suspicion, table
+from miacap.concepts.report import at_base_rate, known_before, lists_table, suspicion, table
 from miacap.concepts.settings import (
     ConceptSettings,
     DetectSettings,
@@ -31,6 +31,7 @@ from miacap.concepts.settings import (
     ZeroShotSettings,
 )
 from miacap.concepts.training import train
+from miacap.concepts.tuning import TuneSettings, tune, tuning_leak, tuning_table
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.concepts.zero_shot import zero_shot
 
@@ -46,6 +47,7 @@ __all__ = [
     "ListSettings",
     "ReadLists",
     "SeenTwice",
+    "TuneSettings",
     "ZeroShotSettings",
     "at_base_rate",
     "check_fits",
@@ -55,6 +57,7 @@ __all__ = [
     "extract",
     "heat",
     "join",
+    "known_before",
     "lines",
     "lists_table",
     "no_extractor",
@@ -63,6 +66,9 @@ __all__ = [
     "suspicion",
     "table",
     "train",
+    "tune",
+    "tuning_leak",
+    "tuning_table",
     "what_to_know",
     "zero_shot",
 ]

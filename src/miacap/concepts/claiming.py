@@ -8,8 +8,8 @@ from miacap import files
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
 
-Made = Literal["train", "read", "detect", "zero-shot", "join"]
-"""By which command: `miacap concepts train`, `read`, `detect`, `zero-shot` or `join`."""
+Made = Literal["train", "read", "detect", "zero-shot", "join", "tune"]
+"""By which command: one of `miacap concepts`, or `miacap tune`."""
 
 _GOES_IN: Mapping[str, str] = {
     "train": "captions, splits or features",
@@ -17,6 +17,7 @@ _GOES_IN: Mapping[str, str] = {
     "join": "sources, captions or splits",
     "zero-shot": "models, words, captions or splits",
     "detect": "detectors, words of classes, captions or splits",
+    "tune": "weights, captions or splits",
 }
 
 
@@ -37,17 +38,14 @@ def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: st
         now["made"] = made  # folders of trained concepts never said so
     file = folder / "settings.json"
     if not file.is_file():
-        files.claim(folder, "concept folder")
+        files.claim(folder, "tuned backbone" if made == "tune" else "concept folder")
         write_json(file, now)
         return
     before = read_json(file)
     if not isinstance(before, dict) or before.get("format") != 1:
         raise RunError(f"{file}: not written by this version of miacap; choose a new folder.")
     if before.get("made", "train") != made:
-        raise RunError(
-            f"{folder}: holds concepts of `miacap concepts {before.get('made', 'train')}`; choose "
-            "another folder."
-        )
+        raise RunError(f"{folder}: holds what `{_command(before)}` made; choose another folder.")
     difference = _difference(_flat(before.get("settings")), _flat(settings))
     if difference is not None:
         name, was, is_now = difference
@@ -90,5 +88,9 @@ def unfinished(folder: Path) -> str | None:
     if not (folder / "settings.json").is_file() or (folder / "report.json").is_file():
         return None
     before = read_json(folder / "settings.json")
-    made = before.get("made", "train") if isinstance(before, dict) else "train"
-    return f"miacap concepts {made}"
+    return _command(before if isinstance(before, dict) else {})
+
+
+def _command(settings: Mapping[str, Any]) -> str:
+    made = settings.get("made", "train")
+    return "miacap tune" if made == "tune" else f"miacap concepts {made}"

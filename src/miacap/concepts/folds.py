@@ -21,7 +21,12 @@ WHOLE = -1
 
 def fold_of(content: bytes, folds: int, seed: int) -> int:
     """Give the fold (0 .. folds - 1) of a photo with this content."""
-    digest = hashlib.sha256(f"{seed}:".encode() + hashlib.sha256(content).digest()).digest()
+    return fold_of_sum(hashlib.sha256(content).digest(), folds, seed)
+
+
+def fold_of_sum(sha256: bytes, folds: int, seed: int) -> int:
+    """Give the fold (0 .. folds - 1) of a photo whose content has this SHA-256."""
+    digest = hashlib.sha256(f"{seed}:".encode() + sha256).digest()
     return int.from_bytes(digest[:8], "big") % folds
 
 
@@ -34,12 +39,18 @@ def assign(
 
     Raises DataError where all pictures share one fold, so that none could be scored.
     """
-    folds_of = {name: fold_of(_content(name, photos, regions), folds, seed) for name in names}
+    return require_two(
+        {name: fold_of(_content(name, photos, regions), folds, seed) for name in names}
+    )
+
+
+def require_two(folds_of: dict[str, int]) -> dict[str, int]:
+    """Refuse folds that are one. Raises DataError."""
     if len(set(folds_of.values())) < 2:
         raise DataError(
-            f"{counted(len(names), 'training picture')} with captions, or as many copies of one "
-            f"photo, {by_number(len(names), 'is', 'are')} too few to train concepts out of fold; "
-            "give at least a few dozen."
+            f"{counted(len(folds_of), 'training picture')} with captions, or as many copies of one "
+            f"photo, {by_number(len(folds_of), 'is', 'are')} too few to train concepts out of "
+            "fold; give at least a few dozen."
         )
     return folds_of
 

@@ -163,8 +163,8 @@ class Looking:
         embedder = Embedder.rebuild(source.model, device, where)
         if embedder.width != fitted.words.shape[1]:
             raise RunError(
-                f"{folder}: its words are {fitted.words.shape[1]} wide, and the model's photos "
-                f"{embedder.width}; copy the folder again."
+                f"{folder}: its words have {fitted.words.shape[1]} numbers, and the model gives "
+                f"photos {embedder.width}; copy the folder again."
             )
         return cls(source.words, embedder, fitted)
 

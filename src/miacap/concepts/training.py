@@ -34,7 +34,8 @@ from miacap.concepts.task import (
     require_regions,
     smoothed,
 )
-from miacap.concepts.vocabulary import ConceptVocabulary, coverage
+from miacap.concepts.vocabulary import ConceptVocabulary
+from miacap.concepts.wanted import Wanted
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import choose
@@ -42,9 +43,9 @@ from miacap.errors import DataError
 from miacap.files import read_json, write_json
 from miacap.progress import Progress
 from miacap.settings import to_json
-from miacap.text import Vocabulary, tokenize_all
 from miacap.training import TrainingSettings, fit
 from miacap.version import __version__
+from miacap.visual import tuned
 from miacap.wording import counted
 
 _CHUNK = 512  # pictures scored before they are handed to the store
@@ -100,6 +101,8 @@ def train(
     ).save(path)  # fmt: skip
     store = _score(data, modules, path / SCORES, extractor.checksum, quiet)
     result = _report(data, store, settings, epochs)
+    if known := tuned.known(regions.folder, dataset.sources):
+        result["train is scored"] = f"out of fold, but {known}"
     write_json(path / "report.json", result)
     shutil.rmtree(path / "fits", ignore_errors=True)
     return result
@@ -134,22 +137,14 @@ class _Data:
                 f"({counted(absent, 'captioned picture is', 'captioned pictures are')} not in "
                 f"{regions.folder})."
             )
-        names = [name for group in splits.values() for name in group]
-        tokens = _tokens(dataset, names)
-        flat = [one for name in splits["train"] for one in tokens[name]]
-        vocabulary = Vocabulary.from_captions(flat, minimum=settings.minimum_count)
-        if settings.words_file is not None:
-            words = ConceptVocabulary.from_file(settings.words_file, vocabulary)
-        else:
-            words = ConceptVocabulary.from_captions(flat, vocabulary, settings.words)
-        targets = words.targets([tokens[name] for name in names])
+        wanted = Wanted.of(dataset, splits, settings)
         return cls(
             regions,
-            words,
-            dict(zip(names, targets, strict=True)),
+            wanted.words,
+            wanted.targets,
             {split: tuple(group) for split, group in splits.items()},
             folds.assign(splits["train"], dataset.photos, regions, settings.folds, settings.seed),
-            coverage(flat, words),
+            wanted.covered,
             absent,
         )
 
@@ -171,12 +166,6 @@ class _Data:
         return digest.hexdigest()
 
 
-def _tokens(dataset: Dataset, names: list[str]) -> dict[str, list[list[str]]]:
-    captions = dataset.captions
-    flat = iter(tokenize_all([caption for name in names for caption in captions[name]]))
-    return {name: [next(flat) for _ in captions[name]] for name in names}
-
-
 def _fit_whole(
     data: _Data, path: Path, settings: ConceptSettings, quiet: bool
 ) -> tuple[nn.Module, int]:
@@ -195,25 +184,24 @@ def _fit_fold(
 ) -> nn.Module:
     names = tuple(name for name in data.splits["train"] if data.folds[name] != fold)
     task = _task(data, names, settings, fold, None)
-    chosen = _without_choice(settings, epochs)
+    chosen = without_choice(settings.training, epochs, settings.seed)
     label = f"concepts, fold {fold + 1} of {settings.folds}"
     fit(task, chosen, path / "fits" / f"fold-{fold}", quiet=quiet, label=label)
     return task.module
 
 
-def _without_choice(settings: ConceptSettings, epochs: int) -> TrainingSettings:
+def without_choice(training: TrainingSettings, epochs: int, seed: int) -> TrainingSettings:
     """Train exactly so many epochs of the schedule that the whole extractor had.
 
     Were a fold's epoch chosen by its own pictures, their captions would reach their concepts.
     """
-    training = settings.training
     return replace(
         training,
         epochs=epochs,
         schedule_epochs=training.schedule_epochs or training.epochs,
         evaluate_every=epochs,
         patience=0,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
