@@ -123,6 +123,27 @@ def test_names_that_do_not_tell_photos_apart(tmp_path: Path) -> None:
     }
 
 
+def test_tables_of_one_name_in_the_folders_of_their_splits(tmp_path: Path) -> None:
+    """As docs/data.md promises: train/0000.parquet, validation/0000.parquet, test/0000.parquet."""
+    for number, folder in enumerate(("train", "validation", "test", "")):
+        rows = [{"image": {"bytes": photo(9 * number + n)}, "text": f"dog {n}"} for n in (0, 1)]
+        table(tmp_path / folder / "0000.parquet", rows)
+        if folder == "":  # two of one name that no split tells apart
+            table(tmp_path / "data" / "0000.parquet", [{**rows[0], "text": "a cat"}])
+    data = read(tmp_path)
+    assert {id: data.photos.read(id) for id in data.ids} == {
+        "0000/0": photo(27), "0000/1": photo(28), "data/0000/0": photo(27),
+        "test/0000/0": photo(18), "test/0000/1": photo(19),
+        "train/0000/0": photo(0), "train/0000/1": photo(1),
+        "validation/0000/0": photo(9), "validation/0000/1": photo(10),
+    }  # fmt: skip
+    assert data.captions["data/0000/0"] == ("a cat",)
+    splits = {entry.id: entry.split for entry in data}
+    assert [splits[f"{name}/0000/1"] for name in ("train", "validation", "test")] == [
+        "train", "dev", "test",
+    ]  # fmt: skip
+
+
 def test_names_of_files_beside_the_table(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "a.jpg").write_bytes(b"A")

@@ -104,11 +104,11 @@ def test_splits_by_names_and_by_folders(tmp_path: Path) -> None:
 
 
 def test_names_that_come_twice_begin_with_their_shard(tmp_path: Path) -> None:
-    for name in ("a", "b"):
+    for name in ("a", "b", "data/a"):
         shard(tmp_path / f"{name}.tar", {"./0.jpg": name, "./0.txt": f"a dog {name}"})
     data = read(tmp_path)
-    assert data.captions == {"a/0.jpg": ("a dog a",), "b/0.jpg": ("a dog b",)}
-    assert data.photos.read("b/0.jpg") == b"b"
+    assert data.captions == {f"{n}/0.jpg": (f"a dog {n}",) for n in ("a", "b", "data/a")}
+    assert data.photos.read("b/0.jpg") == b"b" and data.photos.read("data/a/0.jpg") == b"data/a"
 
 
 def test_what_a_key_may_lack_or_have_twice(tmp_path: Path) -> None:

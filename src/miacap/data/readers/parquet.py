@@ -16,7 +16,7 @@ from miacap.data.columns import Cell, ParquetPhotos
 from miacap.data.dataset import Source
 from miacap.data.parquet_files import open_parquet, rows
 from miacap.data.readers import img2dataset
-from miacap.data.readers.records import CaptionFile, Reading
+from miacap.data.readers.records import CaptionFile, Reading, shard_names
 from miacap.errors import DataError
 from miacap.files import sha256
 from miacap.tables.delimited import listed
@@ -74,7 +74,8 @@ def read(files: list[CaptionFile], reading: Reading) -> None:
 
     Rows that name their photo's file speak of one photo where the name is the same. Names that a
     struct {bytes, path} holds are taken where no two rows have the same; otherwise a photo is
-    called by its table and row. Where two splits have the same name, each begins with its split.
+    called by its table (in the folder of its split, where there is one) and row. Where two splits
+    have the same name, each begins with its split.
 
     Raises:
         DataError: a damaged table; no column of captions, or none of photos.
@@ -120,12 +121,13 @@ class _Names:
                 counts[split, row.name] += 1
         twice = any(count > 1 for count in counts.values()) or "" in splits
         self._by_row = twice and not sure
+        self._shards = shard_names([file for file, _, _ in found])
         self._by_split = any(len(some) > 1 for some in splits.values())
 
     def name(self, file: CaptionFile, row: _Row, number: int) -> str:
         """Give a picture's name, "" where it has none."""
         if self._by_row:
-            return f"{file.path.stem}/{number}"
+            return f"{self._shards[file.path]}/{number}"
         if self._by_split and row.name:
             return f"{row.split or file.split or 'none'}/{row.name}"
         return row.name

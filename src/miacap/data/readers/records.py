@@ -43,6 +43,19 @@ class CaptionFile:
     split: str | None = None
 
 
+def shard_names(files: Sequence[CaptionFile]) -> dict[Path, str]:
+    """Say what the pictures of each shard are called by where their own names do not do.
+
+    A shard is called `train-0000` or, in the folder of its split, `train/0000`; where another one
+    is called so, it has its folder's name in front (`data/train-0000`).
+    """
+    names: dict[str, Path] = {}
+    for file in files:
+        name = f"{file.folder}/{file.path.stem}" if file.folder else file.path.stem
+        names[f"{file.path.parent.name}/{file.path.stem}" if name in names else name] = file.path
+    return {path: name for name, path in names.items()}
+
+
 @dataclass(frozen=True)
 class CaptionText:
     """One file of captions, as text.

@@ -14,7 +14,7 @@ from typing import Any
 
 from miacap.data.dataset import Source
 from miacap.data.readers import img2dataset
-from miacap.data.readers.records import CaptionFile, Reading
+from miacap.data.readers.records import CaptionFile, Reading, shard_names
 from miacap.data.tars import Member, Place, TarPhotos, members, members_with_file
 from miacap.errors import DataError
 from miacap.reading import parse_json
@@ -76,6 +76,7 @@ def read(files: list[CaptionFile], reading: Reading) -> None:
         _name(file, sample.photo.name) for file, some in shards for sample in some if sample.photo
     )
     own = not counts or counts.most_common(1)[0][1] == 1
+    names = shard_names(files)
     places: dict[str, Place] = {}
     for file, samples in shards:
         for sample in samples:
@@ -84,7 +85,8 @@ def read(files: list[CaptionFile], reading: Reading) -> None:
                     where = f"{file.path.name}, {sample.key}"
                     reading.leave_out(sample.key, where, "a caption without a photo")
                 continue
-            name = _name(file, sample.photo.name if own else _in_shard(file, sample.photo.name))
+            inside = sample.photo.name
+            name = _name(file, inside) if own else f"{names[file.path]}/{inside}"
             id = _add(reading, file, sample, name)
             places[id] = (file.path, sample.photo.offset, sample.photo.size)
     reading.packed.append(TarPhotos.at(places))
@@ -92,10 +94,6 @@ def read(files: list[CaptionFile], reading: Reading) -> None:
 
 def _name(file: CaptionFile, name: str) -> str:
     return f"{file.folder}/{name}" if file.folder else name
-
-
-def _in_shard(file: CaptionFile, name: str) -> str:
-    return f"{file.path.stem}/{name}"
 
 
 def _add(reading: Reading, file: CaptionFile, sample: _Sample, name: str) -> str:
