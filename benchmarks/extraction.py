@@ -1,22 +1,20 @@
-"""How fast photos become regions, against the reference package's own model.
+"""How fast photos become regions, beside the bare network and the reference package's own model.
 
-    python benchmarks/extraction.py [--photos N] [--threads N] [--json FILE]
+    python benchmarks/extraction.py [--json bench/extraction.json] [--rounds 5] [--photos 32]
 
-All sides run in this process, in turns, on the same pixels: EfficientNet-Lite2 at 224 px, batches
-of 16. Believe the ratios; the rates are this machine's. CPU seconds count this process alone, so
-that they mean something on a busy machine. The last two columns say how much of the bare network's
-rate is left from file to store. Freed memory is kept, as the commands do (docs/backbones.md);
---as-it-comes leaves the C library as it is.
+EfficientNet-Lite2 at 224 px, batches of 16, one thread. All sides take turns on the same pixels, in
+one process for each way of the C library: freed memory kept, as the commands have it
+(docs/backbones.md), and as it comes. The limit of the way from JPEG to store is the folded network
+alone, on pixels that lie ready.
 """
 
 import argparse
 import importlib
 import io
 import json
-import resource
-import statistics
+import subprocess
+import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,15 @@ from PIL import Image
 from miacap.data import Dataset, Entry
 from miacap.memory import keep_freed
 from miacap.visual import Grid, decode, extract, load, prepare
-from miacap.visual.backbones import read_weights, weights_path
+from miacap.visual.backbones import weights_path
 from miacap.visual.efficientnet_lite import build
+from miacap.visual.libraries import read_file
+from pairs import Row, Times, in_turns, save
 
 _NAME, _BATCH = "efficientnet-lite2", 16
-_BARE = "ours, folded as well (`Grid`)"
+_PACKAGE = "efficientnet_lite_pytorch's model"
+_PLAIN, _BARE, _STORE = "channels last", "folded as well", "JPEG to store"
+_KEPT, _COMES = "freed memory kept", "memory as it comes"
 
 
 class Album:
@@ -56,34 +58,50 @@ class Album:
 
 
 def main() -> None:
-    """Measure and print."""
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("--photos", type=int, default=96)
-    arguments.add_argument("--threads", type=int, default=2)
-    arguments.add_argument("--json", type=Path, default=Path("bench/extraction.json"))
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--as-it-comes", action="store_true", help="freed memory is not kept")
-    chosen = arguments.parse_args()
-    torch.set_num_threads(chosen.threads)
-    kept = not chosen.as_it_comes and keep_freed()
-    seconds = _measure(_sides(Album(chosen.photos)), chosen.rounds)
-    rows = _compared(seconds, chosen.photos)
-    print(f"{'photos per CPU second':40}{'best':>8}{'median':>8}{'of bare':>9}{'median':>8}")
-    for name, row in rows.items():
-        print(
-            f"{name:40}{row['best']:8.1f}{row['median']:8.1f}"
-            f"{row['of_bare_best']:9.2f}{row['of_bare_median']:8.2f}"
+    """Measure both ways, each in a process of its own, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path, default=Path("bench/extraction.json"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--photos", type=int, default=32)
+    parser.add_argument("--way", choices=(_KEPT, _COMES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.way:
+        print(json.dumps(_measured(options.way, options.photos, options.rounds)))
+        return
+    rows: list[Row] = []
+    for way in (_KEPT, _COMES):
+        own = [sys.executable, __file__, "--way", way]
+        numbers = ["--photos", str(options.photos), "--rounds", str(options.rounds)]
+        done = subprocess.run([*own, *numbers], check=True, stdout=subprocess.PIPE, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        if found is None:
+            print("Another C library: freed memory is not kept.")
+            continue
+        rows += _rows({name: Times(*pair) for name, pair in found.items()}, options.photos, way)
+    save(options.json, "python benchmarks/extraction.py", rows)
+
+
+def _measured(way: str, photos: int, rounds: int) -> dict[str, tuple[float, float]] | None:
+    """Least and median CPU seconds of each side; None where memory cannot be kept."""
+    if way == _KEPT and not keep_freed():
+        return None
+    torch.set_num_threads(1)
+    times = in_turns(_sides(Album(photos)), rounds)
+    return {name: (own.least, own.median) for name, own in times.items()}
+
+
+def _rows(times: dict[str, Times], photos: int, way: str) -> list[Row]:
+    of = f"{photos} photos of 500 x 375, lite2"
+    rows = [
+        Row(
+            f"{_STORE}, {of}", "the folded network alone", times[_STORE], times[_BARE],
+            is_limit=True, bar="1.05", note=way,
         )
-    result = {
-        "photos": chosen.photos,
-        "threads": chosen.threads,
-        "freed_memory_kept": kept,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "photos_per_cpu_second": rows,
-    }
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    chosen.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(f"Written to {chosen.json}.")
+    ]  # fmt: skip
+    for name in (_PLAIN, _BARE):
+        work = f"the network on {of}, {name}"
+        rows.append(Row(work, _PACKAGE, times[name], times[_PACKAGE], note=way))
+    return rows
 
 
 def _sides(album: Album) -> dict[str, Callable[[], object]]:
@@ -91,7 +109,7 @@ def _sides(album: Album) -> dict[str, Callable[[], object]]:
     images = [decode(data) for data in album.files.values()]
     pixels = torch.stack([prepare(image, grid.record) for image in images])
     pixels = pixels.contiguous()
-    weights = read_weights(weights_path(_NAME))
+    weights = read_file(weights_path(_NAME))
     plain = build(_NAME, weights, _NAME)
     reference = _reference(weights)
     entries = tuple(Entry(id, (), "none") for id in album.files)
@@ -108,10 +126,10 @@ def _sides(album: Album) -> dict[str, Callable[[], object]]:
 
     last = pixels.to(memory_format=torch.channels_last)
     return {
-        "the package's model, as it comes": lambda: batched(reference, pixels),
-        "ours, channels last": lambda: batched(plain, last),
+        _PACKAGE: lambda: batched(reference, pixels),
+        _PLAIN: lambda: batched(plain, last),
         _BARE: lambda: batched(grid.rows_of, last),
-        "ours from JPEG to store (`extract`)": whole,
+        _STORE: whole,
     }
 
 
@@ -120,32 +138,6 @@ def _reference(weights: Any) -> Callable[[Any], object]:
     network: torch.nn.Module = package.EfficientNet.from_name(_NAME, image_size=224)
     network.load_state_dict(weights)
     return network.eval()
-
-
-def _measure(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of this process for each side, in rounds in turns after one that warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, work in sides.items():
-            start = time.process_time()
-            work()
-            if number:
-                seconds[name].append(time.process_time() - start)
-    return seconds
-
-
-def _compared(seconds: dict[str, list[float]], count: int) -> dict[str, dict[str, float]]:
-    """Rates, and ratios to the bare network: best against best, and the median over the rounds."""
-    bare = seconds[_BARE]
-    return {
-        name: {
-            "best": count / min(own),
-            "median": count / statistics.median(own),
-            "of_bare_best": min(bare) / min(own),
-            "of_bare_median": statistics.median(a / b for a, b in zip(bare, own, strict=True)),
-        }
-        for name, own in seconds.items()
-    }
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def save(path: Path, command: str, rows: Sequence[Row], **more: Any) -> None:
     """
     for row in rows:
         print(row.text())
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         path,
         {

@@ -1,56 +1,87 @@
-"""How long a command takes before and beside its work: cold starts, in fresh processes.
+"""What a command costs before and beside its work: cold starts, each in a fresh process.
 
-    python benchmarks/starting.py [--run RUN --photo PHOTO] [--rounds N] [--json FILE]
+    python benchmarks/starting.py [--run RUN --photo PHOTO] [--json FILE] [--rounds 7]
 
-CPU seconds of the whole process (user and system), in rounds in turns with `import torch` alone,
-which no command can be without that runs a network. One thread each, so that waiting threads count
-for nothing. Without --run, captioning is left out, and the output says so.
+CPU seconds of the whole process (user and system), one thread, in turns. Captioning stands beside
+`import torch` alone, which no command can be without that runs a network; the others beside a
+Python that does nothing. Python's bytecode is kept, as that of an installed package is. Without
+--run, a tiny run is trained on drawn scenes first: its size is not what a start costs.
 """
 
 import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-_TORCH = "import torch"
+from pairs import Row, in_turns, save
+
+_NOTHING, _TORCH = "Python that does nothing", "import torch"
+_CAPTION = "miacap caption, one photo"
+_BARS = {_CAPTION: "2.3 CPU s, of which .6 beyond torch"}
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("--run", type=Path, help="a trained run folder")
-    arguments.add_argument("--photo", type=Path, help="a photo for it")
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--json", type=Path, default=Path("bench/starting.json"))
-    chosen = arguments.parse_args()
-    if (chosen.run is None) != (chosen.photo is None):
-        arguments.error("--run and --photo come together.")
-    with tempfile.TemporaryDirectory() as folder:
-        commands = _commands(Path(folder), chosen.run, chosen.photo)
-        seconds = _measure(commands, chosen.rounds)
-    rows = {name: _row(own, seconds[_TORCH]) for name, own in seconds.items()}
-    print(f"{'CPU seconds':20}{'least':>8}{'median':>8}{'without torch':>15}{'median':>8}")
-    for name, row in rows.items():
-        beyond = (
-            f"{row['beyond_torch']:15.2f}{row['beyond_torch_median']:8.2f}"
-            if "caption" in name
-            else ""
-        )
-        print(f"{name:20}{row['least']:8.2f}{row['median']:8.2f}{beyond}")
-    if chosen.run is None:
-        print("miacap caption was not measured: give --run and --photo.")
-    chosen.json.parent.mkdir(parents=True, exist_ok=True)
-    result = {"rounds": chosen.rounds, "cpu_seconds": rows}
-    chosen.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(f"Written to {chosen.json}.")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--run", type=Path, help="a trained run folder")
+    parser.add_argument("--photo", type=Path, help="a photo for it")
+    parser.add_argument("--json", type=Path, default=Path("bench/starting.json"))
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    if (options.run is None) != (options.photo is None):
+        parser.error("--run and --photo come together.")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run, photo = (options.run, options.photo) if options.run else _tiny(folder)
+        sides = {
+            work: _starter(command, folder / "cache")
+            for work, command in _commands(folder, run, photo).items()
+        }
+        times = in_turns(sides, options.rounds, _cpu_of_children)
+    rows = []
+    for work, own in times.items():
+        other = _TORCH if work == _CAPTION else _NOTHING
+        if work not in (_NOTHING, _TORCH):
+            limit, bar = times[other], _BARS.get(work, "")
+            rows.append(Row(f"a cold {work}", other, own, limit, is_limit=True, bar=bar))
+    beyond = times[_CAPTION].least - times[_TORCH].least
+    print(f"miacap caption beyond {_TORCH}: {beyond:.2f} CPU s (asked: .6)")
+    save(options.json, "python benchmarks/starting.py", rows, caption_beyond_torch=beyond)
 
 
-def _commands(folder: Path, run: Path | None, photo: Path | None) -> dict[str, list[str]]:
+def _tiny(folder: Path) -> tuple[Path, Path]:
+    """Train a captioner that reads regions and concepts, for a moment; give it and a photo."""
+    from miacap import captioning, concepts, visual
+    from miacap.concepts import ConceptFolder, ConceptSettings
+    from miacap.data import read, scenes
+    from miacap.runs import RunSettings
+
+    scenes.draw(folder / "scenes", 48, seed=0)
+    dataset = read(folder / "scenes")
+    regions = visual.extract(dataset, folder / "features", quiet=True)
+    wanted = ConceptSettings()
+    wanted = replace(wanted, training=replace(wanted.training, epochs=1))
+    concepts.train(regions, dataset, folder / "concepts", wanted, quiet=True)
+    settings = RunSettings(
+        captioner="spatial-attention", source="combined", sizes={"width": 64}, minimum_count=1
+    )
+    settings = replace(settings, training=replace(settings.training, epochs=1))
+    found = ConceptFolder.open(folder / "concepts")
+    captioning.train(dataset, regions, folder / "run", settings, concepts=found, quiet=True)
+    photo = folder / "photo.png"
+    assert dataset.photos is not None
+    photo.write_bytes(dataset.photos.read(next(iter(dataset)).id))
+    return folder / "run", photo
+
+
+def _commands(folder: Path, run: Path, photo: Path) -> dict[str, list[str]]:
     """Name what is run, and how; the captions are few, so that starting is most of it."""
     captions, references = folder / "captions.json", folder / "references.json"
     captions.write_text(json.dumps({"1": "a dog runs in the grass", "2": "a red boat"}))
@@ -58,47 +89,37 @@ def _commands(folder: Path, run: Path | None, photo: Path | None) -> dict[str, l
     lines = folder / "lines.txt"
     lines.write_text("A dog runs in the grass.\n")
     miacap = ["-m", "miacap"]
-    commands = {
+    return {
+        _NOTHING: ["-c", "pass"],
         _TORCH: ["-c", _TORCH],
         "miacap --help": [*miacap, "--help"],
-        "miacap tokenize": [*miacap, "tokenize", str(lines)],
-        "miacap score": [*miacap, "score", str(captions), str(references)],
-    }
-    if run is not None:
-        commands["miacap caption"] = [*miacap, "caption", str(photo), "--run", str(run)]
-    return commands
+        "miacap tokenize, one line": [*miacap, "tokenize", str(lines)],
+        "miacap score, two captions that were parsed before": [
+            *miacap, "score", str(captions), str(references),
+        ],
+        _CAPTION: [*miacap, "caption", str(photo), "--run", str(run)],
+    }  # fmt: skip
 
 
-def _measure(commands: dict[str, list[str]], rounds: int) -> dict[str, list[float]]:
-    """CPU seconds of each command, in rounds in turns after one that fills the disk's cache."""
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(rounds + 1):
-        for name, command in commands.items():
-            taken = _cpu_seconds(command)
-            if number:
-                seconds[name].append(taken)
-    return seconds
+def _starter(command: list[str], cache: Path) -> Callable[[], Any]:
+    """A call that runs Python to its end, one thread, with a cache of its own."""
+    changes = {"OMP_NUM_THREADS": "1", "MIACAP_CACHE": str(cache)}
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+    def call() -> None:
+        whole = [sys.executable, *command]
+        done = subprocess.run(whole, capture_output=True, text=True, env={**kept, **changes})
+        if done.returncode:
+            raise SystemExit(f"{' '.join(whole)}:\n{done.stderr}")
+
+    return call
 
 
-def _cpu_seconds(command: list[str]) -> float:
+def _cpu_of_children(work: Callable[[], Any]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, *command],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    work()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def _row(own: list[float], torch: list[float]) -> dict[str, float]:
-    return {
-        "least": min(own),
-        "median": statistics.median(own),
-        "beyond_torch": min(own) - min(torch),
-        "beyond_torch_median": statistics.median(a - b for a, b in zip(own, torch, strict=True)),
-    }
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import page  # noqa: E402  # beside the benchmarks; they are no package
-from pairs import Row, Times, in_turns  # noqa: E402
+from pairs import Row, Times, in_turns, save  # noqa: E402
 
 NUMBERS = json.loads(page.NUMBERS.read_text(encoding="utf-8"))
 PROGRAMS = sorted(
@@ -58,3 +58,10 @@ def test_make_bench_runs_them_all() -> None:
     for name in PROGRAMS:
         assert f"benchmarks/{name}.py" in done.stdout
     assert "benchmarks/pairs.py" not in done.stdout
+
+
+def test_a_benchmark_makes_the_folder_of_its_numbers(tmp_path: Path) -> None:
+    row = Row("work", "peer", Times(2.0, 3.0), Times(8.0, 9.0))
+    save(tmp_path / "bench" / "some.json", "python some.py", [row], more=3)
+    written = json.loads((tmp_path / "bench" / "some.json").read_text(encoding="utf-8"))
+    assert written["rows"][0]["ratio"] == 4.0 and written["more"] == 3
