@@ -4,8 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
+
+from miacap.text import detokenize, lexer, tokenize
 
 from .conftest import World
 
@@ -13,9 +16,15 @@ NEVER = (
     "accelerate", "h5py", "numba", "onnxruntime", "pyarrow", "rich", "scipy", "spacy", "sympy",
     "torch._dynamo", "transformers",
 )  # fmt: skip
+UNUSED = (
+    "miacap.captioning.evaluation", "miacap.captioning.training", "miacap.experiments",
+    "miacap.metrics.files", "miacap.metrics.scoring", "PIL.EpsImagePlugin", "PIL.PdfImagePlugin",
+)  # fmt: skip
+"""Of what stands here, what a caption has no use for."""
 
 _PROGRAM = """
-import json, sys
+import gc, json, sys
+usual = gc.get_threshold()
 from miacap import cli
 try:
     sys.argv[0] = "miacap"
@@ -25,33 +34,55 @@ except SystemExit as end:
 compiled = 0
 if lexer := sys.modules.get("miacap.text.lexer"):
     compiled = lexer._compiled.cache_info().currsize
-print(json.dumps([sorted(sys.modules), compiled]))
+collections = gc.get_stats()[2]["collections"]
+gc.collect()
+assert gc.get_threshold() == usual and not gc.callbacks
+print(json.dumps([sorted(sys.modules), compiled, collections]))
 """
 
 
-def loaded_by(*arguments: str) -> tuple[set[str], int]:
-    """Give the modules that a command loads, and how many patterns of the tokenizer it compiles."""
+class Start(NamedTuple):
+    """What a command did: its output, the modules that it loaded, the patterns of the tokenizer
+    that it compiled, and how often the collector of cycles looked at everything."""
+
+    output: list[str]
+    modules: set[str]
+    compiled: int
+    collections: int
+
+
+def start(*arguments: str) -> Start:
+    """Run a command in a process of its own."""
     command = [sys.executable, "-c", _PROGRAM, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    modules, compiled = json.loads(done.stdout.splitlines()[-1])
-    return set(modules), compiled
+    *output, last = done.stdout.splitlines()
+    modules, compiled, collections = json.loads(last)
+    return Start(output, set(modules), compiled, collections)
 
 
-def test_captioning_loads_no_compiler_and_no_progress_bar(tmp_path: Path, world: World) -> None:
+def test_a_caption_loads_what_it_needs(tmp_path: Path, world: World) -> None:
     Image.new("RGB", (64, 48), (200, 30, 30)).save(tmp_path / "a.png")
-    modules, _ = loaded_by("caption", str(tmp_path / "a.png"), "--run", str(world.run("combined")))
-    assert not modules & set(NEVER) and "torch" in modules
+    began = start("caption", str(tmp_path / "a.png"), "--run", str(world.run("combined")))
+    assert not began.modules & {*NEVER, *UNUSED} and "torch" in began.modules
+    assert began.collections == 0
+    # Rules are compiled where the caption's own words need them, and no others.
+    (caption,) = began.output
+    words = tokenize(caption)
+    lexer._compiled.cache_clear()
+    lexer._candidates.cache_clear()
+    assert detokenize(words) == caption
+    assert began.compiled == lexer._compiled.cache_info().currsize
 
 
 def test_help_loads_neither_torch_nor_numpy() -> None:
-    modules, compiled = loaded_by("--help")
-    assert not modules & {*NEVER, "torch", "numpy", "PIL"}
-    assert compiled == 0
+    began = start("--help")
+    assert not began.modules & {*NEVER, "torch", "numpy", "PIL"}
+    assert began.compiled == 0
 
 
 def test_common_words_compile_no_rule(tmp_path: Path) -> None:
     (tmp_path / "lines").write_text("A dog runs in the grass.\n")
-    modules, compiled = loaded_by("tokenize", str(tmp_path / "lines"))
-    assert not modules & {*NEVER, "torch", "PIL"}
-    assert compiled == 0
+    began = start("tokenize", str(tmp_path / "lines"))
+    assert not began.modules & {*NEVER, "torch", "PIL"}
+    assert began.compiled == 0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from miacap.captioning import outcome
+from miacap.captioning import evaluation
 from miacap.captioning.outcome import FILE, doubt, finish
 from miacap.captioning.validation import DevScores
 from miacap.captioning.words import Lengths, lengths
@@ -55,7 +55,7 @@ def test_controls_compare_the_dev_captions_with_the_training_captions(
         given.append(arguments)
         return {}
 
-    monkeypatch.setattr(outcome, "above_blind", above_blind)
+    monkeypatch.setattr(evaluation, "above_blind", above_blind)
     monkeypatch.setattr(DevScores, "candidates", lambda *_: SAID)
     told = go(dev, counted=Lengths(12, 5, 9))
     assert given == [(TRAIN, DEV, SAID)]

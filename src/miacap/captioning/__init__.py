@@ -1,15 +1,19 @@
 """Room: captioning. What is done with a captioner: train it, evaluate it, caption photos.
 
 Holds the objectives, one door into a batch (`inputs`), evaluation on a split beside two captioners
-that see nothing, and the pipeline from photo to caption. May import every room below it.
+that see nothing, and the pipeline from photo to caption. May import every room below it. Names are
+loaded when they are first used: a caption needs no training and no scores.
 """
 
-from miacap.captioning.evaluation import Evaluation, evaluate
-from miacap.captioning.inputs import Inputs
-from miacap.captioning.outcome import doubt
-from miacap.captioning.pipeline import Pipeline, load
-from miacap.captioning.rows import Row
-from miacap.captioning.training import best_scores, train
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from miacap.captioning.evaluation import Evaluation, evaluate
+    from miacap.captioning.inputs import Inputs
+    from miacap.captioning.outcome import doubt
+    from miacap.captioning.pipeline import Pipeline, load
+    from miacap.captioning.rows import Row
+    from miacap.captioning.training import best_scores, train
 
 __all__ = [
     "Evaluation",
@@ -22,3 +26,23 @@ __all__ = [
     "load",
     "train",
 ]
+
+_LAZY = {
+    "Evaluation": "evaluation",
+    "Inputs": "inputs",
+    "Pipeline": "pipeline",
+    "Row": "rows",
+    "best_scores": "training",
+    "doubt": "outcome",
+    "evaluate": "evaluation",
+    "load": "pipeline",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'miacap.captioning' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"miacap.captioning.{_LAZY[name]}"), name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from miacap import terminal
 from miacap.captioning.inputs import Inputs
-from miacap.captioning.rows import Row, caption_rows
+from miacap.captioning.rows import Row, caption_rows, search_settings
 from miacap.concepts import ConceptFolder, check_fits, no_extractor, not_in_features
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
@@ -15,7 +15,6 @@ from miacap.data.features import require_same
 from miacap.data.leaks import Leak
 from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
-from miacap.decoding import SearchSettings
 from miacap.devices import Device, choose
 from miacap.errors import DataError
 from miacap.files import output
@@ -154,18 +153,6 @@ def evaluate(
         controls=above_blind(train, references, candidates, frequencies) if controls else {},
         longer_references=_longer(references, run.settings.maximum_words),
     )
-
-
-def search_settings(
-    run: Trained, beam: int | None, length_penalty: float | None = None
-) -> SearchSettings:
-    """Give a run's search settings, with what was asked for in their place."""
-    settings = run.settings.search
-    if beam is not None:
-        settings = replace(settings, beam=beam)
-    if length_penalty is not None:
-        settings = replace(settings, length_penalty=length_penalty)
-    return settings
 
 
 def above_blind(

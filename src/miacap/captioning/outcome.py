@@ -9,22 +9,22 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from miacap import terminal
-from miacap.captioning.evaluation import above_blind
-from miacap.captioning.validation import DevScores
-from miacap.captioning.words import Lengths
-from miacap.data.leaks import Leak
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, write_json
-from miacap.metrics.comparisons import Interval
-from miacap.runs import CARD, card_text
 from miacap.settings import from_json, to_json
-from miacap.training import FitResult
 from miacap.wording import counted
+
+if TYPE_CHECKING:  # who only asks for a doubt needs none of them
+    from torch import nn
+
+    from miacap.captioning.validation import DevScores
+    from miacap.captioning.words import Lengths
+    from miacap.data.leaks import Leak
+    from miacap.metrics.comparisons import Interval
+    from miacap.training import FitResult
 
 __all__ = ["FILE", "doubt", "finish"]
 
@@ -61,13 +61,13 @@ class Outcome:
 
 
 def finish(
-    result: FitResult,
+    result: "FitResult",
     scores: Mapping[str, float],
-    module: nn.Module,
-    dev: DevScores,
+    module: "nn.Module",
+    dev: "DevScores",
     captions: Mapping[str, tuple[str, ...]],
-    lengths: Lengths,
-    leaks: Sequence[Leak] = (),
+    lengths: "Lengths",
+    leaks: Sequence["Leak"] = (),
 ) -> None:
     """Write `dev.json` and the card of a finished training, once.
 
@@ -80,6 +80,9 @@ def finish(
         lengths: of the training captions.
         leaks: pictures that are in two splits; the card tells of them.
     """
+    from miacap.captioning.evaluation import above_blind
+    from miacap.runs import CARD, card_text
+
     folder = dev.run.folder
     before, file = _read(folder), folder / CARD
     if before is not None and before.step == result.steps and file.is_file():
@@ -144,7 +147,7 @@ def _low(numbers: Any) -> float:
     return float(low) if isinstance(low, int | float) else 0.0
 
 
-def _notes(above: Mapping[str, Interval], lengths: Lengths, dev: DevScores) -> list[str]:
+def _notes(above: Mapping[str, "Interval"], lengths: "Lengths", dev: "DevScores") -> list[str]:
     notes = [
         f"CIDEr-D above {name}: {i.difference:+.3f} [{i.low:+.3f}, {i.high:+.3f}]."
         for name, i in above.items()
@@ -153,7 +156,7 @@ def _notes(above: Mapping[str, Interval], lengths: Lengths, dev: DevScores) -> l
     return notes if told is None else [*notes, f"{told}."]
 
 
-def _plain(interval: Interval) -> dict[str, float]:
+def _plain(interval: "Interval") -> dict[str, float]:
     return {"difference": interval.difference, "low": interval.low, "high": interval.high}
 
 

@@ -15,9 +15,8 @@ from PIL import Image
 from torch import nn
 
 from miacap import runs
-from miacap.captioning.evaluation import search_settings
 from miacap.captioning.inputs import Inputs
-from miacap.captioning.rows import Row, caption_rows
+from miacap.captioning.rows import Row, caption_rows, search_settings
 from miacap.concepts import no_extractor
 from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
 from miacap.data.features import Detector, Given

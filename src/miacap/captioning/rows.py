@@ -1,13 +1,14 @@
 """Captions of many pictures: batches in, a row for each picture out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from miacap.decoding import SearchSettings, search
 from miacap.pictures import Pictures
+from miacap.runs import Trained
 from miacap.text import Vocabulary, detokenize
 
 
@@ -32,6 +33,18 @@ class Row:
             return {"id": self.id, "error": self.error.removeprefix(f"{self.id}: ")}
         row = {"id": self.id, "caption": self.caption, "log_probability": self.log_probability}
         return row if self.score is None else {**row, "score": self.score}
+
+
+def search_settings(
+    run: Trained, beam: int | None, length_penalty: float | None = None
+) -> SearchSettings:
+    """Give a run's search settings, with what was asked for in their place."""
+    settings = run.settings.search
+    if beam is not None:
+        settings = replace(settings, beam=beam)
+    if length_penalty is not None:
+        settings = replace(settings, length_penalty=length_penalty)
+    return settings
 
 
 def caption_rows(

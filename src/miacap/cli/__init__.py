@@ -16,6 +16,9 @@ def main() -> None:
     with interruption.watched():
         import sys
 
+        from miacap.cli import collector
+
+        collector.keep_away()
         from miacap import terminal
         from miacap.cli.application import run
 

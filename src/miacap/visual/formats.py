@@ -13,6 +13,8 @@ _FORMATS = (
     "JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "JPEG2000", "PPM", "ICO",
     "HEIF",
 )  # fmt: skip
+_READERS = ("Jpeg", "Mpo", "Png", "Gif", "WebP", "Avif", "Tiff", "Bmp", "Jpeg2K", "Ppm", "Ico")
+"""Modules of Pillow that have them. None of the others is loaded; some start programs."""
 _BLOCK = 64 << 20
 _HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _AVIF = (b"avif", b"avis")
@@ -31,7 +33,9 @@ OTHER_SUFFIXES = (
 @functools.cache
 def load_formats() -> tuple[str, ...]:
     """Load Pillow's readers; give the names of the formats that are read."""
-    Image.init()
+    for reader in _READERS:
+        with suppress(ImportError):  # AVIF comes with newer Pillows
+            importlib.import_module(f"PIL.{reader}ImagePlugin")
     # Blocks of more than 32 MB go back to the system when an image is freed; smaller ones stay
     # with the C library, and two large photos one after another then took 1.2 GB.
     Image.core.set_block_size(_BLOCK)  # type: ignore[attr-defined]
