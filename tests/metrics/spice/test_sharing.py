@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from miacap.metrics.spice import score_tuples
-from miacap.metrics.spice.concepts import Concept
+from miacap.metrics.spice.concepts import Concept, Lexicon
+from miacap.metrics.spice.graph import SceneGraph
 from miacap.metrics.spice.sharing import FEW, Sharing
 
 
@@ -37,6 +38,18 @@ def test_an_index_changes_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("miacap.metrics.spice.sharing.FEW", 0)
         assert result() == asked_each
+
+
+@settings(deadline=None)
+@given(TUPLES)
+def test_a_phrase_stays_with_its_object(tuples: list[list[str]]) -> None:
+    """Where every phrase is sought anew among all objects, the same graph comes out."""
+    lexicon = Lexicon(Numbered())
+    forgetful, usual = SceneGraph(lexicon), SceneGraph(lexicon)
+    for parts in tuples:
+        forgetful.add([parts])
+        forgetful._known.clear()
+    assert forgetful.propositions() == usual.add(tuples).propositions()
 
 
 def test_near_is_rising_and_follows_merges() -> None:

@@ -22,6 +22,9 @@ class SceneGraph:
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
         self._objects = Sharing()
+        # Phrase to index: the object that once took a phrase in is the only one with that word,
+        # and the most similar one ever after.
+        self._known: dict[str, int] = {}
         self._attributes: dict[int, Sharing] = {}  # of each object, by its index
         self._relations: dict[tuple[int, int], Sharing] = {}  # by subject and target
 
@@ -50,13 +53,15 @@ class SceneGraph:
 
     def _object(self, phrase: str) -> int:
         """Give the index of the object that a phrase stands for, a new one if there is none."""
-        concept = self._lexicon.concept(phrase)
+        index = self._known.get(phrase)
+        if index is None:
+            index = self._known[phrase] = self._first_time(self._lexicon.concept(phrase))
+        return index
+
+    def _first_time(self, concept: Concept) -> int:
         best, best_similarity = -1, 0.0
         for index in self._objects.near(concept):
-            known = self._objects[index]
-            if known.same(concept):
-                return index
-            similarity = known.similarity(concept)
+            similarity = self._objects[index].similarity(concept)
             if similarity > best_similarity:
                 best, best_similarity = index, similarity
         if best < 0:

@@ -92,7 +92,7 @@ def counts(matching: Matching) -> NDArray[np.int64]:
     for row, category in enumerate(CATEGORIES):
         ours, theirs = said.get(category, []), wanted.get(category, [])
         table[row] = 0, len(ours), len(theirs)
-        if category in _LISTED:
+        if category in _LISTED and ours and theirs:
             finder = _Finder(theirs)
             table[row, 0] = sum(finder.first(one) is not None for one in ours)
     for proposition, hit in matching.candidate:
@@ -110,7 +110,10 @@ def _by_category(propositions: list[Proposition]) -> dict[str, list[Proposition]
 
 
 def _agree(first: Proposition, second: Proposition) -> bool:
-    return all(one.matches(other) for one, other in zip(first, second, strict=True))
+    for one, other in zip(first, second, strict=True):  # noqa: SIM110 - twice as fast as all()
+        if not one.matches(other):
+            return False
+    return True
 
 
 def _printed(propositions: list[tuple[Proposition, bool]]) -> list[PrintedTuple]:

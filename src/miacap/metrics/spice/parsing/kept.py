@@ -13,12 +13,14 @@ parsed each time. Who may write into your cache folder may also forge parses.
 import contextlib
 import functools
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from miacap.metrics.spice.parsing.patterns import CaptionTuple
 
@@ -209,12 +211,15 @@ def _read(key: bytes, value: object, digest: object) -> list[CaptionTuple] | Non
         rows = json.loads(value)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(rows, list) or not all(_is_tuple(row) for row in rows):
+    if not isinstance(rows, list) or not _are_tuples(rows):
         return None
     return [tuple(row) for row in rows]
 
 
-def _is_tuple(row: object) -> bool:
+def _are_tuples(rows: list[Any]) -> bool:
+    """Whether all are lists of one to three texts."""
     return (
-        isinstance(row, list) and 1 <= len(row) <= 3 and all(isinstance(part, str) for part in row)
+        set(map(type, rows)) <= {list}
+        and set(map(len, rows)) <= {1, 2, 3}
+        and set(map(type, itertools.chain.from_iterable(rows))) <= {str}
     )
