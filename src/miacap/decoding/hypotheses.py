@@ -110,5 +110,10 @@ def at_rest(captioner: Any) -> Iterator[None]:
 @contextmanager
 def searching(captioner: Any) -> Iterator[None]:
     """Search without gradients and without dropout; leave the captioner as it was."""
-    with at_rest(captioner), torch.no_grad():
-        yield
+    try:
+        with at_rest(captioner), torch.no_grad():
+            yield
+    finally:
+        # Under autocast, torch before 2.11 keeps the weights as they were cast here, without a
+        # history, and a forward pass that follows would give them no gradient (PyTorch #65766).
+        torch.clear_autocast_cache()
