@@ -82,6 +82,23 @@ def task_of(world: World, begun: Run, folder: Path, patch: Any, **objective: Any
     return held[0]
 
 
+@pytest.mark.parametrize("kind", ["self-critical", "cross-entropy"])
+def test_what_an_evaluation_gives_is_known_before_the_first_step(
+    world: World, begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    chosen = replace(further(begun), objective=runs.continued(begun, kind).objective)
+    monkeypatch.setattr(module, "fit", lambda task, *_, **__: tasks.append(task) or 1 / 0)
+    tasks: list[Any] = []
+    with pytest.raises(ZeroDivisionError):
+        fit(world, tmp_path / "r", chosen, None, start=begun)
+    assert list(tasks[0].evaluate()) == list(tasks[0].numbers)
+    monkeypatch.undo()
+    monkeypatch.setattr("miacap.training.loop.step", lambda *_: pytest.fail("a step"))
+    watching = replace(chosen, training=replace(chosen.training, watch="CIDER-D"))
+    with pytest.raises(RunError, match="Did you mean 'CIDEr-D'"):
+        fit(world, tmp_path / "r", watching, None, start=begun)
+
+
 def test_training_begins_with_the_best_weights_and_the_words(
     world: World, begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

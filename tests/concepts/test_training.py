@@ -521,7 +521,9 @@ def test_a_few_dev_pictures_choose_by_log_likelihood(world: World, tmp_path: Pat
         module = training.build("pooled", 12, 3, 0, 0.0).eval()
         task = ExtractorTask(module, rows, targets, (rows, targets))
         assert task.watched == watched and watched in task.evaluate()
-    assert ExtractorTask(module, rows, targets, None).watched is None
+        assert list(task.numbers) == list(task.evaluate())
+    without = ExtractorTask(module, rows, targets, None)
+    assert without.watched is None and not without.numbers
 
 
 def test_an_extractor_computes_on_its_device(finished: Path) -> None:

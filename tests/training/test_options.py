@@ -219,8 +219,41 @@ def test_a_task_that_watches_nothing_goes_on_doing_so(toy: ModuleType, tmp_path:
 
 
 def test_what_no_evaluation_gives_is_named(toy: ModuleType, tmp_path: Path) -> None:
+    """The epoch before it is kept: the right name goes on from there."""
+    task = toy.Toy()
     with pytest.raises(RunError, match=r"watches 'scor', which .*Did you mean 'score'\?"):
-        fit(toy.Toy(), replace(SETTINGS, watch="scor"), tmp_path, quiet=True)
+        fit(task, replace(SETTINGS, watch="scor"), tmp_path, quiet=True)
+    assert task.given == 7
+    task = toy.Toy()
+    fit(task, replace(SETTINGS, watch="score"), tmp_path, quiet=True)
+    assert task.given == 14
+    fit(toy.Toy(), replace(SETTINGS, watch="score"), tmp_path / "whole", quiet=True)
+    assert ending(tmp_path) == ending(tmp_path / "whole")
+    with pytest.raises(RunError, match="begun with watch=score, now watch=other"):
+        fit(toy.Toy(), replace(SETTINGS, watch="other"), tmp_path, quiet=True)
+
+
+def test_a_name_that_is_none_of_the_announced_ones_costs_no_step(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy()
+    task.numbers = ("score",)
+    with pytest.raises(RunError, match=r"watches 'scor', which .*Did you mean 'score'\?"):
+        fit(task, replace(SETTINGS, watch="-scor"), tmp_path, quiet=True)
+    assert task.given == 0
+    assert fit(task, replace(SETTINGS, watch="-score"), tmp_path, quiet=True).finished
+
+
+def test_a_watched_number_that_is_not_finite_keeps_the_epoch(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    task = toy.Toy()
+    task.evaluate = lambda: {"score": math.nan}
+    with pytest.raises(RunError, match="gave score = nan"):
+        fit(task, SETTINGS, tmp_path, quiet=True)
+    task = toy.Toy()
+    fit(task, SETTINGS, tmp_path, quiet=True)
+    assert task.given == 14
 
 
 def test_an_older_checkpoint_had_no_average(toy: ModuleType, tmp_path: Path) -> None:

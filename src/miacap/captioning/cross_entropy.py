@@ -7,7 +7,7 @@ times its weight, is added where the weight is not 0; under scheduled sampling s
 read are drawn (scheduled_sampling.py). Its settings are `runs.CrossEntropy`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,7 @@ class CrossEntropyTask:
         regulariser: of the captioner ([eq:att-fcn-penalty], for one), over the steps that
             predict a word; needed where its weight is not 0.
         watched: the score that decides which weights are best; higher is better.
+        numbers: names of what `evaluation` gives; empty where they are not known.
     """
 
     module: nn.Module
@@ -44,6 +45,7 @@ class CrossEntropyTask:
     objective: CrossEntropy = CrossEntropy()  # noqa: RUF009 - frozen
     regulariser: Regulariser | None = None
     watched: str = "CIDEr-D"
+    numbers: Sequence[str] = ()
     epoch: int = 0
     """The epoch whose batches were asked for last."""
 

@@ -17,10 +17,13 @@ from miacap.metrics.mixed_rewards import MixedReward
 from miacap.runs import SelfCritical
 from miacap.text import Vocabulary
 
-__all__ = ["SPREAD", "Reward"]
+__all__ = ["REWARDED", "SPREAD", "Reward"]
 
 SPREAD = "reward spread"
 """Mean over pictures of the standard deviation among a picture's samples: what is learned from."""
+
+REWARDED = ("reward", SPREAD)
+"""What `Reward.on_dev` gives."""
 
 _PICTURES_PER_SAMPLING = 64
 

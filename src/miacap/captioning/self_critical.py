@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from miacap.captioning.reward import Reward
+from miacap.captioning.reward import REWARDED, Reward
 from miacap.data.batches import Batch, Batches
 from miacap.decoding import (
     Hypothesis,
@@ -60,6 +60,7 @@ class SelfCriticalTask:
         search: the run's own; its limit and its rules bind the samples too.
         objective: baseline, samples, dropout.
         watched: the score that decides which weights are best; higher is better.
+        evaluated: names of what `evaluation` gives; empty where they are not known.
     """
 
     module: nn.Module
@@ -69,11 +70,17 @@ class SelfCriticalTask:
     search: SearchSettings
     objective: SelfCritical = SelfCritical()  # noqa: RUF009 - frozen
     watched: str = "CIDEr-D"
+    evaluated: Sequence[str] = ()
 
     @property
     def batches_per_epoch(self) -> int:
         """Number of batches of one epoch."""
         return len(self.train)
+
+    @property
+    def numbers(self) -> Sequence[str]:
+        """Names of what `evaluate` gives."""
+        return (*self.evaluated, *REWARDED) if self.evaluated else ()
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """Batches of one epoch in its own order, from the `skip`-th on."""

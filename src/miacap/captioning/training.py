@@ -15,7 +15,7 @@ from miacap.captioning.inputs import Concepts, Inputs, StoredConcepts, Wanted
 from miacap.captioning.outcome import finish
 from miacap.captioning.reward import Reward
 from miacap.captioning.self_critical import SelfCriticalTask
-from miacap.captioning.validation import SHOWN, WATCHED, DevScores
+from miacap.captioning.validation import NUMBERS, SHOWN, WATCHED, DevScores
 from miacap.captioning.word_vectors import WordVectors, read_word_vectors, table_of
 from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, lengths
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
@@ -298,6 +298,8 @@ def _task(
     )
     if isinstance(objective, SelfCritical):
         reward = Reward.of(run.vocabulary, texts, dev.references, inputs, objective, seed)
-        return SelfCriticalTask(module, batches, reward, dev, settings.search, objective)
+        return SelfCriticalTask(
+            module, batches, reward, dev, settings.search, objective, evaluated=NUMBERS
+        )
     regulariser = captioners.regulariser(settings.captioner)
-    return CrossEntropyTask(module, batches, dev, objective, regulariser)
+    return CrossEntropyTask(module, batches, dev, objective, regulariser, numbers=NUMBERS)

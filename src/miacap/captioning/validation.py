@@ -7,20 +7,23 @@ from torch import nn
 
 from miacap.captioning.cross_entropy import negative_log_likelihood
 from miacap.captioning.inputs import Inputs
-from miacap.captioning.reward import SPREAD
+from miacap.captioning.reward import REWARDED
 from miacap.captioning.rows import caption_rows
 from miacap.captioning.words import encode
 from miacap.metrics import score
 from miacap.metrics.diversity import diversity
 from miacap.runs import Run
 
-__all__ = ["SHOWN", "WATCHED", "DevScores"]
+__all__ = ["NUMBERS", "SHOWN", "WATCHED", "DevScores"]
 
 WATCHED = ("BLEU-4", "ROUGE-L", "CIDEr-D")
 """Dev scores after each epoch; the last one picks the best weights."""
 
-SHOWN = ("distinct", "bad endings", "repeats", "loss per word", "reward", SPREAD)
+SHOWN = ("distinct", "bad endings", "repeats", "loss per word", *REWARDED)
 """What else a card shows of the best epoch, where an evaluation gave it."""
+
+NUMBERS = (*WATCHED, *(name for name in SHOWN if name not in REWARDED))
+"""What `DevScores` gives."""
 
 PICTURES_PER_SEARCH = 64
 

@@ -56,6 +56,10 @@ def at_k(scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: int) -> 
     return float((hits / best.shape[1]).mean()), float((hits / true.sum(1)).mean())
 
 
+_BEST = 10
+"""Words a picture that are held against its captions after each epoch."""
+
+
 def measure(
     scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"], k: Sequence[int] = (10, 49)
 ) -> dict[str, float]:
@@ -68,6 +72,18 @@ def measure(
         precision, recall = at_k(scores, targets, number)
         numbers |= {f"P@{number}": precision, f"R@{number}": recall}
     return numbers
+
+
+def after_an_epoch(scores: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"]) -> dict[str, float]:
+    """Give what a training says of its second split: mAP, P@10, R@10 and log-likelihood."""
+    numbers = measure(scores, targets, k=(_BEST,))
+    return {**numbers, "log-likelihood": log_likelihood(scores, targets)}
+
+
+def names_after_an_epoch(words: int) -> tuple[str, ...]:
+    """Give the names of what `after_an_epoch` gives for so many words."""
+    best = min(_BEST, words)
+    return ("mAP", f"P@{best}", f"R@{best}", "log-likelihood")
 
 
 def log_likelihood(probabilities: Float[Tensor, "B A"], targets: Bool[Tensor, "B A"]) -> float:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from miacap.concepts.evaluation import log_likelihood, measure
+from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
@@ -134,16 +134,17 @@ class ExtractorTask:
         beliefs = Beliefs(*module(batch.rows, batch.mask))
         return concept_loss(beliefs, batch.targets), len(batch.targets)
 
+    @property
+    def numbers(self) -> Sequence[str]:
+        """Names of what `evaluate` gives."""
+        return () if self._dev is None else names_after_an_epoch(self._targets.shape[1])
+
     def evaluate(self) -> Mapping[str, float]:
         """Give mAP, P@10, R@10 and log-likelihood on the second split; nothing without one."""
         if self._dev is None:
             return {}
         rows, targets = self._dev
-        scores = probabilities(self.module, rows)
-        return {
-            **measure(scores, targets, k=(10,)),
-            "log-likelihood": log_likelihood(scores, targets),
-        }
+        return after_an_epoch(probabilities(self.module, rows), targets)
 
 
 def begin(

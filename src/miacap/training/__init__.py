@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miacap.training.loop import fit
     from miacap.training.settings import TrainingSettings
-    from miacap.training.task import FitResult, Grouped, ParameterGroup, Task
+    from miacap.training.task import Announcing, FitResult, Grouped, ParameterGroup, Task
 
-__all__ = ["FitResult", "Grouped", "ParameterGroup", "Task", "TrainingSettings", "fit"]
+__all__ = [
+    "Announcing",
+    "FitResult",
+    "Grouped",
+    "ParameterGroup",
+    "Task",
+    "TrainingSettings",
+    "fit",
+]
 
 _LAZY = {
+    "Announcing": "task",
     "FitResult": "task",
     "Grouped": "task",
     "ParameterGroup": "task",

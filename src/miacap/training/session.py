@@ -1,6 +1,7 @@
 """One sitting of a training run: its tensors, its state, and the files that hold both."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -19,12 +20,13 @@ from miacap.training.settings import TrainingSettings
 from miacap.training.state import (
     Best,
     State,
+    check_known,
     check_settings,
     check_task,
     check_watched,
     watched,
 )
-from miacap.training.task import FitResult, Grouped, Task
+from miacap.training.task import Announcing, FitResult, Grouped, Task
 from miacap.weights import not_finite, read_tensors, write_weights
 
 
@@ -53,6 +55,8 @@ class Session:
         self.optimiser = optimisers.build(self.module, settings, groups)
         self.averages = Averages(self.module, settings)
         self.watched, self._sign = watched(settings.watch, task.watched)
+        if isinstance(task, Announcing) and task.numbers:
+            check_known(task.numbers, self.watched)
         self.state = State()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -76,7 +80,10 @@ class Session:
                         f"folder, or delete {file.name} to train anew."
                     )
             return
-        check_settings(checkpoint.saved.settings, self.settings, self.root)
+        before = checkpoint.saved.settings
+        if not checkpoint.saved.place.history:
+            before = {**before, "watch": self.settings.watch}  # it has chosen nothing yet
+        check_settings(before, self.settings, self.root)
         check_task(checkpoint.saved.task, self._task_facts(), self.root)
         self._restore(checkpoint)
         self.state = checkpoint.saved.place
@@ -176,9 +183,8 @@ class Session:
 
     def evaluate(self, interrupts: Interrupts) -> None:
         """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
-        numbers = self._numbers(interrupts)
+        numbers, value = self._numbers(interrupts)
         at = self.state
-        value = check_watched(numbers, self.watched)
         rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
         record = logs.plain(
             {
@@ -208,7 +214,8 @@ class Session:
         mark = "  (best so far)" if gained and value is not None else ""
         self.note(self.prefix + logs.summary(record, self.settings.epochs) + mark)
 
-    def _numbers(self, interrupts: Interrupts) -> dict[str, float]:
+    def _numbers(self, interrupts: Interrupts) -> tuple[dict[str, float], float | None]:
+        """Give what the evaluation gives, and the number that is watched."""
         self.read_sums()
         self._check_finite()
         generators = randomness.capture()
@@ -217,20 +224,25 @@ class Session:
             # The average goes in and out while signals wait: half of it in place is no state.
             with self.averages.in_place(), interrupts.at_once(), torch.no_grad():
                 numbers = {name: float(value) for name, value in self.task.evaluate().items()}
+            watched_value = check_watched(numbers, self.watched)
+            self._check_names(numbers)
         except BaseException:
-            # The epoch's work outlives an evaluation that was interrupted or failed.
+            # The epoch's work outlives an evaluation that was interrupted, failed or gave too
+            # little.
             randomness.restore(*generators)
             self.save()
             raise
         # What is measured, and how often, changes nothing of what is trained.
         randomness.restore(*generators)
+        return numbers, watched_value
+
+    def _check_names(self, numbers: Mapping[str, float]) -> None:
         for name in RECORDED:
             if name in numbers:
                 raise RunError(
                     f"The task's evaluation gives a number named {name!r}, which the loop writes "
                     "itself; name it otherwise."
                 )
-        return numbers
 
     def _reason(self) -> str:
         """Say why the run is over, or "" if it is not; right only after an evaluation."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,15 +114,20 @@ def watched(wish: str, own: str | None) -> tuple[str | None, int]:
     return (wish[1:], -1) if wish.startswith("-") else (wish, 1)
 
 
-def check_watched(numbers: dict[str, float], watched: str | None) -> float | None:
+def check_known(names: Collection[str], watched: str | None) -> None:
+    """Raise RunError where the watched number is none that the evaluation gives."""
+    if watched is not None and watched not in names:
+        raise RunError(
+            f"Training watches {watched!r}, which the evaluation does not give."
+            f"{nearest(watched, names)} It gives: {', '.join(names) or 'nothing'}."
+        )
+
+
+def check_watched(numbers: Mapping[str, float], watched: str | None) -> float | None:
     """Give the watched number. Raises RunError where it is absent or not finite."""
     if watched is None:
         return None
-    if watched not in numbers:
-        raise RunError(
-            f"Training watches {watched!r}, which the evaluation does not give."
-            f"{nearest(watched, numbers)} It gives: {', '.join(numbers) or 'nothing'}."
-        )
+    check_known(numbers, watched)
     value = numbers[watched]
     if not math.isfinite(value):
         raise RunError(

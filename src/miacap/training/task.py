@@ -1,6 +1,6 @@
 """What `fit` asks of a task, and what it gives back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -50,6 +50,19 @@ class Task(Protocol):
 
     def evaluate(self) -> Mapping[str, float]:
         """Give the numbers of the module as it is now: eval mode, no gradient, float32."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A task that says before the first step which numbers its `evaluate` will give.
+
+    A setting `watch` that names none of them then costs no epoch.
+    """
+
+    @property
+    def numbers(self) -> Collection[str]:
+        """Names of the numbers; empty where they are not known yet."""
         ...
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from miacap.concepts.evaluation import log_likelihood, measure
+from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, concept_loss
 from miacap.concepts.task import FEW, Statistics
 from miacap.training import ParameterGroup
@@ -98,16 +98,17 @@ class TuningTask:
         """Give the summed loss and the number of pictures."""
         return concept_loss(Beliefs(*module(batch.pixels)), batch.targets), len(batch.targets)
 
+    @property
+    def numbers(self) -> Sequence[str]:
+        """Names of what `evaluate` gives."""
+        return () if self._dev is None else names_after_an_epoch(self._targets.shape[1])
+
     def evaluate(self) -> Mapping[str, float]:
         """Give mAP, P@10, R@10 and log-likelihood on the second split; nothing without one."""
         if self._dev is None:
             return {}
         photos, targets = self._dev
-        scores = probabilities(self.module, photos)
-        return {
-            **measure(scores, targets, k=(10,)),
-            "log-likelihood": log_likelihood(scores, targets),
-        }
+        return after_an_epoch(probabilities(self.module, photos), targets)
 
 
 @torch.no_grad()
