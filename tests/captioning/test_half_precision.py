@@ -21,7 +21,8 @@ from miacap.runs.folder import build
 from .small import WIDTH, settings
 
 WORDS = 12
-PICTURES = collate(["a", "b"], list(torch.randn(2, 3, WIDTH).unbind()))
+ROWS = torch.randn(2, 3, WIDTH, generator=torch.Generator().manual_seed(3))
+PICTURES = collate(["a", "b"], list(ROWS.unbind()))
 SEARCHES = {
     "greedy": lambda module: greedy(module, PICTURES, 4),
     "sample": lambda module: sample(module, PICTURES, 2, 4),
@@ -76,8 +77,11 @@ def test_every_parameter_has_the_gradient_that_it_has_in_single_precision(
             loss, _ = task.loss(module.train(), Batch(PICTURES, empty, empty))
         loss.backward()
         found[half] = {key: value.grad for key, value in module.named_parameters()}
+    whole = max(float(wanted.norm()) for wanted in found[False].values() if wanted is not None)
     for key, wanted in found[False].items():
         gradient = found[True][key]
         assert (gradient is None) == (wanted is None), key
         if wanted is not None and float(wanted.norm()) > 1e-5:
-            assert float((gradient - wanted).norm() / wanted.norm()) < 0.1, key
+            # bfloat16 has 8 bits, and small gradients are sums of large ones.
+            assert float((gradient - wanted).norm()) < 0.05 * whole, key
+            assert float(gradient.norm()) > 0.5 * float(wanted.norm()), key
