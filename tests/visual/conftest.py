@@ -1,6 +1,7 @@
 """A backbone whose map can be told by eye, and one thread for the small networks of these tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +22,15 @@ class Shades:
 
     def map(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 32)
+
+
+@pytest.fixture
+def torch_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of torch's cache of weights."""
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    return folder
 
 
 @pytest.fixture

@@ -7,14 +7,16 @@ EfficientNet-Lite is our own file with weights from a package, or from a folder 
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from miacap.data.features import Preprocessing
 from miacap.devices import Device
 from miacap.errors import UnknownName
+from miacap.files import sha256
 from miacap.visual import efficientnet_lite, tuned
 from miacap.visual.backbone import Backbone
 from miacap.visual.lite import PACKAGE_VERSION, Lite, MissingWeights, package, weights_path
-from miacap.visual.places import Places
+from miacap.visual.places import Called, Places
 
 __all__ = [
     "DEFAULT",
@@ -89,23 +91,30 @@ def rebuild(
 
         model = huggingface.find(rest, places, record.weights_sha256)
         return huggingface.load(rest, model, device)
-    return _known(record.backbone, device, places)
+    return _known(record.backbone, device, places, record.weights_sha256)
 
 
-def _known(name: str, device: Device, places: Places) -> Backbone:
+def _known(name: str, device: Device, places: Places, wanted: str | None = None) -> Backbone:
     library, colon, rest = name.partition(":")
     if colon and library == "timm":
         from miacap.visual import from_timm
 
-        return from_timm.load(rest, device, places)
+        return from_timm.load(rest, device, places, wanted)
     if colon and library == "torchvision":
         from miacap.visual import from_torchvision
 
-        return from_torchvision.load(rest, device, places)
+        return from_torchvision.load(rest, device, places, wanted)
     if name not in _OURS:
         raise UnknownName("backbone", name, names())
-    given = places.files(name)
-    return _OURS[name](name, weights=given[0] if given else None, device=device)
+    return _OURS[name](name, weights=_lite_file(name, places, wanted), device=device)
+
+
+def _lite_file(name: str, places: Places, wanted: str | None) -> Path | None:
+    """Find a file of weights; None leaves it to the installed package."""
+    called = Called((name,))
+    if wanted is None:
+        return places.file(called)
+    return next((file for file in places.files(called) if sha256(file) == wanted), None)
 
 
 _OURS: Mapping[str, Callable[..., Backbone]] = dict.fromkeys(efficientnet_lite.VARIANTS, Lite)

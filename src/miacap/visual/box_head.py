@@ -9,6 +9,7 @@ The whole photo is pooled as one more box, and always the first.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +23,11 @@ from miacap.data.features import BoxHead
 from miacap.devices import Device
 from miacap.errors import RunError, UnknownName
 from miacap.visual import from_torchvision
-from miacap.visual.libraries import filled, imported, read_file
+from miacap.visual.libraries import filled, first_fitting, imported, other_weights, read_file
 from miacap.visual.pixels import Pixels
 from miacap.visual.places import Places
 from miacap.weights import checksum
 
-LIBRARY = "torchvision:"
 _LEAST_SCORE = 0.01
 """Of boxes that are looked at; the network's own, 0.05, leaves too few on many photos."""
 _MOST_FOUND = 1000
@@ -58,6 +58,7 @@ class FasterRcnn:
         name: "torchvision:fasterrcnn_resnet50_fpn", ...
         device: where it runs.
         places: where its weights may be found.
+        wanted: checksum that they have to have; None takes those that the name says.
 
     Attributes:
         name: as given.
@@ -72,9 +73,15 @@ class FasterRcnn:
         RunError: its weights are not here, or not its own.
     """
 
-    def __init__(self, name: str, device: Device = "auto", places: Places | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        device: Device = "auto",
+        places: Places | None = None,
+        wanted: str | None = None,
+    ) -> None:
         self.name = name
-        short = name.removeprefix(LIBRARY)
+        short = name.removeprefix(from_torchvision.LIBRARY)
         models = imported("torchvision", short).models
         architecture, _, tag = short.partition(".")
         known = [one for one in models.list_models(module=models.detection) if "fasterrcnn" in one]
@@ -82,16 +89,21 @@ class FasterRcnn:
             raise UnknownName("Faster R-CNN in torchvision", architecture, known)
         published = models.get_model_weights(architecture)
         weights = published[tag] if tag else published.DEFAULT
-        network = models.get_model(architecture, weights=None, weights_backbone=None)
-        path = from_torchvision.weights_file(name, short, weights, places or Places.of())
-        tensors = read_file(path)
-        filled(name, path, lambda: network.load_state_dict(tensors))
+        files = from_torchvision.candidates(name, published, weights, places or Places.of(), wanted)
+
+        def fill(path: Path) -> Any:
+            network = models.get_model(architecture, weights=None, weights_backbone=None)
+            tensors = read_file(path)
+            filled(name, path, lambda: network.load_state_dict(tensors))
+            return network
+
+        network: Any = first_fitting(name, files, fill, wanted)
         self.classes: tuple[str, ...] = tuple(weights.meta["categories"])
-        self.weights_sha256 = checksum(network.state_dict())
+        self.weights_sha256 = wanted or checksum(network.state_dict())
         self.device = devices.choose(device)
         network.roi_heads.score_thresh = _LEAST_SCORE
         network.roi_heads.detections_per_img = _MOST_FOUND
-        self.network: Any = network.requires_grad_(False).eval().to(self.device)
+        self.network = network.requires_grad_(False).eval().to(self.device)
         transform = network.transform
         self.size = (int(transform.min_size[-1]), int(transform.max_size))
         self.width = int(network.roi_heads.box_predictor.cls_score.in_features)
@@ -143,11 +155,7 @@ class BoxHeadRegions:
 
     def __init__(self, detector: FasterRcnn, record: BoxHead) -> None:
         if record.weights_sha256 != detector.weights_sha256:
-            raise RunError(
-                f"The weights of {detector.name} are others than those that made these regions "
-                f"(SHA-256 {detector.weights_sha256[:12]}, not {record.weights_sha256[:12]}). Name "
-                "the file of the same ones: --weights FILE, or MIACAP_WEIGHTS=FILE."
-            )
+            raise other_weights(detector.name, detector.weights_sha256, record.weights_sha256)
         self.detector, self.record = detector, record
 
     @property

@@ -4,7 +4,7 @@ timm builds the network and knows how its own weights are named; the file is rea
 nothing in it is run, and handed over as tensors.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,25 @@ from miacap.visual.libraries import (
     Library,
     as_map,
     filled,
+    first_fitting,
     imported,
-    not_here,
     read_file,
     require_known,
     triple,
 )
-from miacap.visual.places import Places
+from miacap.visual.places import Called, Places
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
 
 
-def load(name: str, device: Device, places: Places) -> Backbone:
+def load(name: str, device: Device, places: Places, wanted: str | None = None) -> Backbone:
     """Give a network of timm as a backbone.
+
+    Args:
+        name: as timm has it, with or without a tag.
+        device: where it runs.
+        places: where its weights may be found.
+        wanted: checksum that they have to have; None takes those that the name says.
 
     Raises:
         MissingExtra: timm is not installed.
@@ -41,7 +47,10 @@ def load(name: str, device: Device, places: Places) -> Backbone:
     full = f"timm:{name}"
     architecture = name.partition(".")[0]
     require_known("timm", architecture, timm.list_models())
-    network = _filled(timm, full, name, places)
+    network = first_fitting(
+        full, _candidates(timm, name, places, wanted),
+        lambda path: _filled(timm, full, name, path), wanted,
+    )  # fmt: skip
     data: Mapping[str, Any] = timm.data.resolve_model_data_config(network)
     trunk: Any = network.forward_features
     prefix = int(getattr(network, "num_prefix_tokens", 0))
@@ -52,8 +61,9 @@ def load(name: str, device: Device, places: Places) -> Backbone:
 
     mean, std = triple(data["mean"]), triple(data["std"])
     return Library(
-        full, network, features, mean, std, device, preparation=_own_size(network, trunk, data)
-    )
+        full, network, features, mean, std, device,
+        preparation=_own_size(network, trunk, data), weights_sha256=wanted,
+    )  # fmt: skip
 
 
 def _own_size(network: Any, trunk: Any, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,10 +79,28 @@ def _own_size(network: Any, trunk: Any, data: Mapping[str, Any]) -> dict[str, An
     return {}
 
 
-def _filled(timm: Any, full: str, name: str, places: Places) -> Any:
-    path = next(iter(places.files(name)), None) or _cached(timm, name)
-    if path is None and not places.download:
-        raise not_here(full)
+def _candidates(timm: Any, name: str, places: Places, wanted: str | None) -> Iterator[Path | None]:
+    """Give the files that may hold a network's weights; None is what timm fetches itself."""
+    known = timm.models.get_pretrained_cfg(name)
+    url = getattr(known, "url", None)
+    own = url.rpartition("/")[2] if isinstance(url, str) and url else None
+    called = Called((name,), own)
+    if wanted is None:
+        given = places.file(called)
+        if given is not None:
+            yield given
+            return
+    else:
+        yield from places.files(called)
+    cached = _cached(timm, name)
+    if cached is not None:
+        yield cached
+    elif places.download:
+        yield None
+
+
+def _filled(timm: Any, full: str, name: str, path: Path | None) -> Any:
+    """Build a network with the weights of a file, or with those that timm fetches."""
     if path is None:
         try:
             return timm.create_model(name, pretrained=True).eval()

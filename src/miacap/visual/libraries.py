@@ -7,9 +7,9 @@ library's cache, or, where that is allowed, from its hub.
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -21,6 +21,8 @@ from miacap.errors import MissingExtra, RunError, UnknownName
 from miacap.weights import checksum, read_tensors
 
 Triple = tuple[float, float, float]
+N = TypeVar("N", bound=nn.Module)
+C = TypeVar("C", bound=Path | None)
 _SIDE = 224
 """The one size that fixed-size transformers take as well."""
 _LONGEST = 300
@@ -119,6 +121,53 @@ def not_here(name: str) -> RunError:
         "FILE, or MIACAP_WEIGHTS=FILE), or let them be fetched where a command has "
         "--allow-download."
     )
+
+
+def other_weights(name: str, found: str, wanted: str) -> RunError:
+    """Say that the weights that are here are not those of a record."""
+    return RunError(
+        f"The weights of {name} are others than those that made these regions (SHA-256 "
+        f"{found[:12]}, not {wanted[:12]}). Name the file of the same ones: --weights FILE, or "
+        "MIACAP_WEIGHTS=FILE."
+    )
+
+
+def first_fitting(
+    name: str, candidates: Iterable[C], fill: Callable[[C], N],
+    wanted: str | None,
+) -> N:  # fmt: skip
+    """Give the network with the weights of the first file that holds them.
+
+    Args:
+        name: of the network, for messages.
+        candidates: files of weights, the likeliest first; None stands for what the library
+            fetches itself.
+        fill: builds the network with the weights of one.
+        wanted: checksum that the network's tensors have to have; None takes the first file.
+
+    Raises:
+        RunError: no candidate; the first file does not hold this network's weights, where no
+            checksum is wanted; or none of them has the checksum.
+    """
+    other: str | None = None
+    wrong: RunError | None = None
+    for path in candidates:
+        try:
+            network = fill(path)
+        except RunError as error:
+            if wanted is None:
+                raise
+            wrong = wrong or error
+            continue
+        if wanted is None:
+            return network
+        found = checksum(network.state_dict())
+        if found == wanted:
+            return network
+        other = other or found
+    if wanted is not None and other is not None:
+        raise other_weights(name, other, wanted)
+    raise wrong or not_here(name)
 
 
 def read_file(path: Path) -> Mapping[str, Tensor]:

@@ -108,7 +108,7 @@ def regions_for(
     if isinstance(record, BoxHead):
         from miacap.visual import box_head  # its library is optional and slow to import
 
-        found = box_head.FasterRcnn(record.detector, device, places)
+        found = box_head.FasterRcnn(record.detector, device, places, record.weights_sha256)
         return box_head.BoxHeadRegions(found, record)
     if isinstance(record, Detector):
         if folder is None:
