@@ -122,17 +122,20 @@ def test_batches_hold_few_words(
 
 
 @pytest.mark.parametrize(
-    ("heads", "expected"),
+    ("labels", "heads", "expected"),
     [
         # 0 <- 1 <- 2, 3: the first word labelled "prep" below the old head, level by level
-        ([1, 1, 1, 2, 1], (["a", "b", "prep", "prep", "x"], [1, 1, 1, 2, 2])),
-        ([1, 1, 1, 2, 3], (["a", "b", "prep", "prep", "x"], [1, 1, 1, 2, 3])),
+        ("a b prep prep x||prep", [1, 1, 1, 2, 1], [1, 1, 1, 2, 2]),
+        ("a b prep prep x||prep", [1, 1, 1, 2, 3], [1, 1, 1, 2, 3]),
+        ("a b c prep x||prep", [1, 1, 1, 2, 1], [1, 1, 1, 2, 3]),
+        # what hangs on the word itself cannot become its head
+        ("a b c prep x||prep", [1, 1, 1, 4, 1], [1, 1, 1, 4, 1]),
     ],
 )
-def test_undecorated_arcs(heads: list[int], expected: tuple[list[str], list[int]]) -> None:
-    labels = ["a", "b", "prep", "prep", "x||prep"]
-    _undecorate(labels, heads)
-    assert (labels, heads) == expected
+def test_undecorated_arcs(labels: str, heads: list[int], expected: list[int]) -> None:
+    found = labels.split()
+    _undecorate(found, heads)
+    assert (found, heads) == ([*labels.split()[:4], "x"], expected)
 
 
 def test_a_model_of_another_architecture_runs_in_spacy(
