@@ -110,7 +110,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 def made() -> list[dict[str, Any]]:
     """5,000 pictures with five references."""
     parts = [text.split("|") for text in (_WHO, _DOES, _WHERE)]
-    words = "red blue green tall wet sunny quiet crowded small open".split()
+    words = ["red", "blue", "green", "tall", "wet", "sunny", "quiet", "crowded", "small", "open"]
     phrases = [" ".join(some) for some in itertools.product(*parts)]
     chance = random.Random(1)
 
