@@ -14,7 +14,7 @@ from miacap.captioners import registry
 from miacap.cli.application import app
 from miacap.concepts import ConceptSettings, JoinSettings, TuneSettings, ZeroShotSettings
 from miacap.experiments import recipe
-from miacap.runs import RunSettings
+from miacap.runs import BackboneTuning, RunSettings
 from miacap.settings import override
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_the_command_line_takes_a_documented_command(page: str, command: str) ->
         assert run.source in captioners.sources(run.captioner)
         captioners.sizes(run.captioner, run.source, **run.sizes)
     elif name == "tune":
-        override(TuneSettings(), sets)
+        override(RunSettings(tuning=BackboneTuning()) if given["start"] else TuneSettings(), sets)
     elif name == "concepts" and "data" in given:
         kinds = {"join": JoinSettings, "zero-shot": ZeroShotSettings}
         override(kinds.get(command.split()[2], ConceptSettings)(), sets)

@@ -94,7 +94,15 @@ def changed_table(path: str) -> str:
     )
 
 
-_CHOSEN_ELSEWHERE = ("format", "captioner", "source", "region_width", "start", "word_vectors")
+_CHOSEN_ELSEWHERE = (
+    "format",
+    "captioner",
+    "source",
+    "region_width",
+    "start",
+    "tuning",
+    "word_vectors",
+)
 """By options, by the data, or by nobody."""
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from miacap.captioning.pipeline import Pipeline, load
     from miacap.captioning.rows import Row
     from miacap.captioning.training import best_scores, train
+    from miacap.captioning.tuning import tune
 
 __all__ = [
     "Evaluation",
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate",
     "load",
     "train",
+    "tune",
 ]
 
 _LAZY = {
@@ -37,6 +39,7 @@ _LAZY = {
     "evaluate": "evaluation",
     "load": "pipeline",
     "train": "training",
+    "tune": "tuning",
 }
 
 

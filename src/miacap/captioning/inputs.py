@@ -6,7 +6,7 @@ boxes, concepts and masks are the same on every path; nothing else calls `collat
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -67,6 +67,27 @@ class Concepts(Protocol):
         """Give the A scores of some pictures, of their names or of their region rows."""
 
 
+@runtime_checkable
+class StoredRows(Protocol):
+    """Region rows of pictures by name: a `FeatureStore`, or what stands in for one."""
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """Pictures that were left out, with the reason."""
+
+    def rows_of(self, names: list[str]) -> list[Tensor]:
+        """Give the rows of some pictures."""
+
+    def boxes(self, name: str) -> Tensor | None:
+        """Give the boxes of a picture's rows; None where they are not known."""
+
+    def count(self, name: str) -> int:
+        """Give how many rows a picture has."""
+
+    def require(self, names: list[str]) -> None:
+        """See that all of these are there. Raises DataError."""
+
+
 @dataclass(frozen=True)
 class StoredConcepts:
     """Concepts that a folder keeps, by the pictures' names."""
@@ -125,7 +146,7 @@ class Inputs:
 
     wanted: Wanted
     concepts: Concepts | None
-    store: FeatureStore | None = None
+    store: StoredRows | None = None
     regions: Regions | None = None
     concepts_of: Mapping[str, str] = field(default_factory=dict)
 
@@ -266,7 +287,7 @@ class Inputs:
         return self.wanted.rows == "match"
 
     @property
-    def _store(self) -> FeatureStore:
+    def _store(self) -> StoredRows:
         if self.store is None:
             raise RunError("These inputs read new photos; there is no store of features here.")
         return self.store

@@ -79,6 +79,8 @@ def train(
         SettingsError: settings that do not go together, or not with `start`.
     """
     require_regions(regions)
+    if settings.tuning is not None:
+        raise SettingsError("A backbone learns from photos, not from features: captioning.tune.")
     settings = begun(replace(settings, region_width=regions.manifest.width), start)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     notes: list[str] = []

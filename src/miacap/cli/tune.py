@@ -1,24 +1,42 @@
-"""`miacap tune`: a backbone that learns the words of training captions."""
+"""`miacap tune`: a backbone that learns from captioned photos, alone or with a captioner."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Data, Device, Photos, Quiet, Seed, Sets, Weights
+from miacap.cli.options import Concepts, Data, Device, Photos, Quiet, Seed, Sets, Weights
+
+if TYPE_CHECKING:
+    from miacap.data import Dataset
+    from miacap.visual import Places
+
+_DEFAULT = "efficientnet-lite2"
 
 
 def tune(
     data: Data,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the backbone.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the backbone; with --from a run.")
+    ],
     backbone: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Network to begin with: efficientnet-lite0, -lite1, -lite2, tuned:FOLDER."
+            help="Network to begin with: efficientnet-lite0, -lite1, -lite2 (unless told), "
+            "tuned:FOLDER."
         ),
-    ] = "efficientnet-lite2",
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="A trained run: its captioner and its network learn together.",
+        ),
+    ] = None,
+    concepts: Concepts = None,
     photos: Photos = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -30,25 +48,86 @@ def tune(
 
     Interrupted, the same command goes on. `miacap features DATA --backbone
     tuned:FOLDER` then makes features with it; stores and runs that are built on
-    them carry its weights.
+    them carry its weights. With --from RUN a captioner and its network learn
+    together from photos, and a run comes out.
 
     Example: miacap tune flickr8k -o tuned
     Out of fold: miacap tune flickr8k --set folds=5 -o tuned
+    Captioner: miacap tune flickr8k --from runs/plain -o runs/tuned
     """
-    from miacap import concepts, visual
-    from miacap.cli.reporting import report_set_aside
+    from miacap import visual
+    from miacap.cli.reporting import report_set_aside, report_warnings
     from miacap.data import read
+    from miacap.errors import SettingsError
     from miacap.memory import keep_freed
-    from miacap.settings import override
 
+    if start is None and concepts is not None:
+        raise SettingsError("--concepts are for a captioner: name its run with --from RUN.")
+    if start is not None and backbone is not None:
+        raise SettingsError("The run of --from has its network; leave --backbone out.")
     dataset = read(data, photos=photos)
     report_set_aside(dataset.set_aside)
-    settings = concepts.TuneSettings(seed=seed)
-    settings = replace(settings, training=replace(settings.training, device=device))
-    settings = override(settings, sets or [])
     places = visual.Places.of(weights or ())
     keep_freed()
+    if start is None:
+        _backbone(dataset, output, backbone or _DEFAULT, places, seed, device, sets or [], quiet)
+        return
+    report_warnings(dataset.warnings)
+    _captioner(dataset, output, start, concepts, places, seed, device, sets or [], quiet)
+
+
+def _backbone(
+    dataset: "Dataset",
+    output: Path,
+    backbone: str,
+    places: "Places",
+    seed: int,
+    device: str,
+    sets: list[str],
+    quiet: bool,
+) -> None:
+    from miacap import concepts
+    from miacap.settings import override
+
+    settings = concepts.TuneSettings(seed=seed)
+    settings = replace(settings, training=replace(settings.training, device=device))
+    settings = override(settings, sets)
     report = concepts.tune(dataset, output, settings, backbone=backbone, places=places, quiet=quiet)
     terminal.results(concepts.tuning_table(report))
     if known := concepts.tuning_leak(report):
         terminal.tell(f"note: {known}")
+
+
+def _captioner(
+    dataset: "Dataset",
+    output: Path,
+    start: Path,
+    concepts: Path | None,
+    places: "Places",
+    seed: int,
+    device: str,
+    sets: list[str],
+    quiet: bool,
+) -> None:
+    from miacap import captioning, runs
+    from miacap.concepts import ConceptFolder
+    from miacap.runs.card import shown
+    from miacap.settings import override
+
+    begun = runs.load(start)
+    settings = runs.tuned(begun)
+    settings = replace(settings, training=replace(settings.training, seed=seed, device=device))
+    result = captioning.tune(
+        dataset,
+        output,
+        begun,
+        override(settings, sets),
+        concepts=ConceptFolder.open(concepts) if concepts else None,
+        places=places,
+        quiet=quiet,
+    )
+    scores = captioning.best_scores(result)
+    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
+    terminal.result(f"{output}: best on dev: {numbers}")
+    if doubt := captioning.doubt(output):
+        terminal.tell(f"warning: {output}: {doubt}")

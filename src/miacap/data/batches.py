@@ -83,9 +83,10 @@ class Batches:
 
     def _batches(self, order: list[int], skip: int) -> Iterator[Batch]:
         for start in range(skip * self.batch_size, len(order), self.batch_size):
-            yield self._batch(order[start : start + self.batch_size])
+            yield self.of(order[start : start + self.batch_size])
 
-    def _batch(self, indices: list[int]) -> Batch:
+    def of(self, indices: list[int]) -> Batch:
+        """Give the pictures with these indices in `ids` as one batch."""
         pictures = self._pictures([self.ids[index] for index in indices])
         rows = torch.tensor(indices)
         words, targets = self._words[rows], self._targets[rows]

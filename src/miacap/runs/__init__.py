@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from miacap.runs.joined import JoinedRuns, join
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
-    from miacap.runs.settings import RunSettings, Start, VectorFile
-    from miacap.runs.starting import continued
+    from miacap.runs.settings import BackboneTuning, RunSettings, Start, VectorFile
+    from miacap.runs.starting import continued, tuned
     from miacap.runs.trained import Trained
 
 __all__ = [
     "CARD",
+    "BackboneTuning",
     "CrossEntropy",
     "JoinedRuns",
     "Objective",
@@ -35,9 +36,12 @@ __all__ = [
     "keep_settings",
     "listing",
     "load",
+    "tuned",
 ]
 
 _LAZY = {
+    "BackboneTuning": "settings",
+    "tuned": "starting",
     "CARD": "card",
     "CrossEntropy": "objectives",
     "JoinedRuns": "joined",

@@ -7,8 +7,9 @@ from miacap import captioners
 from miacap.decoding.settings import SearchSettings
 from miacap.errors import SettingsError
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
-from miacap.settings import check_at_least
+from miacap.settings import check_at_least, check_at_most, check_share
 from miacap.training import TrainingSettings
+from miacap.visual.learning import STAGES
 
 FORMAT = 2
 """Newest layout of a run folder that this version reads and the one that it writes."""
@@ -33,6 +34,20 @@ def captioner_training() -> TrainingSettings:
         schedule="cosine",
         clip_norm=5.0,
         patience=3,
+    )
+
+
+def tuned_training() -> TrainingSettings:
+    """Training settings that suit a captioner whose backbone learns with it."""
+    return TrainingSettings(
+        epochs=6,
+        learning_rate=2e-4,
+        optimiser="adamw",
+        warmup_steps=100,
+        schedule="cosine",
+        clip_norm=5.0,
+        patience=3,
+        checkpoint_every=100,
     )
 
 
@@ -68,6 +83,31 @@ class Start:
     """Name of its folder."""
     weights_sha256: str
     """Checksum of its weights."""
+
+
+@dataclass(frozen=True)
+class BackboneTuning:
+    """How the backbone learns along with the captioner. Raises SettingsError."""
+
+    stages: int = STAGES
+    """How many of the network's last stages learn: 9 are all of them (stem, seven stages of
+    blocks, head)."""
+    rate: float = 0.3
+    """The backbone's learning rate, as a part of `training.learning_rate`."""
+    decay: float = 0.0
+    """Pull of the backbone's matrices towards zero, in place of `training.weight_decay`."""
+    flips: bool = True
+    """Mirror every second photo, at random. The words left and right are then learned wrongly."""
+    crops: float = 0.2
+    """Show a part of a photo, at random, whose sides are at least 1 - `crops` of its own; 0 shows
+    the whole."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, stages=self.stages)
+        check_at_most(STAGES, stages=self.stages)
+        check_at_least(0, rate=self.rate, decay=self.decay)
+        check_at_most(100, rate=self.rate)
+        check_share(crops=self.crops)
 
 
 @dataclass(frozen=True)
@@ -117,6 +157,8 @@ class RunSettings:
     """The run that training began with (`--from`); None: with weights drawn from the seed."""
     word_vectors: VectorFile | None = None
     """The file of word vectors that the word table began with (`--word-vectors`)."""
+    tuning: BackboneTuning | None = None
+    """How the backbone learns too (`miacap tune --from RUN`); None: features are stored."""
     format: int = FORMAT
 
     @property

@@ -9,10 +9,17 @@ from miacap.errors import RunError, SettingsError
 from miacap.files import sha256
 from miacap.runs.folder import Run
 from miacap.runs.objectives import CrossEntropy, SelfCritical
-from miacap.runs.settings import FORMAT, RunSettings, Start, usual_training
+from miacap.runs.settings import (
+    FORMAT,
+    BackboneTuning,
+    RunSettings,
+    Start,
+    tuned_training,
+    usual_training,
+)
 from miacap.settings import to_json
 
-__all__ = ["begun", "check_start", "continued"]
+__all__ = ["begun", "check_start", "continued", "tuned"]
 
 _FIXED = ("captioner", "source", "concepts", "minimum_count")
 """Settings that the weights of a run depend on, beside its sizes."""
@@ -38,8 +45,19 @@ def continued(
         training=usual_training(run.settings.captioner, chosen),
         start=_start(run),
         word_vectors=None,
+        tuning=None,
         format=FORMAT,
     )
+
+
+def tuned(run: Run) -> RunSettings:
+    """Give the settings of a training in which the backbone of a run learns as well.
+
+    Raises:
+        RunError: the run has no weights yet.
+    """
+    settings = continued(run, "cross-entropy")
+    return replace(settings, training=tuned_training(), tuning=BackboneTuning())
 
 
 def begun(settings: RunSettings, run: Run | None) -> RunSettings:

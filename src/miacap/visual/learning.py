@@ -58,6 +58,11 @@ class Learning(nn.Module):
         return x
 
 
+def rows_of(map: Float[Tensor, "B V h w"]) -> Float[Tensor, "B N V"]:
+    """Give the cells of a map, row by row."""
+    return map.flatten(2).transpose(1, 2)
+
+
 def _parts(name: str, network: EfficientNetLite) -> list[nn.Module]:
     parts: list[Any] = [network.stem]
     start = 0

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,19 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from miacap import terminal
 from miacap.data.features import Preprocessing
 from miacap.data.photos import Photos
 from miacap.errors import DataError
+from miacap.files import read_json, write_json
 from miacap.progress import Progress
 from miacap.visual.grid import stacked
 from miacap.visual.pixels import Pixels
 from miacap.visual.preprocessing import WHOLE, View, prepare
 from miacap.visual.reading import prepared, prepared_each, summed
+from miacap.wording import counted, first_lines
+
+_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,26 @@ def look(
                 found.sums[ready.id] = sums.pop(ready.id)
             progress.advance()
     return found
+
+
+def look_once(
+    file: Path, photos: Photos, names: Sequence[str], record: Preprocessing, quiet: bool = False
+) -> Looked:
+    """Give what a look at photos found, from `file` where an earlier call left it there.
+
+    What cannot be read is told on standard error, unless quiet.
+    """
+    if file.is_file():
+        before: dict[str, Any] = read_json(file)
+        return Looked(before["sums"], before["set aside"])
+    looked = look(photos, names, record, quiet)
+    if looked.aside and not quiet:
+        one, several = "photo cannot be read and is", "photos cannot be read and are"
+        terminal.tell(f"{counted(len(looked.aside), one, several)} left out:")
+        for line in first_lines(looked.aside.values(), _LISTED):
+            terminal.tell(f"  {line}")
+    write_json(file, {"format": 1, "sums": looked.sums, "set aside": looked.aside})
+    return looked
 
 
 def drawn(seed: int, epoch: int, name: str, flips: bool, crops: float) -> View:

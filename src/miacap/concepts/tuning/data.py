@@ -5,25 +5,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from miacap import terminal
 from miacap.concepts import folds
 from miacap.concepts.tuning.settings import TuneSettings
 from miacap.concepts.wanted import Wanted
 from miacap.data import Dataset
 from miacap.data.features import Preprocessing
 from miacap.errors import DataError
-from miacap.files import read_json, write_json
 from miacap.settings import to_json
-from miacap.visual.photo_batches import Looked, PhotoBatches, look
-from miacap.wording import counted, first_lines
+from miacap.visual.photo_batches import Looked, PhotoBatches, look_once
 
 _FILE = "photos.json"
-_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -109,17 +104,6 @@ def _fold(looked: Looked, name: str, settings: TuneSettings) -> int:
 def _looked(
     dataset: Dataset, record: Preprocessing, settings: TuneSettings, folder: Path, quiet: bool
 ) -> Looked:
-    file = folder / _FILE
-    if file.is_file():
-        before: dict[str, Any] = read_json(file)
-        return Looked(before["sums"], before["set aside"])
     # Out-of-fold concepts are wanted of every picture, captions or not.
     names = [e.id for e in dataset.pictures if e.captions or settings.folds]
-    looked = look(dataset.photos, names, record, quiet)
-    if looked.aside and not quiet:
-        one, several = "photo cannot be read and is", "photos cannot be read and are"
-        terminal.tell(f"{counted(len(looked.aside), one, several)} left out:")
-        for line in first_lines(looked.aside.values(), _LISTED):
-            terminal.tell(f"  {line}")
-    write_json(file, {"format": 1, "sums": looked.sums, "set aside": looked.aside})
-    return looked
+    return look_once(folder / _FILE, dataset.photos, names, record, quiet)

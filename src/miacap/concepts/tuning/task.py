@@ -11,7 +11,7 @@ from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, concept_loss
 from miacap.concepts.task import FEW, Statistics
 from miacap.training import ParameterGroup
-from miacap.visual.learning import Learning
+from miacap.visual.learning import Learning, rows_of
 from miacap.visual.photo_batches import PhotoBatches
 
 _FIRST = 512  # photos whose rows say how the extractor's columns are scaled
@@ -35,11 +35,6 @@ class TunedExtractor(nn.Module):
         mask = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
         beliefs: Beliefs = self.extractor(rows, mask)
         return beliefs
-
-
-def rows_of(map: Float[Tensor, "B V h w"]) -> Float[Tensor, "B N V"]:
-    """Give the cells of a map, row by row."""
-    return map.flatten(2).transpose(1, 2)
 
 
 class PhotoBatch(NamedTuple):

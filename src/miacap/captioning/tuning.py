@@ -1,0 +1,286 @@
+"""Train a captioner and its backbone together, from photos, beginning with a trained run.
+
+While it is made, the run folder has `tuning/`: the training's own folder, and which photos could be
+read. When it is done the folder is a run as any other, which carries its backbone.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from miacap import captioners, runs, terminal
+from miacap.captioning.inputs import Inputs, StoredConcepts, Wanted
+from miacap.captioning.outcome import finish
+from miacap.captioning.seeing import SeeingBatches, SeeingCaptioner, SeeingTask, SeenRows
+from miacap.captioning.training import best_scores
+from miacap.captioning.validation import DevScores
+from miacap.captioning.words import encode, lengths
+from miacap.concepts import ConceptFolder, check_fits
+from miacap.data import Dataset
+from miacap.data.features import Preprocessing
+from miacap.data.leaks import find as find_leaks
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import atomic, read_json, sha256, subfolder, write_json
+from miacap.runs import CrossEntropy, Run, RunSettings
+from miacap.runs.folder import held
+from miacap.runs.starting import begun
+from miacap.settings import to_json
+from miacap.training import FitResult, fit
+from miacap.version import __version__
+from miacap.visual import Grid, Places, backbones, efficientnet_lite, tuned
+from miacap.visual.learning import Learning
+from miacap.visual.libraries import read_file
+from miacap.visual.lite import Lite
+from miacap.visual.photo_batches import PhotoBatches, look_once
+from miacap.weights import write_tensors, write_weights
+
+FOLDER = "tuning"
+_TUNABLE = tuple((name, None) for name in efficientnet_lite.VARIANTS)  # grid None: all cells
+
+
+def tune(
+    dataset: Dataset,
+    folder: str | os.PathLike[str],
+    start: Run,
+    settings: RunSettings | None = None,
+    *,
+    concepts: ConceptFolder | None = None,
+    places: Places | None = None,
+    stop_after: int | None = None,
+    quiet: bool = False,
+) -> FitResult:
+    """Go on training a run's captioner, and its backbone with it.
+
+    Args:
+        dataset: photos and captions, with a train and a dev split.
+        folder: the new run folder.
+        start: the run to begin with; its regions are the cells of EfficientNet-Lite.
+        settings: of the new run; `runs.tuned(start)` gives the usual ones.
+        concepts: of the pictures, where the captioner reads concepts: read from a file or found in
+            photos, by no extractor.
+        places: where the weights of the backbone may be found.
+        stop_after: stop after this many steps, resumable.
+        quiet: show no progress.
+
+    Returns:
+        What `training.fit` gives.
+
+    Raises:
+        DataError: no photos or captions to learn from or to choose by.
+        RunError: the folder holds something else; concepts of an extractor; a backbone that
+            cannot be tuned.
+        SettingsError: settings that do not go with the run.
+    """
+    settings = begun(settings or runs.tuned(start), start)
+    if settings.tuning is None or not isinstance(settings.objective, CrossEntropy):
+        raise SettingsError("A backbone learns along with cross-entropy, and settings of `tuning`.")
+    record = _record(start)
+    _check_concepts(start, concepts)
+    network = _unfolded(start, record, places)
+    with held(folder):
+        path = subfolder(folder, FOLDER)
+        _begin(path / "begun.json", settings, dataset, concepts)
+        learning = _Learning.of(dataset, start, settings, record, concepts, network, path, quiet)
+        run = Run(Path(folder), settings, start.vocabulary, record, start.concepts)
+        task = learning.task(run)
+        result = fit(task, settings.training, path, quiet=quiet, stop_after=stop_after)
+        if result.finished:
+            learning.finish(run, result, concepts)
+    return result
+
+
+def _record(start: Run) -> Preprocessing:
+    """Give how the run's features are made. Raises RunError where that cannot be tuned."""
+    record = start.preprocessing
+    if isinstance(record, Preprocessing) and (record.backbone, record.grid) in _TUNABLE:
+        return record
+    raise RunError(
+        f"{start.folder}: its features are of {record.title}, which cannot be tuned here; the "
+        f"cells of {', '.join(efficientnet_lite.VARIANTS)} can."
+    )
+
+
+def _check_concepts(start: Run, concepts: ConceptFolder | None) -> None:
+    """Refuse concepts that are found in features, which change here."""
+    if not Wanted.of(start.settings).any_concepts:
+        return
+    if start.concepts is not None and start.concepts.kind == "extractor":
+        raise RunError(
+            f"{start.folder}: reads concepts that an extractor finds in its features, and these "
+            "change when the backbone learns. Tune the backbone first (miacap tune DATA), or begin "
+            "with a run that reads no concepts (--source plain) or others (concepts zero-shot)."
+        )
+    if concepts is None:
+        raise DataError(f"{start.folder}: reads concepts; give them with --concepts FOLDER.")
+    if start.concepts is not None:
+        check_fits(start.concepts, concepts.source, reads_scores="scores" in start.reads)
+
+
+def _begin(
+    file: Path, settings: RunSettings, dataset: Dataset, concepts: ConceptFolder | None
+) -> None:
+    """Write down what a training is begun with, or see that it was begun alike."""
+    rows = [[e.id, e.split, list(e.captions)] for e in dataset.pictures]
+    text = json.dumps([rows, concepts.source.checksum if concepts else None])
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    # Settings of the training are compared by the training itself, which lets some of them grow.
+    tree = {name: value for name, value in to_json(settings).items() if name != "training"}
+    now = {"format": 1, "data_sha256": digest, "settings": tree}
+    if not file.is_file():
+        write_json(file, now)
+    elif read_json(file) != now:
+        raise RunError(
+            f"{file.parent.parent}: begun with other captions, concepts, settings or another run; "
+            "choose another folder, or the same again to go on."
+        )
+
+
+def _unfolded(
+    start: Run, record: Preprocessing, places: Places | None
+) -> efficientnet_lite.EfficientNetLite:
+    """Build the run's backbone as it learns. Raises RunError where its weights are not here."""
+    name, own = record.backbone, start.folder / tuned.WEIGHTS
+    given = (Places.of() if places is None else places).files(name)
+    file = own if own.is_file() else given[0] if given else backbones.weights_path(name)
+    if sha256(file) != record.weights_sha256:
+        Grid(Lite(name, file, "cpu"), record)  # refuses them, as wherever the network is wanted
+    return efficientnet_lite.build(name, read_file(file), file.name)
+
+
+@dataclass
+class _Learning:
+    """What is learned from, and by which networks."""
+
+    dataset: Dataset
+    settings: RunSettings
+    record: Preprocessing
+    sums: Mapping[str, str]
+    captions: Mapping[str, tuple[str, ...]]
+    references: Mapping[str, tuple[str, ...]]
+    module: SeeingCaptioner
+    inputs: Inputs
+    rows: SeenRows
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        start: Run,
+        settings: RunSettings,
+        record: Preprocessing,
+        concepts: ConceptFolder | None,
+        network: efficientnet_lite.EfficientNetLite,
+        path: Path,
+        quiet: bool,
+    ) -> "_Learning":
+        assert settings.tuning is not None
+        parts = [dataset.split("train").captions, dataset.split("dev").captions]
+        names = [name for part in parts for name in part]
+        looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
+        stored = concepts if Wanted.of(settings).any_concepts else None
+        aside = {} if stored is None else stored.store.set_aside
+        train, dev = (
+            {n: texts for n, texts in part.items() if n in looked.sums and n not in aside}
+            for part in parts
+        )
+        if not train or not dev:
+            split = "dev" if train else "train"
+            raise DataError(f"{dataset.name}: no captioned photo of {split} can be read.")
+        backbone = Learning(record.backbone, network, settings.tuning.stages)
+        with torch.no_grad():
+            cells = backbone(torch.zeros(1, 3, *record.sides)).flatten(2).shape[2]
+        rows = SeenRows([*train, *dev], cells)
+        found = None if stored is None else StoredConcepts.of(stored, start.vocabulary)
+        inputs = Inputs(Wanted.of(settings), found, rows)
+        inputs.require([*train, *dev])
+        module = SeeingCaptioner(backbone, start.captioner("cpu"))
+        sums = {name: looked.sums[name] for name in (*train, *dev)}
+        return cls(dataset, settings, record, sums, train, dev, module, inputs, rows)
+
+    def task(self, run: Run) -> SeeingTask:
+        """Give what `fit` trains."""
+        settings, tuning = self.settings, self.settings.tuning
+        assert tuning is not None and isinstance(settings.objective, CrossEntropy)
+        captioned = self.inputs.batches(
+            list(self.captions),
+            captions=encode(run.vocabulary, self.captions),
+            batch_size=settings.pictures_per_batch,
+            maximum=settings.maximum_words,
+        )
+        train: Any = SeeingBatches(self._photos(self.captions), captioned)
+        dev = DevScores(run, self.inputs, self.references)
+
+        def evaluated(module: nn.Module) -> Mapping[str, float]:
+            # The network looks at each dev photo once, for search and loss together.
+            self.rows.see(self.module.backbone, self._photos(self.references))
+            try:
+                return dev(module)
+            finally:
+                self.rows.forget()
+
+        return SeeingTask(
+            self.module,
+            train,
+            evaluated,
+            settings.objective,
+            captioners.regulariser(settings.captioner),
+            rate=tuning.rate,
+            decay=tuning.decay,
+        )
+
+    def finish(self, run: Run, result: FitResult, concepts: ConceptFolder | None) -> None:
+        """Make the folder a run: backbone, captioner, numbers, card."""
+        path = run.folder
+        record = self._keep_backbone(run, path / FOLDER)
+        leaks = find_leaks(self.dataset, self.sums)
+        laid = runs.create(
+            path, run.settings, run.vocabulary, record, self.dataset.sources, concepts,
+            path / FOLDER, leaks,
+        )  # fmt: skip
+        runs.keep_settings(laid)
+        write_weights(path / "weights.safetensors", self.module.captioner.state_dict())
+        lines, copied = path / FOLDER / "metrics.jsonl", path / "metrics.jsonl"
+        with open(lines, "rb") as source, atomic(copied) as target:
+            shutil.copyfileobj(source, target)
+        for leak in leaks:
+            terminal.tell(f"warning: {leak.told}")
+        counted = lengths(encode(run.vocabulary, self.captions), run.settings.maximum_words)
+        dev = DevScores(laid, self.inputs, self.references)
+        self.rows.see(self.module.backbone, self._photos(self.references))
+        finish(result, best_scores(result), self.module, dev, self.captions, counted, leaks)
+
+    def _keep_backbone(self, run: Run, folder: Path) -> Preprocessing:
+        """Write the tuned backbone and what it is; give how features are made with it."""
+        digest = write_tensors(folder / tuned.WEIGHTS, self.module.backbone.network.state_dict())
+        record = replace(self.record, weights_sha256=digest)
+        tuned.Tuning(
+            preprocessing=record,
+            began_with=self.record.weights_sha256,
+            data=self.dataset.name,
+            sources=self.dataset.sources,
+            pictures=len(self.captions),
+            words=len(run.vocabulary.words),
+            made_by=f"miacap {__version__}",
+        ).save(folder)
+        return record
+
+    def _photos(self, names: Sequence[str] | Mapping[str, Any]) -> PhotoBatches:
+        tuning = self.settings.tuning
+        assert tuning is not None
+        return PhotoBatches(
+            self.dataset.photos,
+            {name: self.sums[name] for name in names},
+            self.record,
+            self.settings.pictures_per_batch,
+            seed=self.settings.training.seed,
+            flips=tuning.flips,
+            crops=tuning.crops,
+        )

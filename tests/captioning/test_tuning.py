@@ -1,0 +1,283 @@
+"""A captioner and its backbone learn together: gradients, batches, exact resume, a whole run."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from typer.testing import CliRunner
+
+from miacap import captioning, concepts, runs, visual
+from miacap.captioning import tuning
+from miacap.captioning.inputs import Inputs
+from miacap.captioning.seeing import PhotoPictures, SeeingCaptioner
+from miacap.cli.application import app
+from miacap.concepts import ConceptFolder, ListSettings
+from miacap.data import Dataset, FeatureStore, read, scenes
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import sha256
+from miacap.runs import Run, RunSettings
+from miacap.text import PAD
+from miacap.training import fit
+from miacap.visual import tuned
+from miacap.weights import read_tensors
+
+NAME = "efficientnet-lite0"
+
+
+@dataclass(frozen=True)
+class SmallWorld:
+    root: Path
+    dataset: Dataset
+    regions: FeatureStore
+    start: Run
+
+
+def trained(
+    root: Path, dataset: Dataset, regions: FeatureStore, name: str, source: str = "plain",
+    found: ConceptFolder | None = None, **sizes: Any,
+) -> Run:  # fmt: skip
+    run = RunSettings(
+        captioner="spatial-attention", source=source, minimum_count=1, pictures_per_batch=6,
+        maximum_words=8, beam=1, sizes={"width": 16, "heads": 2, "inner": 16, **sizes},
+    )  # fmt: skip
+    run = replace(run, training=replace(run.training, epochs=1, warmup_steps=1, device="cpu"))
+    captioning.train(dataset, regions, root / name, run, concepts=found, quiet=True)
+    return runs.load(root / name)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
+    root = tmp_path_factory.mktemp("world")
+    scenes.draw(root / "scenes", 20, seed=3, size=32)
+    (root / "scenes" / "scene-000002.png").write_bytes(b"no photo")
+    dataset = read(root / "scenes")
+    network = visual.load(NAME, "cpu")
+    grid = visual.Grid(network, visual.preprocessing_for(network, size=64))
+    regions = visual.extract(dataset, root / "features", regions=grid, quiet=True)
+    return SmallWorld(root, dataset, regions, trained(root, dataset, regions, "plain"))
+
+
+def settings(start: Run, **changes: Any) -> RunSettings:
+    chosen = runs.tuned(start)
+    more = replace(chosen.training, epochs=2, warmup_steps=1, device="cpu", checkpoint_every=0)
+    assert chosen.tuning is not None
+    return replace(chosen, training=more, tuning=replace(chosen.tuning, **{"stages": 2, **changes}))
+
+
+@pytest.fixture(scope="module")
+def finished(world: SmallWorld) -> Path:
+    folder = world.root / "tuned"
+    captioning.tune(world.dataset, folder, world.start, settings(world.start), quiet=True)
+    return folder
+
+
+class Stopped(Exception):
+    pass
+
+
+def begun(world: SmallWorld, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+    """The task that would be trained."""
+    held: list[Any] = []
+
+    def instead(task: Any, *_: Any, **__: Any) -> Any:
+        held.append(task)
+        raise Stopped
+
+    monkeypatch.setattr(tuning, "fit", instead)
+    with pytest.raises(Stopped):
+        captioning.tune(
+            world.dataset, folder, world.start, settings(world.start, **changes), quiet=True
+        )
+    monkeypatch.setattr(tuning, "fit", fit)
+    return held[0]
+
+
+def test_the_loss_is_that_of_the_photos_as_they_are_seen(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words of the captions, rows of the network; gradients reach both, through both."""
+    task = begun(world, tmp_path / "run", monkeypatch, flips=False, crops=0.0)
+    batch = next(iter(task.batches(0, 0)))
+    module: SeeingCaptioner = task.module
+    module.eval()
+    loss, weight = task.loss(module, batch)
+    loss.backward()
+    total = 0.0
+    network, grid = visual.load(NAME, "cpu"), world.start.preprocessing
+    captioner = world.start.captioner("cpu")
+    for place, name in enumerate(batch.pictures.names):
+        photo = visual.decode(world.dataset.photos.read(name))
+        map = network.map(visual.prepare(photo, grid)[None])
+        alone = replace(world_pictures(world, name), regions=map.flatten(2).transpose(1, 2))
+        with torch.no_grad():
+            logits = captioner(alone, batch.words[place : place + 1])
+        targets = batch.targets[place : place + 1]
+        total += float(cross_entropy(logits[targets != PAD], targets[targets != PAD],
+                                     reduction="sum"))  # fmt: skip
+    assert float(loss.detach()) == pytest.approx(total, rel=1e-3)
+    assert int(weight) == int((batch.targets != PAD).sum())
+    reached = {n.split(".")[0] for n, p in module.named_parameters() if p.grad is not None
+               and float(p.grad.abs().sum()) > 0}  # fmt: skip
+    assert reached == {"backbone", "captioner"}
+    group = task.groups()[0]
+    assert (group.rate, group.weight_decay) == (0.3, 0.0)
+    own = {id(p) for p in module.backbone.parameters()}
+    assert {id(p) for p in group.parameters} == own
+
+
+def world_pictures(world: SmallWorld, name: str) -> Any:
+    return Inputs.of_run(world.start, world.regions).stored([name])
+
+
+def test_batches_hang_on_the_epoch_and_leave_out_what_cannot_be_read(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = begun(world, tmp_path / "run", monkeypatch)
+    whole = list(task.batches(1, 0))
+    assert task.batches_per_epoch == len(whole) == 3
+    names = [name for batch in whole for name in batch.pictures.names]
+    assert sorted(names) == sorted(
+        e.id for e in world.dataset.split("train") if e.id != "scene-000002.png"
+    )
+    again = list(task.batches(1, 2))
+    assert len(again) == 1 and again[0].pictures.names == whole[2].pictures.names
+    assert torch.equal(again[0].pictures.pixels, whole[2].pictures.pixels)
+    assert torch.equal(again[0].words, whole[2].words)
+    moved = whole[0].pictures.to("cpu")
+    assert isinstance(moved, PhotoPictures) and moved.pixels is not None
+
+
+def contents(folder: Path) -> Mapping[str, Tensor]:
+    return {
+        f"{file}/{name}": value
+        for file in ("weights.safetensors", "backbone.safetensors")
+        for name, value in read_tensors(folder / file).items()
+    }
+
+
+def test_what_is_stopped_anywhere_ends_alike(
+    world: SmallWorld, finished: Path, tmp_path: Path
+) -> None:
+    again = settings(world.start)
+    for _ in range(9):
+        result = captioning.tune(
+            world.dataset, tmp_path / "run", world.start, again, quiet=True, stop_after=2
+        )
+        if result.finished:
+            break
+    one, other = contents(finished), contents(tmp_path / "run")
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_run_as_any_other_comes_out(
+    world: SmallWorld, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It captions photos elsewhere, and features of its backbone are its features."""
+    run = runs.load(finished)
+    assert run.settings.start is not None and run.settings.tuning is not None
+    assert run.preprocessing.weights_sha256 == sha256(finished / "backbone.safetensors")
+    assert run.preprocessing.weights_sha256 != world.start.preprocessing.weights_sha256
+    before, after = world.start.captioner("cpu").state_dict(), run.captioner("cpu").state_dict()
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    store = visual.extract(
+        world.dataset, tmp_path / "features", backbone=f"tuned:{finished}", device="cpu", quiet=True
+    )
+    evaluation = captioning.evaluate(run, world.dataset, "dev", store, quiet=True)
+    told = {row.id: row.caption for row in evaluation.rows}
+    monkeypatch.setattr(visual.lite, "weights_path", None)
+    shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("tuning"))
+    pipeline = captioning.Pipeline(tmp_path / "run", device="cpu")
+    photos = [world.dataset.photos.read(id) for id in told]
+    rows = pipeline.rows(photos, list(told))
+    assert {row.id: row.caption for row in rows} == told
+    card = (finished / "README.md").read_text()
+    assert (
+        "tuned on the captions of 15 training photos" in card and "beginning with the run" in card
+    )
+    lines = (finished / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 2 and json.loads(lines[0])["distinct"] >= 1
+
+
+def test_dev_scores_are_those_of_the_stored_features(
+    world: SmallWorld, finished: Path, tmp_path: Path
+) -> None:
+    """What an evaluation during training said is what the finished run gets."""
+    store = visual.extract(
+        world.dataset, tmp_path / "features", backbone=f"tuned:{finished}", device="cpu", quiet=True
+    )
+    run = runs.load(finished)
+    said = json.loads((finished / "dev.json").read_text())
+    evaluation = captioning.evaluate(run, world.dataset, "dev", store, quiet=True)
+    found = evaluation.scores["CIDEr-D"]
+    assert said["scores"]["CIDEr-D"] == pytest.approx(float(found), abs=1e-6)
+
+
+def test_what_does_not_go_together_is_refused(
+    world: SmallWorld, finished: Path, tmp_path: Path
+) -> None:
+    start = world.start
+    for changed, said in (
+        (replace(settings(start), tuning=None), "settings of `tuning`"),
+        (replace(settings(start), minimum_count=2), "minimum_count"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            captioning.tune(world.dataset, tmp_path / "run", start, changed, quiet=True)
+    with pytest.raises(SettingsError, match=r"captioning\.tune"):
+        captioning.train(world.dataset, world.regions, tmp_path / "run", settings(start))
+    with pytest.raises(RunError, match="begun with other captions"):
+        captioning.tune(world.dataset, finished, start, settings(start, crops=0.1), quiet=True)
+    pooled = replace(start, preprocessing=replace(start.preprocessing, grid=1))
+    with pytest.raises(RunError, match="cannot be tuned here"):
+        captioning.tune(world.dataset, tmp_path / "run", pooled, settings(start), quiet=True)
+    other = replace(start, preprocessing=replace(start.preprocessing, weights_sha256="ab" * 32))
+    with pytest.raises(RunError, match="weights of efficientnet-lite0 are others"):
+        captioning.tune(world.dataset, tmp_path / "run", other, settings(start), quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_concepts_are_lists_and_no_extractors(world: SmallWorld, tmp_path: Path) -> None:
+    lists = {entry.id: ["the", "a", "and", "in"] for entry in world.dataset}
+    (tmp_path / "lists.json").write_text(json.dumps(lists))
+    concepts.read(tmp_path / "lists.json", world.dataset, tmp_path / "lists",
+                  ListSettings(minimum_count=1), quiet=True)  # fmt: skip
+    found = ConceptFolder.open(tmp_path / "lists")
+    start = trained(tmp_path, world.dataset, world.regions, "listed", "combined", found)
+    with pytest.raises(DataError, match="reads concepts; give them with --concepts"):
+        captioning.tune(world.dataset, tmp_path / "run", start, settings(start), quiet=True)
+    captioning.tune(
+        world.dataset, tmp_path / "run", start, settings(start), concepts=found, quiet=True
+    )
+    assert runs.load(tmp_path / "run").concepts == start.concepts
+    assert start.concepts is not None
+    extracted = replace(start, concepts=replace(start.concepts, kind="extractor"))
+    with pytest.raises(RunError, match="an extractor finds in its features"):
+        captioning.tune(world.dataset, tmp_path / "x", extracted, settings(start), quiet=True)
+
+
+def test_the_verb(world: SmallWorld, tmp_path: Path) -> None:
+    def go(*arguments: object) -> Any:
+        return CliRunner().invoke(app, ["tune", *(str(argument) for argument in arguments)])
+
+    done = go(
+        world.root / "scenes", "--from", world.start.folder, "-o", tmp_path / "run", "-q",
+        "--device", "cpu", "--seed", "5", "--set", "tuning.stages=1", "--set", "training.epochs=1",
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "best on dev: BLEU-4" in done.output
+    run = runs.load(tmp_path / "run").settings
+    assert run.training.seed == 5 and run.tuning is not None and run.tuning.stages == 1
+    for more, said in ((("--backbone", NAME), "leave --backbone out"),):
+        wrong = go(world.root / "scenes", "--from", world.start.folder, "-o", tmp_path / "x", *more)
+        assert isinstance(wrong.exception, SettingsError) and said in str(wrong.exception)
+    wrong = go(world.root / "scenes", "--concepts", tmp_path, "-o", tmp_path / "x")
+    assert isinstance(wrong.exception, SettingsError) and "--from RUN" in str(wrong.exception)
+    assert tuned.Tuning.of(tmp_path / "run") is not None
