@@ -255,7 +255,14 @@ def test_it_can_begin_with_what_was_tuned(
         read_tensors(world.folder / "backbone.safetensors"),
     )
     assert all(torch.equal(begun[name], tensors[name]) for name in tensors)
-    assert next(iter(seen.modules[0].parameters())) is not None
+    file = shutil.copy(world.folder / "backbone.safetensors", tmp_path / f"{NAME}-mine.safetensors")
+    with pytest.raises(Stopped):
+        tune(
+            world.dataset, tmp_path / "u", settings(folds=0), backbone=NAME,
+            places=visual.Places.of([file]), quiet=True,
+        )  # fmt: skip
+    begun = seen.modules[1].backbone.network.state_dict()
+    assert all(torch.equal(begun[name], tensors[name]) for name in tensors)
 
 
 def test_what_cannot_be_tuned(world: TunedWorld, tmp_path: Path) -> None:

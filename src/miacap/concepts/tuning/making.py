@@ -35,10 +35,9 @@ from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.version import __version__
 from miacap.visual import Places, efficientnet_lite, tuned
-from miacap.visual.backbones import DEFAULT, weights_path
+from miacap.visual.backbones import DEFAULT, lite_file, weights_path
 from miacap.visual.learning import Learning
 from miacap.visual.libraries import read_file
-from miacap.visual.places import Called
 from miacap.weights import read_tensors, write_tensors
 
 Scores = dict[str, tuple[Sequence[str], Tensor]]
@@ -127,8 +126,9 @@ class _Start:
             loaded = tuned.load(rest, "cpu")
             name, file, own = loaded.name, Path(rest) / tuned.WEIGHTS, dict(loaded.preparation)
         elif backbone in efficientnet_lite.VARIANTS:
-            given = (Places.of() if places is None else places).file(Called((backbone,)))
-            name, file, own = backbone, given or weights_path(backbone), {}
+            place = Places.of() if places is None else places
+            file = lite_file(backbone, place, None) or weights_path(backbone)
+            name, own = backbone, {}
         elif colon:
             raise SettingsError(
                 f"The backbone {backbone} cannot be tuned here; "
