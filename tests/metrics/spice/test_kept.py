@@ -113,6 +113,9 @@ def test_a_change_of_the_rules_is_another_parser(tmp_path: Path) -> None:
         "UPDATE parses SET value = 'text' WHERE id = 1",
         "UPDATE parses SET digest = NULL WHERE id = 1",
         "UPDATE parses SET value = zeroblob(100000) WHERE id = 1",
+        "UPDATE parses SET value = CAST(x'ff00ff' AS TEXT) WHERE id = 1",
+        "UPDATE parses SET digest = CAST(x'ffff' AS TEXT) WHERE id = 1",
+        "UPDATE parses SET digest = zeroblob(100000) WHERE id = 1",
         "UPDATE parses SET key = (SELECT key FROM parses WHERE id = 2) || x'00' WHERE id = 1",
     ],
 )
@@ -121,7 +124,8 @@ def test_a_damaged_row_is_parsed_again(parses: KeptParses, said: list[str], stat
     edit(parses, statement)
     rest = {caption: tuples for caption, tuples in PARSES.items() if caption != "a red dog"}
     assert parses.find(list(PARSES)) == rest
-    assert len(said) <= 1
+    lost = "SET key" in statement  # nobody asks for such a row
+    assert len(said) == (0 if lost else 1) and all("damaged rows" in what for what in said)
     parses.keep({"a red dog": PARSES["a red dog"]})
     assert parses.find(list(PARSES)) == PARSES
 
@@ -207,6 +211,109 @@ def test_the_oldest_go_where_the_file_is_full(tmp_path: Path, said: list[str]) -
     assert captions[-1] in found and captions[0] not in found
     assert set(found) == set(captions[-len(found) :]) and len(found) > 300
     assert said == []
+
+
+@pytest.mark.parametrize("error", [PermissionError("no"), OSError(36, "File name too long")])
+def test_a_file_that_cannot_be_looked_at_costs_time_alone(
+    parses: KeptParses, said: list[str], monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    parses.keep(PARSES)
+
+    def refuse(path: Path) -> object:
+        raise error
+
+    monkeypatch.setattr(Path, "lstat", refuse)
+    assert parses.find(list(PARSES)) == {}
+    parses.keep(PARSES)
+    assert len(said) == 1 and "cannot be used" in said[0]
+
+
+def test_a_name_that_is_too_long_costs_time_alone(tmp_path: Path, said: list[str]) -> None:
+    parses = KeptParses(tmp_path / ("x" * 300), "parser 1", said.append)
+    assert parses.find(list(PARSES)) == {}
+    parses.keep(PARSES)
+    assert len(said) == 1 and "too long" in said[0]
+
+
+def test_a_python_without_sqlite_parses_each_time(
+    parses: KeptParses, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parses.keep(PARSES)
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    assert parses.find(list(PARSES)) == {}
+    parses.keep(PARSES)
+    assert len(said) == 1 and "sqlite3" in said[0]
+
+
+def test_spice_is_there_without_sqlite() -> None:
+    program = "import sys; sys.modules['sqlite3'] = None; import miacap.metrics.spice.parsing"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_rules_without_source_keep_nothing(
+    spice: Spice,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MIACAP_CACHE", str(tmp_path))
+    monkeypatch.setattr(kept, "rules", lambda: kept._digest_of.__wrapped__(tmp_path / "packed"))
+    parsed = CaptionParser(on_disk=True).parse(["a red dog"])
+    assert parsed == CaptionParser(on_disk=False).parse(["a red dog"])
+    assert not list(tmp_path.iterdir())
+    assert "its rules cannot be read" in capsys.readouterr().err
+
+
+def test_errors_that_are_not_the_files_are_not_hidden(
+    parses: KeptParses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parses.keep(PARSES)
+    monkeypatch.setattr(kept, "_read", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        parses.find(list(PARSES))
+
+
+def test_a_locked_file_is_waited_for_and_left(
+    parses: KeptParses, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_WAIT_SECONDS", 0.05)
+    parses.keep(PARSES)
+    base = sqlite3.connect(file_of(parses), isolation_level=None)
+    base.execute("BEGIN EXCLUSIVE")
+    assert parses.find(list(PARSES)) == {}
+    parses.keep({"a cat": [("cat",)]})
+    base.close()
+    assert len(said) == 1 and "locked" in said[0]
+    assert parses.find(["a cat", *PARSES]) == PARSES
+
+
+def test_a_full_file_keeps_what_it_had(
+    parses: KeptParses, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk without room, by SQLite's own bound."""
+    parses.keep(PARSES)
+    real = sqlite3.connect
+
+    def small(*arguments: object, **more: object) -> sqlite3.Connection:
+        base = real(*arguments, **more)  # type: ignore[call-overload]
+        base.execute("PRAGMA max_page_count = 5")
+        return base  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", small)
+    parses.keep({f"caption {n}": [("x" * 90,)] for n in range(500)})
+    assert len(said) == 1 and "full" in said[0]
+    assert parses.find(list(PARSES)) == PARSES
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_file_that_may_only_be_read_is_read(parses: KeptParses, said: list[str]) -> None:
+    parses.keep(PARSES)
+    file_of(parses).chmod(0o400)
+    file_of(parses).parent.chmod(0o500)
+    assert parses.find(list(PARSES)) == PARSES
+    parses.keep({"a cat": [("cat",)]})
+    file_of(parses).parent.chmod(0o700)
+    assert len(said) == 1 and "readonly" in said[0]
 
 
 KEEP_MANY = """

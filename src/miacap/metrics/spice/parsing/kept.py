@@ -16,24 +16,30 @@ import hashlib
 import itertools
 import json
 import os
-import sqlite3
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from miacap.metrics.spice.parsing.patterns import CaptionTuple
+
+if TYPE_CHECKING:
+    import sqlite3  # loaded where it is used: some Pythons are built without it
 
 FORMAT = 1
 BOUND = 128 * 2**20
 """Bytes of the file, at most."""
 
 _LONGEST = 64 * 2**10  # bytes of a row; longer ones are rare, and parsed each time
+_DIGEST = 12  # bytes
 _AT_ONCE = 500  # keys of one question
 _WAIT_SECONDS = 10.0
 _TABLE = "CREATE TABLE parses (id INTEGER PRIMARY KEY, key BLOB UNIQUE, value BLOB, digest BLOB)"
 _OLDEST = "DELETE FROM parses WHERE id <= (SELECT MIN(id) + (MAX(id) - MIN(id)) / 4 FROM parses)"
-_SCHEMA = {("table", "parses", _TABLE), ("index", "sqlite_autoindex_parses_1", None)}
+_SCHEMA = {
+    (b"table", b"parses", _TABLE.encode()),
+    (b"index", b"sqlite_autoindex_parses_1", None),
+}
 
 Tell = Callable[[str], None]
 
@@ -62,19 +68,31 @@ class KeptParses:
 
     def find(self, captions: Sequence[str]) -> dict[str, list[CaptionTuple]]:
         """Give those captions that are kept, with their tuples."""
-        if not captions or not self._path.exists():
-            return {}
         found: dict[str, list[CaptionTuple]] = {}
-        with self._guarded(), self._opened() as base:
-            for start in range(0, len(captions), _AT_ONCE):
-                keys = {self._key(caption): caption for caption in captions[start:][:_AT_ONCE]}
-                for key, value, digest in base.execute(_question(len(keys)), [*keys, _LONGEST]):
-                    tuples = _read(key, value, digest)
-                    if tuples is not None:
-                        found[keys[key]] = tuples
-                    else:
-                        self._say("has damaged rows; their captions are parsed again")
+        with self._guarded():
+            if captions and self._is_there():
+                with self._opened() as base:
+                    for start in range(0, len(captions), _AT_ONCE):
+                        found.update(self._look_up(base, captions[start : start + _AT_ONCE]))
         return found
+
+    def _is_there(self) -> bool:
+        try:
+            self._path.lstat()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _look_up(
+        self, base: "sqlite3.Connection", captions: Sequence[str]
+    ) -> Iterator[tuple[str, list[CaptionTuple]]]:
+        keys = {self._key(caption): caption for caption in captions}
+        for key, value, digest in base.execute(_question(len(keys)), [_LONGEST, *keys]):
+            tuples = _read(key, value, digest)
+            if tuples is not None:
+                yield keys[key], tuples
+            else:
+                self._say("has damaged rows; their captions are parsed again")
 
     def keep(self, parses: Mapping[str, list[CaptionTuple]]) -> None:
         """Add parses; where the file is full, the oldest go."""
@@ -92,8 +110,8 @@ class KeptParses:
                 for start in range(0, len(rows), _AT_ONCE):
                     self._add(base, rows[start : start + _AT_ONCE])
 
-    def _add(self, base: sqlite3.Connection, rows: list[tuple[bytes, bytes, bytes]]) -> None:
-        """One transaction; the file has a bound of its own, which SQLite keeps."""
+    def _add(self, base: "sqlite3.Connection", rows: list[tuple[bytes, bytes, bytes]]) -> None:
+        """One transaction; the oldest rows make room where it would go beyond the bound."""
         base.execute("BEGIN IMMEDIATE")
         with base:
             size = sum(len(value) + 200 for _, value, _ in rows)
@@ -104,49 +122,52 @@ class KeptParses:
             )
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
+    def _opened(self) -> Iterator["sqlite3.Connection"]:
         """The file, made anew where it is none of ours."""
-        base = self._connected()
-        try:
-            fits = _is_ours(base)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # busy, full, read-only
-                base.close()
-                raise
-            fits = False
-        if not fits:
-            base.close()
-            self._say("is damaged or none of ours; it is made anew")
-            self._path.unlink(missing_ok=True)
-            base = self._connected()
-            _is_ours(base)
-        try:
+        with contextlib.ExitStack() as stack:
+            base = stack.enter_context(self._connected())
+            if not _fits(base):
+                stack.close()
+                self._say("is damaged or none of ours; it is made anew")
+                self._path.unlink(missing_ok=True)
+                base = stack.enter_context(self._connected())
+                _fits(base)
             yield base
-        finally:
-            base.close()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> "contextlib.closing[sqlite3.Connection]":
+        import sqlite3
+
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(self._path.lstat().st_mode):
                 raise OSError("a link, a pipe or a device")
         base = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-        base.execute("PRAGMA trusted_schema = OFF")
-        base.execute("PRAGMA synchronous = NORMAL")
-        return base
+        base.text_factory = bytes  # a damaged text need be no Unicode
+        return contextlib.closing(base)
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
         """What goes wrong with the file costs time alone."""
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except ImportError as error:
+            self._say(f"cannot be used (this Python lacks a module: {error}); captions are parsed")
+        except OSError as error:
+            self._say(f"cannot be used ({error}); captions are parsed")
+        except Exception as error:
+            self._say_of(error)
+
+    def _say_of(self, error: Exception) -> None:
+        """Say what the database says; raises what does not come from it."""
+        import sqlite3
+
+        if isinstance(error, sqlite3.OperationalError):
             self._say(f"cannot be used now ({error}); captions are parsed")
-        except sqlite3.DatabaseError as error:
+        elif isinstance(error, sqlite3.DatabaseError):
             self._say(f"is damaged ({error}); it is made anew next time")
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
-        except OSError as error:
-            self._say(f"cannot be used ({error}); captions are parsed")
+        else:
+            raise error
 
     def _say(self, what: str) -> None:
         if not self._told:
@@ -160,7 +181,10 @@ class KeptParses:
 
 
 def rules() -> str:
-    """Digest of the source of our rules, so that no parse outlives a change of them."""
+    """Digest of the source of our rules, so that no parse outlives a change of them.
+
+    Raises OSError where the source is not there (compiled files alone, or a packed library).
+    """
     return _digest_of(Path(__file__).parent)
 
 
@@ -172,20 +196,37 @@ def _digest_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _is_ours(base: sqlite3.Connection) -> bool:
+def _fits(base: "sqlite3.Connection") -> bool:
+    """Whether the file is a whole one of ours; a new one becomes one."""
+    import sqlite3
+
+    try:
+        for pragma in ("trusted_schema = OFF", "synchronous = NORMAL"):
+            base.execute(f"PRAGMA {pragma}")
+        return _is_ours(base)
+    except sqlite3.OperationalError:  # busy, full, read-only
+        raise
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _is_ours(base: "sqlite3.Connection") -> bool:
     """Whether the file has our table and nothing else; a new one gets it."""
-    known = "SELECT type, name, sql FROM sqlite_master LIMIT 5"
-    found = set(base.execute(known))
+    found = _schema(base)
     if not found:
         base.execute("BEGIN IMMEDIATE")
         with base:
-            if not set(base.execute(known)):  # another process may have made it meanwhile
+            if not _schema(base):  # another process may have made it meanwhile
                 base.execute(_TABLE)
-            found = set(base.execute(known))
+            found = _schema(base)
     return found == _SCHEMA
 
 
-def _used(base: sqlite3.Connection) -> int:
+def _schema(base: "sqlite3.Connection") -> set[tuple[object, ...]]:
+    return set(base.execute("SELECT type, name, sql FROM sqlite_master LIMIT 5"))
+
+
+def _used(base: "sqlite3.Connection") -> int:
     """Bytes of the file that hold something."""
     pages, free, size = (
         base.execute(f"PRAGMA {name}").fetchone()[0]
@@ -196,11 +237,14 @@ def _used(base: sqlite3.Connection) -> int:
 
 def _question(keys: int) -> str:
     places = ",".join("?" * keys)
-    return f"SELECT key, value, digest FROM parses WHERE key IN ({places}) AND LENGTH(value) <= ?"
+    # SQLite counts a text up to its first NUL, however long it is: blobs alone are read.
+    value = "CASE WHEN typeof(value) = 'blob' AND LENGTH(value) <= ? THEN value END"
+    digest = f"CASE WHEN typeof(digest) = 'blob' AND LENGTH(digest) = {_DIGEST} THEN digest END"
+    return f"SELECT key, {value}, {digest} FROM parses WHERE key IN ({places})"
 
 
 def _digest(key: bytes, value: bytes) -> bytes:
-    return hashlib.blake2b(key + value, digest_size=12).digest()
+    return hashlib.blake2b(key + value, digest_size=_DIGEST).digest()
 
 
 def _read(key: bytes, value: object, digest: object) -> list[CaptionTuple] | None:

@@ -61,9 +61,14 @@ class CaptionParser:
         home = folder()
         if home is None:
             return None
+        try:
+            rules = kept.rules()
+        except OSError as error:
+            terminal.tell(f"SPICE keeps no parses on disk: its rules cannot be read ({error}).")
+            return None
         packages = ("spacy", "thinc", "lemminflect", "pycocoevalcap")
         versions = [f"{name} {_distribution(name)}" for name in packages]
-        parser = "|".join((self.label, f"{self._name} {self._version}", *versions, kept.rules()))
+        parser = "|".join((self.label, f"{self._name} {self._version}", *versions, rules))
         return kept.KeptParses(home, parser, terminal.tell)
 
     @functools.cached_property
