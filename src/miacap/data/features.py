@@ -195,6 +195,12 @@ class BoxHead:
         weights_sha256: checksum of its weights.
         size: pixels to which a photo's shorter side is scaled, and of its longer side at most.
         boxes, fewest, threshold: which boxes are taken; see `Detector`.
+        least_score: boxes are looked at that score more; the networks' own limit, 0.05, leaves too
+            few on many photos.
+        overlap: of two boxes of one class whose intersection over union is greater, the better one
+            stays.
+        found: how many boxes are kept at most.
+        interpolation: Pillow's filter, antialiased.
         alpha, exif: see `Preprocessing`.
 
     Raises:
@@ -208,12 +214,21 @@ class BoxHead:
     boxes: int = 36
     fewest: int = 36
     threshold: float = 0.2
+    least_score: float = 0.01
+    overlap: float = 0.5
+    found: int = 1000
+    interpolation: Literal["bilinear"] = "bilinear"
     alpha: Alpha = "white"
     exif: Exif = "apply"
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.size):
             raise SettingsError(f"box-head: size is 32 to 4096 pixels, not {self.size}.")
+        for name, share in (("least_score", self.least_score), ("overlap", self.overlap)):
+            if not 0 <= share <= 1:
+                raise SettingsError(f"box-head: {name} is 0 to 1, not {share}.")
+        if not 1 <= self.found <= 1000:
+            raise SettingsError(f"box-head: found is 1 to 1000, not {self.found}.")
         _check_boxes("box-head", self.boxes, self.fewest, self.threshold)
 
     @property

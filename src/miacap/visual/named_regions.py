@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from miacap.data.features import BoxHead, Detector, Preprocessing
+from miacap.data.features import Detector, Preprocessing
 from miacap.devices import Device
 from miacap.errors import SettingsError, UnknownName
 from miacap.visual import backbones, detectors
@@ -100,9 +100,7 @@ def _box_head(
 
     fewest, most, least = _counts(boxes or "36", threshold)
     found = box_head.FasterRcnn(name, device, places)
-    record = BoxHead(
-        name, found.weights_sha256, found.size, boxes=most, fewest=fewest, threshold=least
-    )
+    record = found.record(boxes=most, fewest=fewest, threshold=least)
     return box_head.BoxHeadRegions(found, record)
 
 
