@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -190,6 +191,21 @@ def test_what_came_and_what_did_not_is_counted(tmp_path: Path) -> None:
     assert f"the first: '{made[0].name}.jpg'" in done.stderr
     assert "miacap features read FILE DATA --name trainval -o" in done.stderr
     assert "Extract them" not in done.stderr
+
+
+def test_rows_that_may_be_of_several_pictures_are_counted(tmp_path: Path) -> None:
+    data = tmp_path / "captions.jsonl"
+    rows = ({"file_name": name, "caption": "a cat"} for name in ("a/0.jpg", "b/0.jpg", "1.jpg"))
+    data.write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "npy").mkdir()
+    for number in range(3):
+        np.save(tmp_path / "npy" / f"{number}.npy", np.ones((2, 6), np.float32))
+    done = miacap("features", "read", tmp_path / "npy", data, "-o", tmp_path / "f")
+    assert done.returncode == 0 and done.stdout.splitlines()[1:] == [
+        "1 row is of a picture that DATA does not have",
+        "1 row is left out: it may be of one of several pictures of DATA",
+    ]
+    assert "left out: 0 may be a/0.jpg or b/0.jpg\n" in done.stderr
 
 
 def test_the_verb_goes_on_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,9 @@ ARRAYS = {
     "many axes": (npy(shaped("(1,) * 99")), "an array whose header cannot be read"),
     "structured": (npy(shaped("(2,)", "[('a', '<f4')]")), "an array of [('a', '<f4')], not of num"),
     "text": (npy(shaped("(2, 3)", "'<U4'"), bytes(96)), "features are numbers, not <U4"),
+    "no type": (npy(shaped("(2, 6)", "'<f1'"), bytes(12)), "an array of <f1, not of numbers"),
+    "no letters": (npy(shaped("(2, 6)", "'|S0'")), "an array of |S0, not of numbers"),
+    "no numbers": (npy(shaped("(0, 2305843009213693952)")), "an array of shape (0, 230584300921"),
     "empty": (npy(shaped("(0, 6)")), "features of shape (0, 6), not rows of numbers"),
     "a pickle": (b"\x80\4K\1.", "is pickled: reading it could run code"),
     "no bytes": (b"", "neither NPZ nor NPY"),
@@ -171,6 +174,16 @@ def virtual(file: Any, other: Path) -> None:
     file.create_virtual_dataset("3_features", layout)
 
 
+def group(file: Any, **more: object) -> None:
+    """A picture as VL-T5 keeps it, but for what is given."""
+    for p in GOOD:
+        file[f"{p.id}_boxes"] = p.relative
+    made = file.create_group("3_features")
+    plain = {"features": GOOD[0].features, "boxes": GOOD[0].boxes, "img_w": 640, "img_h": 480}
+    for name, value in (plain | more).items():
+        made[name] = value
+
+
 HDF5: dict[str, tuple[Callable[[Any, Path], object], str]] = {
     "external link": (
         lambda f, o: f.__setitem__("3_features", h5py.ExternalLink(str(o), "secret")),
@@ -208,6 +221,17 @@ HDF5: dict[str, tuple[Callable[[Any, Path], object], str]] = {
     "text": (lambda f, o: f.__setitem__("3_features", ["a", "b"]), "features are numbers, not"),
     "a group": (lambda f, o: f.create_group("3_features"), "a group without features"),
     "a type": (lambda f, o: f.__setitem__("3_features", np.dtype("f4")), "no array"),
+    "a side that is nan": (lambda f, o: group(f, img_w=np.nan), "a photo of nan x 480 pixels"),
+    "a side without end": (lambda f, o: group(f, img_h=np.inf), "a photo of 640 x inf pixels"),
+    "boxes that are nan": (
+        lambda f, o: group(f, boxes=np.full((2, 4), np.nan)),
+        "boxes hold numbers that are not fin",
+    ),
+    "boxes beyond single precision": (
+        lambda f, o: group(f, boxes=np.full((2, 4), 1e300)),
+        "boxes hold numbers that are not fin",
+    ),
+    "sides that are no numbers": (lambda f, o: group(f, img_w="wide"), "cannot be read"),
     "boxes elsewhere": (
         lambda f, o: (
             f.__setitem__("3_features", GOOD[0].features),
@@ -294,10 +318,22 @@ def test_one_big_array(tmp_path: Path) -> None:
         (npy(shaped("(3,)"), bytes(12)), r"an array of shape \(3,\) and type float32; N x k x V"),
         (npy(shaped("(3, 2, 6)").replace("False", "True"), bytes(144)), "in Fortran order; N x k"),
         (npy(shaped("(3,)", "'|O'")), "is pickled"),
+        (npy(shaped("(3, 2, 6)", "'<f1'"), bytes(36)), "all.npy: an array of <f1, not of numbers"),
+        (npy(shaped("(3, 0, 2305843009213693952)")), "row 0: an array of shape .0, 23058430092136"),
     ):
         path.write_bytes(data)
         with pytest.raises(DataError, match=reason):
             read(path, ids=ids)
+    np.save(path, np.ones((3, 2, 6), np.float32))
+    for data, reason in (
+        (npy(shaped("(3,)", "'|S0'")), r"ids\.npy: an array of \|S0, not of numbers"),
+        (npy(shaped("(3,)", "'<f1'"), bytes(3)), r"ids\.npy: an array of <f1, not of numbers"),
+        (npy(shaped("(3,)", "'<U1'"), b"\xff" * 12), r"ids\.npy: ids that are no text"),
+        (npy(shaped("(0, 2305843009213693952)")), r"ids\.npy: an array of shape \(0, 2305"),
+    ):
+        (tmp_path / "ids.npy").write_bytes(data)
+        with pytest.raises(DataError, match=reason):
+            read(path, ids=tmp_path / "ids.npy")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def read(
 ) -> None:
     """Read features that you already have into a folder, for the pictures of DATA.
 
-    Ids are met with those of the captions: 391895, 000000391895.npz and
+    Ids are matched with those of the captions: 391895, 000000391895.npz and
     COCO_val2014_000000391895.jpg are one picture. Interrupted, the same command
     goes on. A run trained on such features is evaluated as any other, and cannot
     see photos.
@@ -137,6 +137,9 @@ def _tell(done: "Conversion", output: Path) -> None:
     """Say what came, what did not, and what is missing."""
     if done.without_boxes:
         terminal.tell(f"warning: {done.without_boxes}.")
+    if done.ambiguous:
+        theirs, one, other = done.first_ambiguous
+        terminal.tell(f"left out: {theirs} may be {one} or {other}")
     for line in first_lines(done.bad.values(), _REASONS):
         terminal.tell(f"set aside: {line}")
     if done.missing:
@@ -164,6 +167,11 @@ def _tell(done: "Conversion", output: Path) -> None:
             done.unknown,
             "row is of a picture that DATA does not have",
             "rows are of pictures that DATA does not have",
+        ),
+        (
+            done.ambiguous,
+            "row is left out: it may be of one of several pictures of DATA",
+            "rows are left out: each may be of one of several pictures of DATA",
         ),
     ):
         if number:

@@ -1,4 +1,4 @@
-"""Names of pictures, met in whichever Unicode form they are written.
+"""Names of pictures, matched in whichever Unicode form they are written.
 
 Readers give ids in NFC; a store that was made from names in NFD (as some file systems have them)
 holds the same pictures under other code points.

@@ -25,7 +25,8 @@ PICKLED = (
 
 _LONGEST_HEADER = 10_000
 _PIECE = 2**20
-_DTYPE = re.compile(r"[<>|=]?(?:[fiu][1248]|b1|[SU][0-9]{1,4})")
+_DTYPE = re.compile(r"[<>|=]?(?:[iu][1248]|f[248]|b1|[SU][1-9][0-9]{0,3})")
+"""What numpy has, of numbers and of text that is not empty."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,17 @@ def read_array(file: Readable, where: str, limit: int = PICTURE_BYTES) -> Matrix
             f"{limit:,} are read"
         )
     data = read_exactly(file, header.bytes, where)
-    values: Matrix = np.frombuffer(data, header.dtype)
     if header.fortran:
-        return values.reshape(header.shape[::-1]).T
-    return values.reshape(header.shape)
+        return shaped(data, header.dtype, header.shape[::-1], where).T
+    return shaped(data, header.dtype, header.shape, where)
+
+
+def shaped(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], where: str) -> Matrix:
+    """Give bytes as an array. Raises BadFeatures where numpy has no array of such a shape."""
+    try:
+        return np.frombuffer(data, dtype).reshape(shape)
+    except ValueError:  # no numbers, and axes that are too long together
+        raise BadFeatures(f"{where}: an array of shape {shape}") from None
 
 
 def read_exactly(file: Readable, count: int, where: str) -> bytes:

@@ -14,6 +14,8 @@ from miacap.reading import parse_json
 from miacap.tables.text import numbered_lines, read_text
 
 _ROUNDING = 1e-3
+_LONGEST_SIDE = 1e9
+"""Pixels of a photo's side; what is far more is no side."""
 _BEYOND = 0.05
 """Part of a side by which boxes may reach beyond the photo: detectors round and pad."""
 
@@ -42,17 +44,18 @@ def relative(rows: Rows, where: str, size: Size | None = None) -> Matrix | None:
     count = len(rows.features)
     if rows.boxes.dtype.kind not in "fiu" or rows.boxes.shape != (count, 4):
         raise BadFeatures(f"{where}: boxes of shape {rows.boxes.shape}, not {(count, 4)}")
-    boxes: Matrix = rows.boxes.astype(np.float32)
-    if not np.isfinite(boxes).all():
-        raise BadFeatures(f"{where}: boxes hold numbers that are not finite")
+    with np.errstate(over="ignore"):
+        boxes: Matrix = rows.boxes.astype(np.float32)
+    _require_finite(boxes, where)
     scale = rows.scale or ("relative" if boxes.max() <= 1 + _ROUNDING else "pixels")
     if scale == "pixels":
         size = rows.size or size
         if size is None:
             raise UnknownSize(f"{where}: boxes are in pixels, and the photo's size is not known")
-        if min(size) < 1:
+        if not all(1 <= side < _LONGEST_SIDE for side in size):  # false of nan, too
             raise BadFeatures(f"{where}: a photo of {size[0]:g} x {size[1]:g} pixels")
         boxes = boxes / np.asarray([*size, *size], np.float32)
+        _require_finite(boxes, where)
     if boxes.min() < -_BEYOND or boxes.max() > 1 + _BEYOND:
         photo = "" if size is None else f" of {size[0]:g} x {size[1]:g}"
         raise BadFeatures(
@@ -63,8 +66,14 @@ def relative(rows: Rows, where: str, size: Size | None = None) -> Matrix | None:
     return np.clip(boxes, 0, 1)
 
 
+def _require_finite(boxes: Matrix, where: str) -> None:
+    """Refuse boxes with nan or infinity, of which no comparison says anything."""
+    if not np.isfinite(boxes).all():
+        raise BadFeatures(f"{where}: boxes hold numbers that are not finite")
+
+
 class Sizes:
-    """Sizes of photos, met in whichever way a file of features writes an id.
+    """Sizes of photos, matched in whichever way a file of features writes an id.
 
     Args:
         tables: size by id, size by file name, ...; the first that has a photo says it.
@@ -90,7 +99,7 @@ def read_sizes(path: Path) -> Sizes:
     [{"height": 480, "width": 640}].
 
     Raises:
-        DataError: neither, or a size that is none; with the place.
+        DataError: neither, or a size that cannot be; with the place.
     """
     text = read_text(path)
     tables: dict[str, dict[str, Size]] = {}
@@ -136,8 +145,13 @@ def _of_lines(text: str, path: Path) -> Iterator[tuple[str, str, Size]]:
         yield "key", key, _size(value, where)
 
 
+def _is_side(side: object) -> bool:
+    whole = isinstance(side, int | float) and not isinstance(side, bool)
+    return whole and 1 <= side < _LONGEST_SIDE  # type: ignore[operator]
+
+
 def _size(value: dict[str, Any], where: str) -> Size:
     sides = (value.get("width"), value.get("height"))
-    if not all(isinstance(s, int | float) and not isinstance(s, bool) and s >= 1 for s in sides):
+    if not all(_is_side(side) for side in sides):
         raise DataError(f"{where}: width and height are {json.dumps(sides)[:60]}, no size.")
     return float(sides[0]), float(sides[1])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Ids of one picture in a file of features and in the captions, met in whichever way they differ.
+"""Ids of a picture in a file of features and in the captions, matched in whichever way they differ.
 
     as it is   dog.jpg
     name       photos/dog.jpg and dog.jpg
@@ -43,26 +43,30 @@ _WAYS: tuple[Callable[[str], str | None], ...] = (same_form, _name, _stem, _numb
 class Matching:
     """Finds the pictures of a dataset by the ids of a file of features.
 
-    Two pictures that are the same in one way of writing are not found by it.
-
     Args:
         ids: of the dataset.
     """
 
     def __init__(self, ids: Sequence[str]) -> None:
-        self._tables: list[dict[str, str | None]] = []
+        self._tables: list[dict[str, tuple[str, ...]]] = []
         for way in _WAYS:
-            table: dict[str, str | None] = {}
+            table: dict[str, tuple[str, ...]] = {}
             for id in ids:
                 key = way(id)
                 if key is not None:
-                    table[key] = None if key in table else id
+                    known = table.get(key, ())
+                    table[key] = (*known, id) if len(known) < 2 else known
             self._tables.append(table)
 
-    def find(self, id: str) -> str | None:
-        """Give the dataset's id of a picture, or None where it has no such picture, or several."""
+    def candidates(self, id: str) -> tuple[str, ...]:
+        """Give the dataset's ids of a picture: none, the one, or two of several that it may be."""
         for way, table in zip(_WAYS, self._tables, strict=True):
             key = way(id)
             if key is not None and key in table:
                 return table[key]
-        return None
+        return ()
+
+    def find(self, id: str) -> str | None:
+        """Give the dataset's id of a picture, or None where it has no such picture, or several."""
+        found = self.candidates(id)
+        return found[0] if len(found) == 1 else None

@@ -11,9 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
-from miacap.data.given.arrays import MAGIC, Header, read_array, read_exactly, read_header
+from miacap.data.given.arrays import MAGIC, Header, read_array, read_exactly, read_header, shaped
 from miacap.data.given.rows import PICTURE_BYTES, BadFeatures, Beside, Found, Rows, two_dimensional
 from miacap.errors import DataError
 from miacap.reading import LARGEST, open_file, parse_json
@@ -79,7 +77,7 @@ def _load(file: BinaryIO, header: Header, number: int, where: str) -> Rows:
     length = header.bytes // header.shape[0]
     file.seek(header.start + number * length)
     data = read_exactly(file, length, where)
-    values = np.frombuffer(data, header.dtype).reshape(header.shape[1:])
+    values = shaped(data, header.dtype, header.shape[1:], where)
     return Rows(two_dimensional(values, where))
 
 
@@ -95,7 +93,10 @@ def read_ids(path: Path) -> Sequence[str]:
                 raise DataError(f"{error}.") from None
             if values.ndim != 1 or values.dtype.kind not in "iuSU":
                 raise DataError(f"{path}: ids are one row of whole numbers or of text.")
-            return [_text(value) for value in values]
+            try:
+                return [_text(value) for value in values]
+            except (ValueError, SystemError):  # numbers that are no letters
+                raise DataError(f"{path}: ids that are no text.") from None
     text = read_text(path)
     if not text.lstrip().startswith("["):
         return [line.strip() for _, line in numbered_lines(text, str(path))]
@@ -104,4 +105,5 @@ def read_ids(path: Path) -> Sequence[str]:
 
 
 def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    return text.decode("utf-8", "replace")
