@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -111,6 +112,23 @@ def test_training_says_that_the_backbone_knows_the_photos(
     others = replace(world.dataset, sources=())
     captioning.train(others, world.regions, tmp_path / "other", plain, stop_after=0)
     assert "tuned on" not in capsys.readouterr().err
+
+
+def test_boxes_are_pooled_from_a_tuned_map_anywhere(
+    world: TunedWorld, tmp_path: Path, onnx_files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store of a detector's boxes carries the backbone that they were pooled from, too."""
+    boxes = [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 0.5]]
+    file = onnx_files.write(tmp_path, boxes, [[0.9], [0.7]], ["thing"])
+    found = visual.regions_named(
+        f"detector:{file}", f"tuned:{world.root / 'tuned'}", boxes="3", device="cpu"
+    )
+    few = replace(world.dataset, pictures=world.dataset.pictures[:3])
+    store = visual.extract(few, tmp_path / "features", regions=found, quiet=True)
+    monkeypatch.setattr(lite, "weights_path", None)
+    again = visual.regions_for(store.manifest.preprocessing, "cpu", store.folder)
+    photo = visual.decode(few.photos.read(few.ids[0]))
+    assert torch.equal(again.rows([photo])[0][0].half(), store.rows(few.ids[0]))
 
 
 def test_a_folder_that_is_begun_again_forgets_another_backbone(
