@@ -41,6 +41,19 @@ def test_photos_lie_in_a_folder_for_each_split(coco: Path) -> None:
     assert [data.photos.read(id).decode() for id in data.ids] == list(data.ids)
 
 
+def test_a_few_photos_of_many_pictures_are_all_found(tmp_path: Path) -> None:
+    """Of 5,000 named pictures 3 photos are in train2014 and 7 in val2014, far from any sample."""
+    annotations(tmp_path / "annotations" / "captions_train2014.json", "train2014", range(2000))
+    annotations(tmp_path / "annotations" / "captions_val2014.json", "val2014", range(2000, 5000))
+    for split, ids in (("train2014", range(1, 4)), ("val2014", range(2001, 2008))):
+        (tmp_path / split).mkdir()
+        for id in ids:
+            (tmp_path / split / f"COCO_{split}_{id:012d}.jpg").write_text(str(id))
+    data = read(tmp_path)
+    assert data.splits == {"train": 3, "dev": 7} and len(data.set_aside) == 4990
+    assert [data.photos.read(id).decode() for id in data.ids] == list(data.ids)
+
+
 @pytest.mark.parametrize("place", ["", "annotations"])
 def test_lists_divide_val2014(place: str, coco: Path) -> None:
     for name, ids in {"restval": "4\n5\n", "val": "6\n7\n", "test": "8\n"}.items():

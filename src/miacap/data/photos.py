@@ -16,8 +16,6 @@ from miacap.tables.names import same_form, without_suffix
 LOST = "no such photo"
 """How the reason starts for which a picture without its photo is set aside."""
 
-_SAMPLE = 200
-
 
 @runtime_checkable
 class Photos(Protocol):
@@ -295,6 +293,57 @@ def _locate(root: Path, names: Mapping[str, str]) -> Photos:
     tars = [path for path in inside if path.suffix == ".tar" and path.is_file()]
     if tars:
         candidates.insert(0, TarPhotos(tars, own))
-    ids = list(names)
-    sample = ids[:: max(1, len(ids) // _SAMPLE)]
-    return max(candidates, key=lambda photos: sum(id in photos for id in sample))
+    return _best(candidates, names)
+
+
+def _best(candidates: Sequence[Photos], names: Mapping[str, str]) -> Photos:
+    """Take the candidate that holds most photos, the first of several.
+
+    Every name is looked up: of COCO's pictures somebody may have a hundred photos, and a sample
+    of the names would meet none of them.
+    """
+    wanted = _by_folder(names)
+    best, most = candidates[0], -1
+    for photos in candidates:
+        held = len(_held(photos, names, wanted))
+        if held > most:
+            best, most = photos, held
+        if most == len(names):
+            break
+    return best
+
+
+def _by_folder(names: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+    """Sort names by their folder: folder -> last part in Unicode NFC -> ids."""
+    wanted: dict[str, dict[str, list[str]]] = {}
+    for id, name in names.items():
+        parent, _, last = name.rpartition("/")
+        wanted.setdefault(parent, {}).setdefault(same_form(last), []).append(id)
+    return wanted
+
+
+def _held(
+    photos: Photos, names: Mapping[str, str], wanted: Mapping[str, Mapping[str, list[str]]]
+) -> set[str]:
+    """Give the ids whose photos are in a place; a folder is listed once, not asked for each."""
+    if isinstance(photos, SeveralPhotos):
+        return set().union(*(_held(part, names, wanted) for part in photos.parts))
+    if not isinstance(photos, FolderPhotos):
+        return {id for id in names if id in photos}
+    held: set[str] = set()
+    for parent, ids in wanted.items():
+        # A name that leads out of the folder, or that no system would take, is nobody's photo.
+        if ".." in parent.split("/") or parent.startswith("/") or "\0" in parent:
+            continue
+        for file in _files(photos.folder / parent):
+            held.update(ids.get(same_form(file), ()))
+    return held
+
+
+def _files(folder: Path) -> list[str]:
+    """Give the names of the files in a folder, none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
+    except (OSError, ValueError):
+        return []
