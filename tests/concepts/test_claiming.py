@@ -50,7 +50,7 @@ def test_a_setting_that_differs_or_that_one_side_lacks_is_named(
 def test_other_data_another_command_and_other_files_are_refused(begun: Path) -> None:
     with pytest.raises(RunError, match="begun with other captions, splits or features"):
         claim(begun, "train", SETTINGS, "other")
-    with pytest.raises(RunError, match="holds concepts of `miacap concepts train`; choose another"):
+    with pytest.raises(RunError, match="holds what `miacap concepts train` made; choose another"):
         claim(begun, "read", SETTINGS, "data")
     claim(begun.parent / "r", "read", SETTINGS, "data")
     assert unfinished(begun.parent / "r") == "miacap concepts read"

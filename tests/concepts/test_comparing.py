@@ -14,7 +14,7 @@ from miacap.concepts import ConceptFolder, compare, lines, read
 from miacap.concepts.comparing import measure
 from miacap.concepts.evaluation import measure as measure_all
 from miacap.concepts.settings import ListSettings
-from miacap.data import Dataset, Entry
+from miacap.data import Dataset, Entry, NoPhotos
 from miacap.data import read as read_data
 from miacap.errors import DataError
 
@@ -109,16 +109,18 @@ def test_the_command(two: list[ConceptFolder], tmp_path: Path) -> None:
         json.dumps({"file_name": id, "caption": text, "split": split})
         for id, (text, split) in CAPTIONS.items()
     ]
-    (data / "metadata.jsonl").write_text("\n".join(rows) + "\n")
-    for id in CAPTIONS:
-        (data / id).touch()
+    (data / "metadata.jsonl").write_text("\n".join(rows) + "\n")  # and no photo
     names = [str(one.folder) for one in two]
     file = tmp_path / "numbers.json"
     done = CliRunner().invoke(app, ["concepts", "compare", *names, str(data), "--json", str(file)])
     assert done.exit_code == 0, (done.output, done.exception)
-    report = compare(two, read_data(data))
+    report = compare(two, read_data(data, photos=NoPhotos()))
     assert json.loads(file.read_text()) == report
     assert done.output.strip() == lines(report).strip()
     for name in names:
         assert name in done.output
     assert "base rate" in done.output and "P@49" in done.output
+    joined = ["concepts", "join", *names, str(data), "-o", str(tmp_path / "j"), "--quiet"]
+    done = CliRunner().invoke(app, [*joined, "--set", "method=ranks"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert ConceptFolder.open(tmp_path / "j").source.method == "ranks"

@@ -1,6 +1,8 @@
 """Class names of a detector as concepts: which words, which scores, interrupted and begun anew."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,6 +91,59 @@ def test_what_was_looked_at_is_not_looked_at_again(
     assert len(FeatureStore.open(tmp_path / "c" / "classes")) == 3
 
 
+class Hiding:
+    """The photos of a dataset; some cannot be read just now, some are absent."""
+
+    def __init__(self, photos: Any, unread: str, absent: str) -> None:
+        self.photos, self.unread, self.absent = photos, unread, absent
+
+    def read(self, id: str) -> bytes:
+        if id == self.unread:
+            raise DataError(f"{id}: cannot be read (the disk is asleep).")
+        return bytes(self.photos.read(id))
+
+    def __contains__(self, id: object) -> bool:
+        return id != self.absent and id in self.photos
+
+
+def test_what_could_not_be_looked_at_comes_later(data: Dataset, lamp: Path, tmp_path: Path) -> None:
+    hiding = replace(data, photos=Hiding(data.photos, "1.png", "2.png"))
+    first = concepts.detect(hiding, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    scores = FeatureStore.open(tmp_path / "c" / "scores")
+    assert scores.names == ("0.png",) and not scores.set_aside
+    told = first.set_aside["pictures that were not looked at"]
+    assert [(one.id, one.reason) for one in told] == [
+        ("2.png", "its photo is absent"), ("1.png", "1.png: cannot be read (the disk is asleep)."),
+    ]  # fmt: skip
+    assert first.report["pictures"] == 1 and not first.set_aside["pictures without concepts"]
+    again = concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    folder = ConceptFolder.open(tmp_path / "c")
+    assert again.report["pictures"] == len(folder.store) == 2
+    assert set(folder.store.names) == {"0.png", "1.png"}
+    assert "no class was found in it" in folder.store.set_aside["2.png"]
+    concepts.detect(data, lamp, tmp_path / "whole", ONCE, device="cpu", quiet=True)
+    for name in folder.store.names:
+        whole = ConceptFolder.open(tmp_path / "whole").store.rows(name)
+        assert torch.equal(folder.store.rows(name), whole)
+
+
+def test_a_photo_that_was_damaged_is_scored_once_it_has_a_list(
+    data: Dataset, lamp: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "data" / "1.png"
+    whole = photo.read_bytes()
+    photo.write_bytes(whole[:60])
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    store = ConceptFolder.open(tmp_path / "c").store
+    assert "1.png" in store.set_aside and "has no list" not in store.set_aside["1.png"]
+    photo.write_bytes(whole)
+    # The classes are looked for again in a folder of its own, as whoever mends photos does.
+    shutil.rmtree(tmp_path / "c" / "classes")
+    result = concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    store = ConceptFolder.open(tmp_path / "c").store
+    assert result.report["pictures"] == len(store) == 2 and "1.png" in store
+
+
 def test_another_detector_in_the_same_folder_is_refused(
     data: Dataset, lamp: Path, tmp_path: Path, onnx_files: SimpleNamespace
 ) -> None:
@@ -115,6 +170,19 @@ def test_a_file_says_what_classes_are_called(tmp_path: Path) -> None:
         "Dog": ["dog"], "person": ["man", "woman"], "traffic light": ["traffic", "light"],
         "hot dog": [],
     }  # fmt: skip
+
+
+def test_classes_that_are_never_found_stand_for_no_word(tmp_path: Path) -> None:
+    vocabulary = Vocabulary(["dog", "background", "n", "a", "__background__", "n/a"])
+    names = ["__background__", "dog", "N/A", "n/a", "__unused_1__", "a background"]
+    found = class_words(names, vocabulary)
+    assert {name: words for name, words in found.items() if words} == {
+        "dog": ["dog"], "a background": ["a", "background"],
+    }  # fmt: skip
+    with pytest.raises(DataError, match="the detector has no class 'N/A'"):
+        class_words(names, vocabulary, words_of(tmp_path, {"N/A": ["dog"]}))
+    with pytest.raises(DataError, match="none of its 2 names holds a caption word"):
+        class_words(names, Vocabulary(["cat"]))
 
 
 @pytest.mark.parametrize(

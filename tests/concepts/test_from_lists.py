@@ -218,7 +218,7 @@ def test_a_folder_is_used_again_and_never_for_something_else(tmp_path: Path, wor
     assert before == {file: file.read_bytes() for file in place.rglob("*") if file.is_file()}
     with pytest.raises(RunError, match="begun with words=5000, now 2"):
         read(path, dataset(), place, replace(ONCE, words=2), quiet=True)
-    with pytest.raises(RunError, match=r"holds concepts of `miacap concepts read`; choose"):
+    with pytest.raises(RunError, match=r"holds what `miacap concepts read` made; choose"):
         train(*world, place, ConceptSettings(minimum_count=1), quiet=True)
     path = wrote(tmp_path, {**LISTS, "d": ["ball"]})
     with pytest.raises(RunError, match="begun with other lists, captions or splits"):

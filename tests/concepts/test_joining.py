@@ -14,6 +14,7 @@ from PIL import Image
 
 from miacap import captioning, runs
 from miacap.captioning.inputs import Inputs
+from miacap.captioning.pipeline import _require_whole
 from miacap.concepts import (
     ConceptFolder,
     ConceptSettings,
@@ -23,7 +24,7 @@ from miacap.concepts import (
     read,
     train,
 )
-from miacap.concepts.joining import Joined, Member
+from miacap.concepts.joining import Joined, Member, halves
 from miacap.concepts.looking import load as load_finder
 from miacap.concepts.settings import ListSettings
 from miacap.data import Dataset
@@ -116,7 +117,7 @@ def test_joined_is_no_worse_and_learns_from_train_alone(
 def test_a_training_picture_is_scored_with_numbers_of_the_other_half(
     world: World, sources: dict[str, ConceptFolder], tmp_path: Path
 ) -> None:
-    from miacap.concepts.joining import fit, halves, reader
+    from miacap.concepts.joining import fit, reader
 
     _, dataset = world
     both = [sources["first"], sources["second"]]
@@ -130,7 +131,7 @@ def test_a_training_picture_is_scored_with_numbers_of_the_other_half(
 
     common = Common.of(both, dataset)
     assert common.words.words == words
-    side = halves(names)
+    side = halves(names, {})
     assert {0, 1} == set(side.values())
     for half in (0, 1):
         learned = [name for name in names if side[name] != half]
@@ -205,7 +206,49 @@ def test_lists_among_them_are_told(
     assert seeing.concepts == source
     assert "joined with those of a file" in runs.card._use("run", seeing)
     with pytest.raises(RunError, match="so that nothing finds them"):
-        captioning.pipeline._require_whole(seeing)
+        _require_whole(seeing)
+
+
+def test_identical_photos_share_a_half(
+    world: World, sources: dict[str, ConceptFolder], tmp_path: Path
+) -> None:
+    names = [f"{number}.jpg" for number in range(40)]
+    alone = halves(names, {})
+    photos = {name: f"{int(name[:-4]) // 2:064x}" for name in names}
+    together = halves(names, photos)
+    assert all(together[f"{n}.jpg"] == together[f"{n + 1}.jpg"] for n in range(0, 40, 2))
+    assert any(alone[f"{n}.jpg"] != alone[f"{n + 1}.jpg"] for n in range(0, 40, 2))
+    assert set(together.values()) == {0, 1}
+    # What is trained on features of photos hands their checksums on, and so does a joined folder.
+    regions, dataset = world
+    known = {name: f"{number // 2:064x}" for number, name in enumerate(regions.names)}
+    of_photos = FeatureStore.open(regions.folder)
+    of_photos.photos = known
+    train(of_photos, dataset, tmp_path / "t", QUICK, quiet=True)
+    trained = ConceptFolder.open(tmp_path / "t")
+    assert trained.store.photos == known
+    join([trained, sources["lists"]], dataset, tmp_path / "j", quiet=True)
+    assert ConceptFolder.open(tmp_path / "j").store.photos == known
+
+
+def test_too_few_to_weigh_are_refused(
+    world: World, sources: dict[str, ConceptFolder], tmp_path: Path
+) -> None:
+    _, dataset = world
+    both = [sources["first"], sources["lists"]]
+    pictures = (
+        tuple(e for e in dataset.pictures if e.split == "dev") + dataset.split("train").pictures[:1]
+    )
+    few = Dataset(dataset.name, pictures, dataset.photos, (), ())
+    with pytest.raises(DataError) as e:
+        join(both, few, tmp_path / "j", quiet=True)
+    assert str(e.value) == (
+        "1 training picture with captions, or as many copies of one photo, is too few to weigh the "
+        "log-odds of each half with what the other half teaches; give at least a few dozen, or "
+        "take the mean of ranks: --set method=ranks"
+    )
+    assert not (tmp_path / "j").exists()
+    join(both, few, tmp_path / "j", JoinSettings("ranks"), quiet=True)
 
 
 def test_what_cannot_be_joined(

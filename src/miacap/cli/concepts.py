@@ -124,6 +124,8 @@ def detect(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
     device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -139,11 +141,15 @@ def detect(
     from miacap.cli.reporting import report_set_aside
     from miacap.data import read as read_data
     from miacap.settings import override
+    from miacap.visual import Places
 
     dataset = read_data(data, photos=photos)
     report_set_aside(dataset.set_aside)
     settings = override(room.DetectSettings(), sets or [])
-    result = room.detect(dataset, detector, output, settings, device=device, quiet=quiet)
+    places = Places.of(weights or (), download)
+    result = room.detect(
+        dataset, detector, output, settings, device=device, places=places, quiet=quiet
+    )
     _tell_lists(result)
 
 
@@ -189,7 +195,6 @@ def join(
     folder: Annotated[list[Path], typer.Argument(help="Folders of concepts, at least two.")],
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
-    photos: Photos = None,
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -202,12 +207,14 @@ def join(
     Example: miacap concepts join concepts zero-shot flickr8k -o joined
     """
     from miacap import concepts as room
+    from miacap.data import NoPhotos
     from miacap.data import read as read_data
     from miacap.settings import override
 
     settings = override(room.JoinSettings(), sets or [])
     found = [room.ConceptFolder.open(one) for one in folder]
-    report = room.join(found, read_data(data, photos=photos), output, settings, quiet=quiet)
+    dataset = read_data(data, photos=NoPhotos())
+    report = room.join(found, dataset, output, settings, quiet=quiet)
     terminal.results(room.lines(report))
 
 
@@ -218,7 +225,6 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here as well.")
     ] = None,
-    photos: Photos = None,
 ) -> None:
     """Hold several folders of concepts side by side: mAP, P@10, R@10, P@49, R@49.
 
@@ -230,12 +236,13 @@ def compare(
     """
     from miacap import concepts as room
     from miacap.cli.outputs import check_outputs
+    from miacap.data import NoPhotos
     from miacap.data import read as read_data
     from miacap.files import output as opened
 
     check_outputs([output], inputs=[], folders=folder)
     found = [room.ConceptFolder.open(one) for one in folder]
-    report = room.compare(found, read_data(data, photos=photos))
+    report = room.compare(found, read_data(data, photos=NoPhotos()))
     if output is not None:
         with opened(output) as file:
             file.write(terminal.json_text(report) + "\n")

@@ -6,7 +6,8 @@ Of a list of words that is shorter than k, P@k is over the words that are listed
 listed is never a hit.
 
 Scores of training pictures are taken as they are stored: those of trained extractors are out of
-fold, those of zero-shot concepts never saw a caption of a single picture.
+fold, those of joined sources are weighed as the other half of the pictures says; of zero-shot
+concepts three numbers and the words' frequencies come from the training captions.
 """
 
 from collections.abc import Mapping, Sequence

@@ -4,7 +4,8 @@
     score of a word  = best score of the classes that it stands for             [eq:class-words]
 
 A class stands for those words of its name that are caption words ("traffic light": traffic and
-light). A file may say otherwise, class by class.
+light). A file may say otherwise, class by class. Names of classes that are never found, as lists of
+classes have them ("__background__", "N/A"), stand for no word.
 
 The folder is as `read` leaves one, and holds the scores of the classes as well (`classes/`): made
 once, interrupted and gone on with.
@@ -24,7 +25,7 @@ from miacap.concepts.from_lists import ReadLists, caption_words, fingerprint, ke
 from miacap.concepts.lists import ListFile, PictureList
 from miacap.concepts.settings import DetectSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
-from miacap.data import Dataset
+from miacap.data import Dataset, SetAside
 from miacap.data.features import Given
 from miacap.data.photos import size_of
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -35,8 +36,9 @@ from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize
 from miacap.version import __version__
-from miacap.visual import Ready, detectors, prepared
+from miacap.visual import Places, Ready, detectors, prepared
 from miacap.visual.detectors.class_names import FindsClasses
+from miacap.visual.named_regions import needs_backbone
 from miacap.visual.reading import Reader
 from miacap.wording import none
 
@@ -54,6 +56,7 @@ def detect(
     settings: DetectSettings | None = None,
     *,
     device: Device = "auto",
+    places: Places | None = None,
     quiet: bool = False,
 ) -> ReadLists:
     """Make concepts of a dataset's photos from the class names of a detector.
@@ -64,6 +67,7 @@ def detect(
         folder: where the results go; finished work in it is used again.
         settings: see `DetectSettings`.
         device: where the detector runs.
+        places: where weights of torchvision may be found; see `visual.load`.
         quiet: show no progress.
 
     Raises:
@@ -71,23 +75,20 @@ def detect(
         RunError: the folder was begun otherwise, or the detector cannot be run.
     """
     settings = settings or DetectSettings()
-    finder = _finder(str(detector), device)
+    finder = _finder(str(detector), device, places)
     names = finder.classes
     named = tokenised(dataset)
     vocabulary = caption_words(dataset, named, settings.minimum_count)
     words_of = class_words(names, vocabulary, settings.words_file)
     path = Path(folder)
     claim(path, "detect", to_json(settings), fingerprint([finder.checksum, words_of], dataset))
-    store = _look(dataset, finder, path / CLASSES, quiet)
-    told = json.dumps([finder.checksum, words_of])
-    lists = ListFile(Path(detector), hashlib.sha256(told.encode()).hexdigest())
-    for id in dataset.ids:
-        if id in store and (one := _list(store.rows(id), names, words_of, str(detector))):
-            lists.pictures[id] = one
+    store, absent = _look(dataset, finder, path / CLASSES, quiet)
+    lists = _lists(store, dataset, names, words_of, str(detector), finder.checksum)
     if not lists.pictures:
-        raise DataError(f"{dataset.name}: no photo could be looked at; see {path / CLASSES}.")
+        first = "".join(f"; the first, {one.id!r}: {one.reason}" for one in absent[:1])
+        raise DataError(f"{dataset.name}: no class was found in any photo{first}.")
     words = ConceptVocabulary(list(dict.fromkeys(w for n in names for w in words_of[n])))
-    return keep(lists, words, dataset, path, named, vocabulary, quiet=quiet)
+    return keep(lists, words, dataset, path, named, vocabulary, quiet=quiet, absent=absent)
 
 
 def class_words(
@@ -104,17 +105,24 @@ def class_words(
         DataError: a file that is no such object, or names a class that is not there; no class
             with a caption word.
     """
-    said = {} if file is None else _words_file(file, names)
+    real = [name for name in names if not _never_found(name)]
+    said = {} if file is None else _words_file(file, real)
     found: dict[str, list[str]] = {}
     for name in names:
-        words = said[name] if name in said else tokenize(name.lower())
+        own = [] if _never_found(name) else tokenize(name.lower())
+        words = said.get(name, own)
         found[name] = [word for word in dict.fromkeys(words) if word in vocabulary]
     if not any(found.values()):
         raise DataError(
-            f"Of the detector's class names, {none(len(names), 'name')} holds a caption word; say "
+            f"Of the detector's class names, {none(len(real), 'name')} holds a caption word; say "
             "what classes are called: --set words_file=FILE.json, or lower minimum_count."
         )
     return found
+
+
+def _never_found(name: str) -> bool:
+    """Whether a class only fills a number: the background, or one that nothing was trained for."""
+    return name.strip().lower() in ("", "n/a") or (name.startswith("__") and name.endswith("__"))
 
 
 def _words_file(file: str, names: Sequence[str]) -> Mapping[str, list[str]]:
@@ -129,20 +137,29 @@ def _words_file(file: str, names: Sequence[str]) -> Mapping[str, list[str]]:
     return {name: [word.strip().lower() for word in words] for name, words in value.items()}
 
 
-def _finder(detector: str, device: Device) -> FindsClasses:
-    if detector.startswith("torchvision:"):
+def _finder(detector: str, device: Device, places: Places | None) -> FindsClasses:
+    if not needs_backbone(detector):
         from miacap.visual import box_head  # its library is optional and slow to import
 
-        return box_head.BoxHeadClassNames(box_head.FasterRcnn(detector, device))
+        return box_head.BoxHeadClassNames(box_head.FasterRcnn(detector, device, places))
     return detectors.ClassNames(detectors.load(detector, device))
 
 
-def _look(dataset: Dataset, finder: FindsClasses, folder: Path, quiet: bool) -> FeatureStore:
-    """Fill the store of class scores, or go on filling it."""
+def _look(
+    dataset: Dataset, finder: FindsClasses, folder: Path, quiet: bool
+) -> tuple[FeatureStore, list[SetAside]]:
+    """Fill the store of class scores, or go on filling it.
+
+    Returns:
+        The store, and the pictures whose photo is absent or could not be read just now.
+    """
     names = finder.classes
     how = Given(CLASSES, f"detector {finder.name}, SHA-256 {finder.checksum}")
     made_by = f"miacap {__version__}"
     manifest = Manifest("concepts", how, len(names), names, None, made_by)
+    absent = [
+        SetAside(id, id, "its photo is absent") for id in dataset.ids if id not in dataset.photos
+    ]
     with StoreWriter(folder, manifest) as writer:
         ids = [id for id in dataset.ids if id in dataset.photos and id not in writer.done]
         with Progress("Looking for classes", len(ids), "photos", quiet) as progress:
@@ -151,14 +168,35 @@ def _look(dataset: Dataset, finder: FindsClasses, folder: Path, quiet: bool) -> 
                     writer.add(ready.id, finder.scores(ready.picture))
                 elif ready.broken:
                     writer.set_aside(ready.id, ready.reason)
+                else:
+                    absent.append(SetAside(ready.id, ready.id, ready.reason))
                 progress.advance()
-    return FeatureStore.open(folder)
+    return FeatureStore.open(folder), absent
 
 
 def _prepared(dataset: Dataset, ids: Sequence[str], finder: FindsClasses) -> Iterator[Ready]:
     photos = dataset.photos
     sources = ((id, Reader(partial(photos.read, id), size_of(photos, id))) for id in ids)
     return prepared(sources, finder)
+
+
+def _lists(
+    store: FeatureStore, dataset: Dataset, names: Sequence[str],
+    words_of: Mapping[str, list[str]], detector: str, checksum: str,
+) -> ListFile:  # fmt: skip
+    """Give the words of every photo that was looked at."""
+    told = json.dumps([checksum, words_of])
+    lists = ListFile(Path(detector), hashlib.sha256(told.encode()).hexdigest())
+    for id in dataset.ids:
+        if id in store:
+            one = _list(store.rows(id), names, words_of, detector)
+            if one is None:
+                lists.unread.append(SetAside(id, detector, f"{id!r}: no class was found in it"))
+            else:
+                lists.pictures[id] = one
+        elif id in store.set_aside:
+            lists.unread.append(SetAside(id, detector, store.set_aside[id]))
+    return lists
 
 
 def _list(

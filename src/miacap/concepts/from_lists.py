@@ -105,8 +105,11 @@ def keep(
     vocabulary: Vocabulary,
     *,
     quiet: bool,
+    absent: Sequence[SetAside] = (),
 ) -> ReadLists:
     """Write a folder of concepts that was claimed: scores, description and report.
+
+    A picture that was set aside, and has a list now, is scored.
 
     Args:
         lists: of the dataset's pictures.
@@ -116,10 +119,11 @@ def keep(
         named: the tokenised captions.
         vocabulary: the caption words.
         quiet: show no progress.
+        absent: pictures whose list a later call may bring; they are left out of the scores.
     """
     known = _known(lists, dataset)
     kept = {id: one for id, one in known.items() if any(word in words for word in one.words)}
-    left_out = _left_out(lists, known, kept, dataset)
+    left_out = _left_out(lists, known, kept, dataset, absent)
     _store(kept, left_out["pictures without concepts"], lists, words, dataset, path, quiet)
     scores: Scores = "probabilities" if lists.with_probabilities else "ranks"
     ConceptSource(words.words, LISTS, lists.sha256, scores, lists.path.name).save(path)
@@ -228,13 +232,15 @@ def _left_out(
     known: Mapping[str, PictureList],
     kept: Mapping[str, PictureList],
     dataset: Dataset,
+    absent: Sequence[SetAside],
 ) -> dict[str, tuple[SetAside, ...]]:
-    """Say what was set aside, and why."""
+    """Say what was left out, and why."""
     ids = set(dataset.ids)
+    later = {one.id for one in absent}
     unread = {one.id: one for one in lists.unread if one.id not in known}
     without = []
     for id in dataset.ids:
-        if id in kept:
+        if id in kept or id in later:
             continue
         if id in known:
             where, reason = known[id].where, f"{id!r}: none of its words is a concept"
@@ -248,7 +254,8 @@ def _left_out(
         for id, one in lists.pictures.items()
         if not {id, same_form(id)} & ids
     ]
-    return {
+    not_yet = {"pictures that were not looked at": tuple(absent)} if absent else {}
+    return not_yet | {
         "pictures without concepts": tuple(without),
         "lists of unknown pictures": tuple(unknown),
         "second lists of a picture": tuple(lists.twice),
@@ -276,7 +283,8 @@ def _store(
     # The file's folder is nobody's business where the store is copied to.
     reasons = {one.id: f"{Path(one.where).name}: {one.reason}" for one in without}
     with StoreWriter(folder / SCORES, manifest) as writer:
-        ids = [id for id in dataset.ids if id not in writer.done]
+        writer.retry(id for id in writer.reasons if id in kept)
+        ids = [id for id in dataset.ids if id not in writer.done and (id in kept or id in reasons)]
         with Progress("storing concepts", len(ids), "pictures", quiet) as progress:
             for id in ids:
                 if id in kept:

@@ -7,7 +7,7 @@ each source needs to find concepts in a new photo.
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from miacap.files import read_json, write_json
 from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.version import __version__
+from miacap.wording import by_number, counted
 
 _AT_ONCE = 512
 _MOST = 100
@@ -54,35 +55,22 @@ def join(
         The report, as `compare` gives it of the members and of what came out.
 
     Raises:
-        DataError: fewer than two, or no training picture with captions that all of them have.
+        DataError: fewer than two, or no training picture with captions that all of them have, or
+            too few of them to weigh log-odds.
         RunError: one that is joined itself, extractors of different features, or the folder was
             begun otherwise.
     """
     settings = settings or JoinSettings()
     made = _features_of(folders)
     common = Common.of(folders, dataset)
+    side = _sides(folders, common, settings)
     path = Path(folder)
     claim(path, "join", to_json(settings), _fingerprint(folders, common))
     if (path / "report.json").is_file():
         finished: dict[str, Any] = read_json(path / "report.json")
         return finished
-    names = common.splits["train"]
-    seen = common.targets_of("train")
-    joined = Joined(
-        settings.method,
-        tuple(Member.of(one.source, common.words.words) for one in folders),
-        torch.logit((seen.sum(0) + 0.5) / (len(seen) + 1.0)),
-        torch.zeros(0),
-    )
-    by_half = dict.fromkeys((0, 1), joined.numbers)
-    side = halves(names)
-    if settings.method == "log-odds":
-        joined, by_half = _fitted(joined, folders, common, side)
-    source = ConceptSource(
-        common.words.words, JOINED, joined.save(path),
-        "ranks" if settings.method == "ranks" else "probabilities", method=settings.method,
-        members=tuple((one.source.kind, one.source.checksum) for one in folders),
-    )  # fmt: skip
+    joined, by_half = _fitted(_begun(folders, common, settings), folders, common, side)
+    source = _described(joined, folders, common, path)
     for index, one in enumerate(folders):
         _keep(one, path / MEMBERS / str(index))
     source.save(path)
@@ -91,6 +79,52 @@ def join(
     report = {"format": 1, "method": settings.method, **numbers}
     write_json(path / "report.json", report)
     return report
+
+
+def _sides(
+    folders: Sequence[ConceptFolder], common: Common, settings: JoinSettings
+) -> dict[str, int]:
+    """Give the half of every training picture. Raises DataError where one half has none."""
+    side = halves(common.splits["train"], _photos(folders))
+    if settings.method == "log-odds" and len(set(side.values())) < 2:
+        raise DataError(
+            f"{counted(len(side), 'training picture')} with captions, or as many copies of one "
+            f"photo, {by_number(len(side), 'is', 'are')} too few to weigh the log-odds of each "
+            "half with what the other half teaches; give at least a few dozen, or take the mean "
+            "of ranks: --set method=ranks"
+        )
+    return side
+
+
+def _photos(folders: Sequence[ConceptFolder]) -> Mapping[str, str]:
+    """Give the SHA-256 of photos, where a folder knows them."""
+    known: dict[str, str] = {}
+    for one in folders:
+        for name, photo in one.store.photos.items():
+            known.setdefault(name, photo)
+    return known
+
+
+def _begun(folders: Sequence[ConceptFolder], common: Common, settings: JoinSettings) -> Joined:
+    """Give what is joined, without its numbers."""
+    said = common.targets_of("train")
+    return Joined(
+        settings.method,
+        tuple(Member.of(one.source, common.words.words) for one in folders),
+        torch.logit((said.sum(0) + 0.5) / (len(said) + 1.0)),
+        torch.zeros(0),
+    )
+
+
+def _described(
+    joined: Joined, folders: Sequence[ConceptFolder], common: Common, path: Path
+) -> ConceptSource:
+    """Write the numbers; give what is said of them."""
+    return ConceptSource(
+        common.words.words, JOINED, joined.save(path),
+        "ranks" if joined.method == "ranks" else "probabilities", method=joined.method,
+        members=tuple((one.source.kind, one.source.checksum) for one in folders),
+    )  # fmt: skip
 
 
 def _features_of(folders: Sequence[ConceptFolder]) -> Record:
@@ -125,13 +159,17 @@ def _fingerprint(folders: Sequence[ConceptFolder], common: Common) -> str:
 def _fitted(
     joined: Joined, folders: Sequence[ConceptFolder], common: Common, side: dict[str, int]
 ) -> tuple[Joined, dict[int, torch.Tensor]]:
-    """Fit on all training pictures, and for each half of them on the other half."""
+    """Fit on all training pictures, and for each half of them on the other half.
+
+    Ranks need no numbers.
+    """
+    if joined.method == "ranks":
+        return joined, dict.fromkeys((0, 1), joined.numbers)
     read = reader([one.store for one in folders])
     by_half = {}
     for half in (0, 1):
         others = [name for name, mine in side.items() if mine != half]
-        # A handful of pictures may all be of one half.
-        by_half[half] = fit(joined, others or list(side), common.targets, read).float()
+        by_half[half] = fit(joined, others, common.targets, read).float()
     numbers = fit(joined, list(side), common.targets, read).float()
     return Joined(joined.method, joined.members, joined.prior, numbers), by_half
 
@@ -153,6 +191,7 @@ def _store(
         extractor=source.checksum, made_by=f"miacap {__version__}",
     )  # fmt: skip
     read = reader([one.store for one in folders])
+    photos = _photos(folders)
     with StoreWriter(path / SCORES, manifest) as writer:
         shared = [n for n in folders[0].store.names if all(n in one.store for one in folders)]
         for one in folders:
@@ -166,7 +205,7 @@ def _store(
                 for mine in _alike(some, by_name):
                     scores = joined.scores(read(mine), by_name.get(mine[0]))
                     for name, row in zip(mine, scores, strict=True):
-                        writer.add(name, row)
+                        writer.add(name, row, photo=photos.get(name))
                 progress.advance(len(some))
 
 

@@ -10,8 +10,8 @@ Words are those of all sources. One that a source of probabilities does not know
 its frequency there; under ranks, words without a score share the mean of the ranks that are left.
 
 The numbers b and c are fitted on training pictures, whose scores know nothing of their own
-captions (out of fold); and each half of them is scored with numbers fitted on the other half. Dev
-and test teach nothing.
+captions (out of fold); and each half of them, identical photos together, is scored with numbers
+fitted on the other half. Dev and test teach nothing.
 """
 
 import hashlib
@@ -149,9 +149,15 @@ class Joined:
         return found
 
 
-def halves(names: Sequence[str]) -> dict[str, int]:
-    """Give each training picture one of two halves, by its name."""
-    return {name: hashlib.sha256(name.encode()).digest()[0] % 2 for name in names}
+def halves(names: Sequence[str], photos: Mapping[str, str]) -> dict[str, int]:
+    """Give each training picture one of two halves; identical photos share one.
+
+    Args:
+        names: of the pictures.
+        photos: picture -> SHA-256 of its photo; a picture that is not in it goes by its name.
+    """
+    known = {name: photos.get(name, name) for name in names}
+    return {name: hashlib.sha256(key.encode()).digest()[0] % 2 for name, key in known.items()}
 
 
 def fit(

@@ -249,7 +249,7 @@ def _score(
                 chunk = names[start : start + _CHUNK]
                 scores = _scores(data, modules, chunk)
                 for name in chunk:
-                    writer.add(name, scores[name])
+                    writer.add(name, scores[name], photo=data.regions.photos.get(name))
                 progress.advance(len(chunk))
     return FeatureStore.open(folder)
 

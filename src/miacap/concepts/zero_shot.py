@@ -222,5 +222,5 @@ def _store(
                 some = names[start : start + _AT_ONCE]
                 scores = fitted.scores(torch.cat(photos.rows_of(some)))
                 for name, row in zip(some, scores, strict=True):
-                    writer.add(name, row)
+                    writer.add(name, row, photo=photos.photos.get(name))
                 progress.advance(len(some))
