@@ -1,4 +1,4 @@
-"""Up-Down, a word at a time: no step makes its weights anew, and each gives what joined ones give."""
+"""Up-Down, a word at a time: no weights made anew, and the results of joined ones."""
 
 from typing import Any
 
