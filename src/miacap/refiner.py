@@ -182,11 +182,16 @@ class _Dropout(nn.Dropout):
 
 
 def _plain(x: Tensor) -> bool:
-    """Say whether x is numbers on a CPU that may be looked at, not what stands in for them."""
+    """Say whether x is numbers on a CPU that may be looked at, not what stands in for them.
+
+    Where torch has other names for what it is asked, nothing is known, and torch does the rest.
+    """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return False
-    transformed = getattr(torch._C, "_are_functorch_transforms_active", bool)  # vmap and others
-    watched = getattr(torch._C, "_len_torch_dispatch_stack", int)  # make_fx and others
+    transformed = getattr(torch._C, "_are_functorch_transforms_active", None)  # vmap and others
+    watched = getattr(torch._C, "_len_torch_dispatch_stack", None)  # make_fx and others
+    if transformed is None or watched is None:
+        return False
     return x.device.type == "cpu" and type(x) is Tensor and not transformed() and not watched()
 
 

@@ -28,7 +28,9 @@ pytestmark = [
 
 OBJECTIVES: dict[str, tuple[Any, dict[str, Any]]] = {
     "cross-entropy": (
-        CrossEntropy(label_smoothing=0.1, sampling_most=0.5, sampling_increase=0.25),
+        CrossEntropy(
+            label_smoothing=0.1, sampling_most=0.5, sampling_increase=0.25, sampling_every=1
+        ),
         {"optimiser": "rmsprop", "clip_value": 0.1, "average": "exponential", "accumulate": 2,
          "schedule": "exponential"},
     ),

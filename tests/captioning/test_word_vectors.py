@@ -81,6 +81,11 @@ def test_the_first_of_two_counts_and_words_with_blanks_are_others(tmp_path: Path
         (b"\x93NUMPY\1\0", DataError, "a numpy array"),
         (b"the 1 2 3\n\xff\xff 1 2 3\n", DataError, "line 2: byte 1 of the line"),
         (b"9" * 5_000_000, DataError, "more than 4,194,304 characters"),
+        ("4 3\n" + GLOVE, DataError, r"first line says 4 vectors, but it has 3; get the file"),
+        ("2 3\n" + GLOVE, DataError, r"first line says 2 vectors, but it has 3; get the file"),
+        ("9000 3\n", DataError, r"first line says 9,?000 vectors, but it has 0"),
+        (GLOVE + "zebra 1 2", DataError, "its last line has 2 numbers, not 3: it was cut off"),
+        (GLOVE + "zebra", DataError, "its last line has 0 numbers, not 3"),
         ("5 " + "9" * 400 + "\n", SettingsError, "vectors of 999,?999,?999 numbers"),
     ],
 )

@@ -262,6 +262,13 @@ def test_a_self_critical_recipe_needs_the_run_that_it_begins_with(
         reproduce(recipe("nic-plain"), *world, start=start, quiet=True)
     with pytest.raises(SettingsError, match="its weights were trained with minimum_count=1, not 5"):
         reproduce(recipe(name), *world, start=start, quiet=True)
+    told = tmp_path / "before" / "recipe.json"
+    told.write_text(told.read_text().replace("up-down-resnet-plain", "nic-plain"))
+    with pytest.raises(SettingsError, match=r"before is a run of the recipe 'nic-plain': train"):
+        reproduce(recipe(name), *world, start=start, quiet=True)
+    told.unlink()
+    with pytest.raises(SettingsError, match=r"before is a run of no recipe: train that one"):
+        reproduce(recipe(name), *world, start=start, quiet=True)
     assert not (tmp_path / "run").exists()
 
 

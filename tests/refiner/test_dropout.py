@@ -69,6 +69,17 @@ def test_dropout_follows_the_seed_and_the_kept_state() -> None:
     assert torch.equal(_Dropout(0.5)(x.bfloat16()).float() == 0, one == 0)
 
 
+@pytest.mark.parametrize("name", ["_are_functorch_transforms_active", "_len_torch_dispatch_stack"])
+def test_torch_drops_where_it_cannot_be_asked(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Under other names in some torch to come, nothing says that the numbers may be looked at."""
+    x = torch.ones(50, 3)
+    monkeypatch.delattr(torch._C, name)
+    torch.manual_seed(5)
+    found = _Dropout(0.5)(x)
+    torch.manual_seed(5)
+    assert torch.equal(found, torch.nn.Dropout(0.5)(x))
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_ends_and_kinds_of_number_are_those_of_torch(kind: torch.dtype) -> None:
     x = torch.ones(4, 5, dtype=kind)

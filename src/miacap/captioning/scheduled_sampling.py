@@ -1,8 +1,7 @@
 """Scheduled sampling: sometimes read what oneself would have said, not the reference.
 
     input of step t = w ~ p(. | inputs before t)  with probability s, else y_{t-1};  t = 2, 3, ...
-    s = min(most, increase * (1 + floor((epoch - begin) / every)))  from the epoch `begin` on,
-    before it 0
+    s = min(most, increase * floor((epoch - begin) / every)),  and 0 before the epoch `begin`
 
 [train:scheduled-sampling] (Bengio et al. 2015): drawn for each word of each caption from the
 distribution of the step before, without PAD, BOS and UNK; no gradient flows through the draw. The
@@ -26,10 +25,7 @@ __all__ = ["scheduled_logits", "share"]
 
 def share(objective: CrossEntropy, epoch: int) -> float:
     """Give s of an epoch, counted from 0. [train:scheduled-sampling]"""
-    begin = objective.sampling_begin
-    if epoch < begin:
-        return 0.0
-    times = 1 + (epoch - begin) // objective.sampling_every
+    times = max(0, epoch - objective.sampling_begin) // objective.sampling_every
     return min(objective.sampling_most, objective.sampling_increase * times)
 
 

@@ -9,13 +9,16 @@
               (Anderson et al. 2018)
 
 over K captions w_k of each picture: words and the first EOS count, nothing after it. Under mean
-and greedy dL is an unbiased estimate of -d E[r]; a beam's hypotheses are no samples, so that
-there it is none. Advantages A_k carry no gradient. Settings are `runs.SelfCritical`.
+and greedy dL is an unbiased estimate of -d E[r], summed over the samples; a beam's hypotheses are
+no samples, so that there it is none. A step divides dL by the number of sampled words, which is
+itself drawn: that ratio has a small bias, which shrinks as the batch grows. Advantages A_k carry no
+gradient. Settings are `runs.SelfCritical`.
 
 The policy p is the one that is sampled: the captioner without dropout, renormalised over the words
 that the run's own search allows. `forward` takes its log-probabilities again, equal to those
-of the steps that drew. With dropout the steps themselves are differentiated: `forward` would draw
-another dropout, and so be another policy than the one that spoke.
+of the steps that drew up to rounding: in bfloat16 they differ by some 1e-3 a word. With dropout
+the steps themselves are differentiated: `forward` would draw another dropout, and so be another
+policy than the one that spoke.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

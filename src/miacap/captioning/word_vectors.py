@@ -74,14 +74,15 @@ def read_word_vectors(
         settings: of the run; its word table says how long a vector is.
 
     Raises:
-        DataError: no such file or form, a line that is not as the first one says, a number that
-            is none or not finite, or none of the words.
+        DataError: no such file or form, a line that is not as the first one says, fewer or more
+            lines than it says, a number that is none or not finite, or none of the words.
         SettingsError: vectors of another length than the captioner's, or no word table.
     """
     with torch.device("meta"):
         table = table_of(make(settings, len(vocabulary)), settings.captioner)
     width = table.embedding_dim
     found: dict[int, list[float]] = {}
+    promised, vectors, last = None, 0, ""
     with open_file(path) as file:
         hashed = _Hashed(file)
         for number, line in enumerate(read_lines(hashed, str(path)), start=1):  # type: ignore[arg-type]
@@ -89,15 +90,18 @@ def read_word_vectors(
                 raise DataError(f"{path}: more than {_MOST_LINES:,} lines; that is no such file.")
             line = line.rstrip()
             if number == 1:
-                given, header = _form(line, str(path))
+                given, promised = _form(line, str(path))
                 _check_width(given, width, str(path), settings)
-                if header:
+                if promised is not None:
                     continue
+            if line:
+                vectors, last = vectors + 1, line
             word = line.partition(" ")[0]
             if word in vocabulary and vocabulary.id(word) not in found:
                 values = _values(line, word, width, f"{path}, line {number}")
                 if values is not None:
                     found[vocabulary.id(word)] = values
+    _check_whole(promised, vectors, last, width, str(path))
     if not found:
         raise DataError(
             f"{path}: has none of the {counted(len(vocabulary.words), 'word')} of the captions; "
@@ -107,18 +111,32 @@ def read_word_vectors(
     return WordVectors(Path(path).name, hashed.digest(), tuple(found), rows)
 
 
-def _form(line: str, name: str) -> tuple[int, bool]:
-    """Give the length of a vector, and whether the first line is a header."""
+def _check_whole(promised: int | None, vectors: int, last: str, width: int, name: str) -> None:
+    """Refuse a file that was cut off, or that two copies ran into."""
+    if promised is not None and promised != vectors:
+        raise DataError(
+            f"{name}: its first line says {counted(promised, 'vector')}, but it has "
+            f"{vectors:,}; get the file again."
+        )
+    if last and last.count(" ") < width:
+        raise DataError(
+            f"{name}: its last line has {counted(last.count(' '), 'number')}, not {width}: it was "
+            "cut off; get the file again."
+        )
+
+
+def _form(line: str, name: str) -> tuple[int, int | None]:
+    """Give the length of a vector, and the number of vectors where the first line says it."""
     cells = line.split(" ")
     if len(cells) == 2 and all(cell.isascii() and cell.isdigit() for cell in cells):
-        return int(cells[1][:9]), True
+        return int(cells[1][:9]), int(cells[0][:12])
     if len(cells) < 3 or _number(cells[1]) is None:
         raise DataError(
             f"{name}: begins with {short(line)}, where word vectors have a word and its numbers, "
             'or their count and length ("400000 300"); give a file in word2vec\'s text form or '
             "GloVe's."
         )
-    return len(cells) - 1, False
+    return len(cells) - 1, None
 
 
 def _check_width(given: int, wanted: int, name: str, settings: RunSettings) -> None:

@@ -139,6 +139,21 @@ def _check_start(recipe: Recipe, start: Run | None) -> None:
         raise SettingsError(
             f"Recipe {recipe.name!r} draws its first weights: leave --from {start.folder} out."
         )
+    if start is not None and (found := _recipe_of(start.folder)) != before:
+        what = "no recipe" if found is None else f"the recipe {found!r}"
+        raise SettingsError(
+            f"Recipe {recipe.name!r} begins with a run of {before!r}, and {start.folder} is a run "
+            f"of {what}: train that one (miacap reproduce {before} ...), and give its folder with "
+            "--from RUN."
+        )
+
+
+def _recipe_of(folder: Path) -> str | None:
+    """Give the recipe that made a run; None where none did."""
+    if not (folder / FILE).exists():
+        return None
+    told = read_json(folder / FILE)
+    return str(told.get("recipe")) if isinstance(told, dict) else None
 
 
 def _settings(

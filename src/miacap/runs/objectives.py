@@ -32,7 +32,7 @@ class CrossEntropy:
     sampling_every: int = 5
     """Scheduled sampling: epochs after which the share grows."""
     sampling_begin: int = 0
-    """Scheduled sampling: epochs before the first draw."""
+    """Scheduled sampling: epochs before those that `sampling_every` counts."""
     regulariser: float = 0.0
     """Weight of the captioner's own regulariser in the loss. ATT-FCN's has 1 in its paper, at 10
     concepts; with k of them 0.01 / k is a start. 0 leaves it out; other captioners have none."""
