@@ -12,7 +12,7 @@ from miacap import runs
 from miacap.concepts import ConceptFolder, ConceptSource
 from miacap.data import FeatureStore, Manifest, Preprocessing
 from miacap.errors import RunError
-from miacap.runs import CrossEntropy, RunSettings, Start, VectorFile, create
+from miacap.runs import BackboneTuning, CrossEntropy, RunSettings, Start, VectorFile, create
 from miacap.runs.folder import build
 from miacap.text import Vocabulary
 from miacap.weights import write_weights
@@ -38,6 +38,7 @@ CHANGED: dict[str, Any] = {
     "pictures_per_batch": 3,
     "objective": CrossEntropy(label_smoothing=0.1),
     "start": Start("before", "2" * 64),
+    "tuning": BackboneTuning(),
     "word_vectors": VectorFile("glove.txt", "3" * 64, 2),
 }
 

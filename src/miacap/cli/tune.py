@@ -19,7 +19,7 @@ _DEFAULT = "efficientnet-lite2"
 def tune(
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the backbone; with --from a run.")
+        Path, typer.Option("--output", "-o", help="Folder for the backbone, or for the run.")
     ],
     backbone: Annotated[
         str | None,
@@ -52,8 +52,6 @@ def tune(
     together from photos, and a run comes out.
 
     Example: miacap tune flickr8k -o tuned
-    Out of fold: miacap tune flickr8k --set folds=5 -o tuned
-    Captioner: miacap tune flickr8k --from runs/plain -o runs/tuned
     """
     from miacap import visual
     from miacap.cli.reporting import report_set_aside, report_warnings
