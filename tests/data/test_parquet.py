@@ -56,7 +56,9 @@ def test_photos_in_any_order_and_from_many_threads(tmp_path: Path) -> None:
         assert list(pool.map(photos.read, order)) == [photo(int(id[:-4])) for id in order]
     again = pickle.loads(pickle.dumps(photos))  # noqa: S301  (our own, for another process)
     assert again.read("89.jpg") == photo(89) and "90.jpg" not in again
-    assert size_of(photos, "3.jpg") == 0 and len(sha256_of(photos, "3.jpg")) == 64
+    mean = sum(len(photo(number)) for number in range(33)) / 33
+    assert mean < size_of(photos, "3.jpg") < mean + 20 and size_of(photos, "90.jpg") == 0
+    assert len(sha256_of(photos, "3.jpg")) == 64
     with pytest.raises(DataError, match=r"90\.jpg: no such photo in a\.parquet"):
         photos.read("90.jpg")
 
@@ -192,6 +194,67 @@ def test_a_table_that_changed_is_said(tmp_path: Path) -> None:
     table(path, [row(number) for number in range(3)])
     with pytest.raises(DataError, match=r"a\.parquet: has fewer rows than it had"):
         photos.read("29.jpg")
+
+
+def grown(path: Path, **columns: Any) -> Path:
+    """A table whose columns pyarrow packs to a thousandth."""
+    pyarrow.parquet.write_table(pyarrow.table(columns), path, compression="zstd")
+    return path
+
+
+def alike(value: bytes | str, count: int) -> Any:
+    """So many equal values, without a list of them."""
+    kind = pyarrow.string() if isinstance(value, str) else pyarrow.binary()
+    return pyarrow.repeat(pyarrow.scalar(value, kind), count)
+
+
+def test_tables_that_unpack_without_end_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    million = {"file_name": alike("a", 2_000_000), "caption": alike("a dog", 2_000_000)}
+    rows = grown(tmp_path / "rows.parquet", **million)
+    long = grown(tmp_path / "long.parquet", file_name=["a"], caption=["a" * 2**25])
+    one = pyarrow.ListArray.from_arrays([0, 500_000], alike("a dog", 500_000))
+    many = grown(tmp_path / "many.parquet", file_name=["a"], caption=one)
+    image = grown(tmp_path / "image.parquet", image=[bytes(2**25)], caption=["a"], id=["a"])
+    assert max(p.stat().st_size for p in (rows, long, many, image)) < 50_000
+    photos = read(image).photos
+    assert size_of(photos, "a") == 0
+    # What is read is remembered: nothing may be.
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", None)
+    with pytest.raises(DataError, match=r"rows\.parquet: says that it has 2,000,000 rows in \d+,"):
+        read(rows)
+    for path in (long, image):
+        with pytest.raises(DataError, match=r"unpacks to 33,554,4\d\d bytes, more than 200 times"):
+            read(path) if path is long else photos.read("a")
+    with pytest.raises(DataError, match=r"says that it has 500,000 values of caption in"):
+        read(many)
+
+
+def test_a_text_that_every_row_has_is_read_a_few_rows_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 rows with one text of 200 kB would be 20 MB at once; the limit is made 4 MB here."""
+    monkeypatch.setattr("miacap.data.parquet_files.LARGEST", 4_000_000)
+    names = [f"{number}.jpg" for number in range(100)]
+    path = grown(tmp_path / "a.parquet", file_name=names, caption=alike("a dog " * 33_000, 100))
+    sizes = []
+    batches = pyarrow.parquet.ParquetFile.iter_batches
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        for batch in batches(*arguments, **more):
+            sizes.append(batch.nbytes)
+            yield batch
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", counted)
+    with pytest.raises(DataError, match="a table whose texts take more than 4,000,000 bytes; spl"):
+        read(path, photos=NoPhotos())
+    assert max(sizes) < 4_000_000
+    # The limit is that of the table, not of each of its row groups.
+    monkeypatch.setattr("miacap.data.parquet_files.LARGEST", 25_000)
+    rows = [{"file_name": f"{n}.jpg", "caption": f"{n:1000}"} for n in range(30)]
+    with pytest.raises(DataError, match="a table whose texts take more than 25,000 bytes; split"):
+        read(table(tmp_path / "b.parquet", rows), photos=NoPhotos())
 
 
 def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from miacap.data.parquet_files import open_parquet, told
+from miacap.data.parquet_files import open_parquet, told, unpacked
 from miacap.errors import DataError
 from miacap.reading import LARGEST
 from miacap.tables.names import same_form
@@ -73,6 +73,17 @@ class ParquetPhotos:
             raise DataError(f"{id}: {cell.path.name} has no photo in its row.")
         return photo
 
+    def size(self, id: str) -> int:
+        """Give about how many bytes a photo has: the mean of its row group, 0 if not known."""
+        cell = self._cell(id)
+        try:
+            if cell is not None:
+                with self._lock, told(cell.path):
+                    return self._table(cell.path).mean(cell.group)
+        except DataError:
+            pass  # `read` says why
+        return 0
+
     def _cell(self, id: str) -> Cell | None:
         return self._cells.get(id) or self._cells.get(same_form(id))
 
@@ -111,12 +122,24 @@ class _Table:
         self._group = -1
         self._next = 0
         self._pieces: Iterator[Any] = iter(())
+        self._means: dict[int, int] = {}
+
+    def mean(self, group: int) -> int:
+        """Give the bytes of a photo of a row group, on average."""
+        if group not in self._means:
+            count = self._file.metadata.row_group(group).num_rows
+            self._means[group] = self._unpacked(group) // max(1, count)
+        return self._means[group]
+
+    def _unpacked(self, group: int) -> int:
+        return unpacked(self._path, self._file, group, self._column)
 
     def piece(self, group: int, number: int) -> list[bytes | None]:
         """Give the photos of a piece of a row group; none where the table has no such piece."""
         if group >= self._file.num_row_groups:
             return []
         if group != self._group or number < self._next:
+            self._unpacked(group)  # refuses what the footer says to be far too much
             self._group, self._next = group, 0
             self._pieces = self._file.iter_batches(
                 batch_size=_ROWS, row_groups=[group], columns=[self._column], use_threads=False

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
+from miacap.data.columns import ParquetPhotos
 from miacap.data.splits import SPLIT_FOLDER
 from miacap.data.tars import TarPhotos
 from miacap.errors import DataError
@@ -177,11 +178,11 @@ def nearly(photos: Photos, id: str) -> str:
 
 
 def size_of(photos: Photos, id: str) -> int:
-    """Give the size of a photo's file in bytes, 0 where it is not known before it is read."""
+    """Give the size of a photo in bytes, or about that, 0 where nothing is known beforehand."""
     if isinstance(photos, SeveralPhotos):
         part = next((part for part in photos.parts if id in part), None)
         return 0 if part is None else size_of(part, id)
-    return photos.size(id) if isinstance(photos, FolderPhotos | TarPhotos) else 0
+    return photos.size(id) if isinstance(photos, FolderPhotos | TarPhotos | ParquetPhotos) else 0
 
 
 def sha256_of(photos: Photos, id: str) -> str:

@@ -84,10 +84,29 @@ def _text(name: str | bytes) -> str:
     return name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
 
 
-def _is_table(file: Any, name: str) -> bool:
+def _has(parent: Any, name: str) -> bool:
+    """Whether there is such a name. What a link leads to is not opened to see whether it is there.
+
+    Source: H5Lexists of HDF5.
+    """
+    return bool(parent.id.links.exists(name.encode("utf-8", "surrogateescape")))
+
+
+def _lies_here(parent: Any, name: str) -> bool:
+    """Whether what has this name lies in the file itself."""
     import h5py
 
-    return isinstance(file.get(name, getlink=True), h5py.HardLink) and hasattr(file[name], "shape")
+    info = parent.id.links.get_info(name.encode("utf-8", "surrogateescape"))
+    return bool(info.type == h5py.h5l.TYPE_HARD)
+
+
+def _is_table(file: Any, name: str) -> bool:
+    return _has(file, name) and _lies_here(file, name) and hasattr(file[name], "shape")
+
+
+def _first(parent: Any, names: Sequence[str]) -> str | None:
+    """Give the first of these names that there is."""
+    return next((name for name in names if _has(parent, name)), None)
 
 
 @contextlib.contextmanager
@@ -102,12 +121,9 @@ def _damage(where: str) -> Iterator[None]:
 
 def _inside(parent: Any, key: str, where: str) -> Any:
     """Open what lies in the file itself. Raises BadFeatures where it is a link to elsewhere."""
-    import h5py
-
-    link = parent.get(key, getlink=True)
-    if link is None:
+    if not _has(parent, key):
         raise BadFeatures(f"{where}: {key} cannot be opened under its name")
-    if not isinstance(link, h5py.HardLink):
+    if not _lies_here(parent, key):
         raise BadFeatures(f"{where}: {key} is a link to elsewhere; nothing is followed")
     return parent[key]
 
@@ -120,19 +136,19 @@ def _of_key(file: Any, key: str, name: str) -> Rows:
             return _of_group(item, where)
         features = two_dimensional(_values(item, where), where)
         beside = f"{key.removesuffix(_ENDING)}_boxes"
-        has_boxes = key.endswith(_ENDING) and beside in file
+        has_boxes = key.endswith(_ENDING) and _has(file, beside)
         boxes = _values(_inside(file, beside, where), where) if has_boxes else None
         return Rows(features, boxes)
 
 
 def _of_group(group: Any, where: str) -> Rows:
-    if "features" not in group:
+    if not _has(group, "features"):
         raise BadFeatures(f"{where}: a group without features")
     features = two_dimensional(_values(_inside(group, "features", where), where), where)
-    boxes = _values(_inside(group, "boxes", where), where) if "boxes" in group else None
+    boxes = _values(_inside(group, "boxes", where), where) if _has(group, "boxes") else None
     sides = []
     for names in (_WIDTHS, _HEIGHTS):
-        name = next((one for one in names if one in group), None)
+        name = _first(group, names)
         if name is not None:
             side = _values(_inside(group, name, where), where)
             sides.append(float(side.reshape(-1)[0]) if side.size == 1 else 0.0)
@@ -151,7 +167,7 @@ def _of_table(file: Any, table: str, path: Path, beside: Beside) -> Iterator[Fou
                 ("width", _WIDTHS),
                 ("height", _HEIGHTS),
             ):
-                name = next((one for one in names if one in file), None)
+                name = _first(file, names)
                 if name is not None:
                     columns[what] = _inside(file, name, str(path))
                     if len(columns[what]) != rows:
@@ -169,7 +185,7 @@ def _of_table(file: Any, table: str, path: Path, beside: Beside) -> Iterator[Fou
 
 
 def _ids(file: Any, path: Path, beside: Beside) -> Sequence[str]:
-    name = next((one for one in _IDS if one in file), None)
+    name = _first(file, _IDS)
     if beside.ids is not None:
         return read_ids(beside.ids)
     if name is None:

@@ -40,12 +40,9 @@ def failed(table: Path) -> Iterator[Failed]:
     if not {"key", "status"} <= set(names):
         return
     columns = [name for name in COLUMNS if name in names]
-    number = 0
-    for group in range(file.num_row_groups):
-        for row in parquet_files.rows(table, file, group, columns):
-            number += 1
-            if reason := why(row):
-                yield Failed(str(row["key"]), f"{table.name}, row {number}", reason)
+    for number, row in enumerate(parquet_files.rows(table, file, columns), start=1):
+        if reason := why(row.cells):
+            yield Failed(str(row.cells["key"]), f"{table.name}, row {number}", reason)
 
 
 def why(row: Mapping[str, Any]) -> str:

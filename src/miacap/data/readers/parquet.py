@@ -144,24 +144,24 @@ class _Table:
 
     def rows(self) -> Iterator[_Row]:
         """Give all rows, without the photos' bytes."""
-        number = 0
         columns = self.columns
-        for group in range(self._file.num_row_groups):
-            inside = _has_bytes(self._file, group, columns.image)
-            for index, row in enumerate(rows(self.path, self._file, group, columns.wanted)):
-                number += 1
-                captions = [_texts(row[name]) for name in columns.captions]
-                captions = [one for one in captions if one is not None] or captions[:1]
-                name, split = _text(row, columns.name), _text(row, columns.split)
-                file = "" if inside else _text(row, columns.file)
-                file = f"{self._folder}/{file}" if file and self._folder else file
-                said = json.dumps([name, split, captions], default=repr)
-                self._checksum.update(said.encode())
-                cell = Cell(self.path, group, index) if inside else None
-                name = name if inside else file
-                lost = img2dataset.why(row) if columns.fetched else ""
-                where = f"{self.path.name}, row {number}"
-                yield _Row(where, name, captions, split, file, cell, lost)
+        groups = range(self._file.num_row_groups)
+        holds = [_has_bytes(self._file, group, columns.image) for group in groups]
+        every = rows(self.path, self._file, columns.wanted)
+        for number, (group, place, row) in enumerate(every, start=1):
+            captions = [_texts(row[name]) for name in columns.captions]
+            captions = [one for one in captions if one is not None] or captions[:1]
+            name, split = _text(row, columns.name), _text(row, columns.split)
+            inside = holds[group]
+            file = "" if inside else _text(row, columns.file)
+            file = f"{self._folder}/{file}" if file and self._folder else file
+            said = json.dumps([name, split, captions], default=repr)
+            self._checksum.update(said.encode())
+            cell = Cell(self.path, group, place) if inside else None
+            name = name if inside else file
+            lost = img2dataset.why(row) if columns.fetched else ""
+            where = f"{self.path.name}, row {number}"
+            yield _Row(where, name, captions, split, file, cell, lost)
 
     def source(self) -> Source:
         """Say what was read: the whole file, or of one that holds photos the other columns."""
