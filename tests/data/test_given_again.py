@@ -1,5 +1,7 @@
 """Features that are read once more: the same command goes on, another one is refused."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from miacap.data import Conversion, Dataset, Entry, FeatureStore, NoPhotos, StoreWriter, convert
+from miacap.data.sources import note_sources, read_sources, source_of
 from miacap.errors import DataError, RunError
 
 from .written_features import WRITERS, Made, bottom_up_row, pictures, sizes
@@ -110,3 +113,30 @@ def test_an_id_of_two_pictures_is_counted_by_itself(tmp_path: Path) -> None:
     assert done.missing == ("a/42.jpg", "b/42.jpg", "none.jpg")
     with pytest.raises(DataError, match=r"no picture can be told; '42' may be 'a/42\.jpg' or 'b/"):
         convert([file], tmp_path / "g", dataset(ids[:2]), quiet=True)
+
+
+def test_what_was_read_is_noted_and_a_change_is_told(tmp_path: Path) -> None:
+    made = pictures()
+    written = WRITERS["cocobu"](tmp_path, made)
+    file, store = written.files[0], tmp_path / "store"
+    assert read(file, made, **written.beside).changed == ()
+    noted = read_sources(store)
+    listed = written.beside["sizes"]
+    assert noted == (source_of(file), source_of(listed))
+    assert noted[1].sha256 == hashlib.sha256(listed.read_bytes()).hexdigest()
+    inside = sorted(file.iterdir())
+    total = sum(path.stat().st_size for path in inside)
+    names = b"".join(b"%s\0%d\0" % (p.name.encode(), p.stat().st_size) for p in inside)
+    assert (noted[0].name, noted[0].bytes) == ("cocobu_att", total)
+    assert noted[0].sha256 == hashlib.sha256(names).hexdigest()
+    before = (store / "sources.json").read_bytes()
+    assert read(file, made, **written.beside).changed == ()
+    assert (store / "sources.json").read_bytes() == before
+    np.savez(file / "43.npz", feat=made[0].features)
+    assert read(file, made, **written.beside).changed == ("cocobu_att",)
+    assert [one.name for one in read_sources(store)] == [noted[0].name, listed.name, noted[0].name]
+    os.mkfifo(tmp_path / "pipe")
+    assert note_sources(store, [tmp_path / "pipe"]) == () and len(read_sources(store)) == 3
+    (store / "sources.json").write_bytes(before.replace(b"cocobu", b"COCOBU"))
+    with pytest.raises(RunError, match=r"sources\.json: altered after it was written"):
+        read(file, made, **written.beside)

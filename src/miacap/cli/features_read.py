@@ -137,6 +137,11 @@ def _tell(done: "Conversion", output: Path) -> None:
     """Say what came, what did not, and what is missing."""
     if done.without_boxes:
         terminal.tell(f"warning: {done.without_boxes}.")
+    if done.changed:
+        terminal.tell(
+            f"warning: {first_names(done.changed, _LISTED)} had other bytes when {output} was "
+            "filled before; pictures that were there stay as they are."
+        )
     if done.ambiguous:
         theirs, one, other = done.first_ambiguous
         terminal.tell(f"left out: {theirs} may be {one} or {other}")

@@ -22,6 +22,7 @@ from miacap.data.given.forms import Form, form_of
 from miacap.data.given.matched import First, Matched, Sizing
 from miacap.data.given.rows import Beside, Size
 from miacap.data.manifest import Manifest
+from miacap.data.sources import note_sources
 from miacap.data.spelling import ByForm
 from miacap.data.store import FeatureStore, StoreWriter
 from miacap.errors import DataError, SettingsError
@@ -48,6 +49,7 @@ class Conversion:
         without_boxes: why boxes that the files have were left out, or "".
         ambiguous: how many rows may be of one of several pictures of the dataset.
         first_ambiguous: what the file calls the first of these, and two pictures that it may be.
+        changed: files that had other bytes when the store was filled from them before.
     """
 
     store: FeatureStore
@@ -60,6 +62,7 @@ class Conversion:
     without_boxes: str = ""
     ambiguous: int = 0
     first_ambiguous: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def convert(
@@ -114,7 +117,8 @@ def convert(
     matched = Matched(chain.from_iterable(found), dataset)
     first = First.look(matched, sizing, without_boxes, ", ".join(map(str, files)))
     about = Given(name or paths[0].resolve().stem, forms[0].title)
-    return _fill(Path(folder), about, matched, first, sizing, quiet)
+    beside_them = [Path(path) for path in (ids, boxes, sizes) if path is not None]
+    return _fill(Path(folder), about, matched, first, sizing, (*paths, *beside_them), quiet)
 
 
 def _require_taken(forms: Sequence[Form], beside: Beside, files: int) -> None:
@@ -135,6 +139,7 @@ def _fill(
     matched: Matched,
     first: First,
     sizes: Sizing,
+    sources: Sequence[Path],
     quiet: bool,
 ) -> Conversion:
     manifest = Manifest("regions", about, first.width, None, None, f"miacap {__version__}")
@@ -148,6 +153,7 @@ def _fill(
                 if filling.take(writer, name, one, loaded):
                     progress.advance()
             filling.finish(writer)
+        changed = note_sources(folder, sources)
     store = FeatureStore.open(folder)
     return Conversion(
         store,
@@ -160,4 +166,5 @@ def _fill(
         first.without_boxes,
         matched.ambiguous,
         matched.first_ambiguous,
+        changed,
     )
