@@ -196,6 +196,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_what_is_stopped_anywhere_ends_alike(
     world: TunedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
