@@ -16,6 +16,7 @@ from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data import Dataset
 from miacap.errors import RunError, SettingsError
 from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.runs.starting import captioner_of
 from miacap.text import EOS, tokenize_all
 from miacap.training import FitResult
 
@@ -174,7 +175,6 @@ def test_what_does_not_go_with_the_run_is_refused(world: World, begun: Run, tmp_
         ({"captioner": "nic"}, "captioner='up-down', not 'nic'"),
         ({"minimum_count": 2}, "minimum_count=1, not 2"),
         ({"sizes": {**wanted.sizes, "width": 16}}, r"sizes\.width=8, not 16"),
-        ({"sizes": {**wanted.sizes, "dropout": 0.1}}, r"sizes\.dropout=0\.3, not 0\.1"),
     ):
         with pytest.raises(SettingsError, match=f"begun: its weights were trained with {named}"):
             fit(world, tmp_path / "r", replace(wanted, **change), None, start=begun)
@@ -199,7 +199,54 @@ def test_features_and_concepts_of_another_kind_are_refused(world: World, tmp_pat
     with pytest.raises(RunError, match="backbone"):
         fit(world, tmp_path / "r", further(run), own, start=changed)
     done = fit(world, tmp_path / "r", further(run), own, start=run)
-    assert done.concepts == own.source or done.concepts.checksum == run.concepts.checksum  # type: ignore[union-attr]
+    assert done.concepts is not None and run.concepts is not None
+    assert done.concepts.checksum == run.concepts.checksum == own.source.checksum
+
+
+def test_features_of_another_width_are_named_as_such(
+    world: World, begun: Run, tmp_path: Path
+) -> None:
+    """Nobody is told to set a size that follows the features."""
+    wide = replace(begun, settings=replace(begun.settings, region_width=9))
+    with pytest.raises(
+        RunError, match=r"reads regions of 9 numbers, and .* has regions of 6; give"
+    ):
+        fit(world, tmp_path / "r", further(begun), None, start=wide)
+    other = replace(wide, preprocessing=replace(begun.preprocessing, backbone="another"))
+    with pytest.raises(RunError, match="made for another backbone"):
+        fit(world, tmp_path / "r", further(begun), None, start=other)
+
+
+def test_another_dropout_goes_with_the_weights(world: World, begun: Run, tmp_path: Path) -> None:
+    wanted = further(begun)
+    wanted = replace(wanted, sizes={**wanted.sizes, "dropout": 0.1})
+    run = fit(world, tmp_path / "r", wanted, None, start=begun, stop_after=1)
+    assert run.settings.sizes["dropout"] == 0.1 and begun.settings.sizes["dropout"] == 0.3
+
+
+def test_the_weights_that_are_loaded_are_those_that_are_named(begun: Run) -> None:
+    named = runs.continued(begun).start
+    assert named is not None
+    found = captioner_of(begun, named).state_dict()
+    wanted = begun.captioner("cpu").state_dict()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    with pytest.raises(RunError, match="its weights changed while training was prepared"):
+        captioner_of(begun, replace(named, weights_sha256="0" * 64))
+
+
+def test_a_run_that_is_not_finished_is_told(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = settings("nic", "plain")
+    wanted = replace(wanted, training=replace(wanted.training, epochs=3))
+    part = fit(world, tmp_path / "part", wanted, None, stop_after=3)
+    assert (part.folder / "weights.safetensors").is_file()
+    capsys.readouterr()
+    for told in (True, False):
+        new = tmp_path / f"r{told}"
+        fit(world, new, further(part), None, start=part, quiet=False, stop_after=1)
+        assert ("part is not trained to its end" in capsys.readouterr().err) == told
+        fit(world, part.folder, wanted, None)
 
 
 @pytest.mark.parametrize("objective", [BASELINES[0], BASELINES[3]], ids=["mean", "dropout"])

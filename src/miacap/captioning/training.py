@@ -29,7 +29,7 @@ from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings, SelfCritical, VectorFile
 from miacap.runs.folder import build, held, read_sources
 from miacap.runs.overview import is_run
-from miacap.runs.starting import begun, check_start
+from miacap.runs.starting import begun, captioner_of, check_start, unfinished
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
 from miacap.visual import tuned
@@ -81,14 +81,16 @@ def train(
     require_regions(regions)
     if settings.tuning is not None:
         raise SettingsError("A backbone learns from photos, not from features: captioning.tune.")
-    settings = begun(replace(settings, region_width=regions.manifest.width), start)
+    told = regions.manifest
+    if start is not None:
+        check_start(start, told.preprocessing, told.width, str(regions.folder), concepts)
+    settings = begun(replace(settings, region_width=told.width), start)
     train_split, dev_split = dataset.split("train"), dataset.split("dev")
     notes: list[str] = []
     concepts = _concepts_to_read(settings, regions, concepts, notes)
     if start is None:
         vocabulary = build_vocabulary(train_split, settings.minimum_count)
     else:
-        check_start(start, regions.manifest.preprocessing, str(regions.folder), concepts)
         vocabulary = start.vocabulary
     settings, vectors = _vectors(word_vectors, vocabulary, settings)
     inputs = _inputs(settings, vocabulary, regions, concepts, concepts_of, notes)
@@ -264,7 +266,9 @@ def _tell(
 
 
 def _tell_start(start: Run, dataset: Dataset) -> None:
-    """Say so where the run was trained on other files than what it goes on with."""
+    """Say so where the run is not finished, or was trained on other files than these."""
+    if told := unfinished(start):
+        terminal.tell(f"note: {told}")
     known = {row.get("sha256") for row in read_sources(start.folder)}
     fresh = [source.name for source in dataset.sources if source.sha256 not in known]
     if fresh:
@@ -289,7 +293,8 @@ def _task(
     if vectors is not None:
         vectors.fill(table_of(module, settings.captioner))
     if start is not None:
-        module.load_state_dict(start.captioner("cpu").state_dict())
+        assert settings.start is not None
+        module.load_state_dict(captioner_of(start, settings.start).state_dict())
     objective, seed = settings.objective, settings.training.seed
     batches = inputs.batches(
         list(captions),

@@ -21,7 +21,7 @@ from miacap.captioning.inputs import Inputs, StoredConcepts, Wanted
 from miacap.captioning.outcome import finish
 from miacap.captioning.seeing import SeeingBatches, SeeingCaptioner, SeeingTask, SeenRows
 from miacap.captioning.training import best_scores
-from miacap.captioning.validation import DevScores
+from miacap.captioning.validation import NUMBERS, DevScores
 from miacap.captioning.words import encode, lengths
 from miacap.concepts import ConceptFolder, check_fits
 from miacap.data import Dataset
@@ -31,7 +31,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, subfolder, write_json
 from miacap.runs import CrossEntropy, Run, RunSettings
 from miacap.runs.folder import held
-from miacap.runs.starting import begun
+from miacap.runs.starting import begun, captioner_of, unfinished
 from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.version import __version__
@@ -82,6 +82,8 @@ def tune(
     settings = begun(settings or runs.tuned(start), start)
     if settings.tuning is None or not isinstance(settings.objective, CrossEntropy):
         raise SettingsError("A backbone learns along with cross-entropy, and settings of `tuning`.")
+    if not quiet and (told := unfinished(start)):
+        terminal.tell(f"note: {told}")
     record = _record(start)
     _check_concepts(start, concepts)
     network = _unfolded(start, record, places)
@@ -182,7 +184,7 @@ class _Learning:
         path: Path,
         quiet: bool,
     ) -> "_Learning":
-        assert settings.tuning is not None
+        assert settings.tuning is not None and settings.start is not None
         parts = [dataset.split("train").captions, dataset.split("dev").captions]
         names = [name for part in parts for name in part]
         looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
@@ -202,7 +204,7 @@ class _Learning:
         found = None if stored is None else StoredConcepts.of(stored, start.vocabulary)
         inputs = Inputs(Wanted.of(settings), found, rows)
         inputs.require([*train, *dev])
-        module = SeeingCaptioner(backbone, start.captioner("cpu"))
+        module = SeeingCaptioner(backbone, captioner_of(start, settings.start))
         sums = {name: looked.sums[name] for name in (*train, *dev)}
         return cls(dataset, settings, record, sums, train, dev, module, inputs, rows)
 
@@ -235,6 +237,7 @@ class _Learning:
             captioners.regulariser(settings.captioner),
             rate=tuning.rate,
             decay=tuning.decay,
+            numbers=NUMBERS,
         )
 
     def finish(self, run: Run, result: FitResult, concepts: ConceptFolder | None) -> None:

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from typing import Any, Literal
 
+from torch import nn
+
 from miacap.concepts import ConceptFolder, check_fits
 from miacap.data.features import Record, require_same
 from miacap.errors import RunError, SettingsError
 from miacap.files import sha256
+from miacap.runs.card import CARD
 from miacap.runs.folder import Run
 from miacap.runs.objectives import CrossEntropy, SelfCritical
 from miacap.runs.settings import (
@@ -19,10 +22,13 @@ from miacap.runs.settings import (
 )
 from miacap.settings import to_json
 
-__all__ = ["begun", "check_start", "continued", "tuned"]
+__all__ = ["begun", "captioner_of", "check_start", "continued", "tuned", "unfinished"]
 
 _FIXED = ("captioner", "source", "concepts", "minimum_count")
 """Settings that the weights of a run depend on, beside its sizes."""
+
+_FREE_SIZES = ("dropout", "region_dropout", "region_width")
+"""Sizes that may differ: no weight depends on dropout, and `check_start` sees to the width."""
 
 
 def continued(
@@ -84,26 +90,56 @@ def begun(settings: RunSettings, run: Run | None) -> RunSettings:
     for name in _FIXED:
         _refuse(run, name, old[name], new[name])
     sizes = (to_json(settings.parsed_sizes), to_json(run.settings.parsed_sizes))
-    for name in sizes[0]:
+    for name in sizes[0].keys() - {*_FREE_SIZES}:
         _refuse(run, f"sizes.{name}", sizes[1][name], sizes[0][name])
     return replace(settings, start=_start(run))
 
 
-def check_start(run: Run, features: Record, where: str, concepts: ConceptFolder | None) -> None:
+def check_start(
+    run: Run, features: Record, width: int, where: str, concepts: ConceptFolder | None
+) -> None:
     """Refuse features and concepts that are not the run's.
 
     Args:
         run: that training begins with.
         features: how the features were made.
+        width: numbers a region.
         where: their folder.
-        concepts: those that the captioner reads.
+        concepts: that are given; looked at where the run reads concepts.
 
     Raises:
         RunError: says what differs.
     """
     require_same(run.preprocessing, features, str(run.folder), where)
+    if width != run.settings.region_width:
+        raise RunError(
+            f"{run.folder} reads regions of {run.settings.region_width} numbers, and {where} has "
+            f"regions of {width}; give the features that it was trained on."
+        )
     if concepts is not None and run.concepts is not None:
         check_fits(run.concepts, concepts.source, reads_scores="scores" in run.reads)
+
+
+def captioner_of(run: Run, start: Start) -> nn.Module:
+    """Load the captioner that training begins with: that of the weights that settings name.
+
+    Raises:
+        RunError: no weights, damaged ones, or others than `start` says.
+    """
+    module = run.captioner("cpu")
+    if _start(run) != start:  # after they were read: these are the ones
+        raise RunError(
+            f"{run.folder}: its weights changed while training was prepared, as it is trained "
+            "itself; begin again when it has ended."
+        )
+    return module
+
+
+def unfinished(run: Run) -> str | None:
+    """Say so where a run that training begins with is not trained to its end, else None."""
+    if (run.folder / CARD).is_file():
+        return None
+    return f"{run.folder} is not trained to its end; this begins with its best weights so far."
 
 
 def _refuse(run: Run, name: str, old: Any, new: Any) -> None:
