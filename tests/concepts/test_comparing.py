@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from miacap.cli.application import app
-from miacap.concepts import ConceptFolder, compare, lines, read
+from miacap.concepts import ConceptFolder, compare, comparing, lines, read
 from miacap.concepts.comparing import measure
 from miacap.concepts.evaluation import measure as measure_all
 from miacap.concepts.settings import ListSettings
@@ -91,6 +91,32 @@ def test_plain_loops(seed: int, pictures: int, words: int, k: int) -> None:
     scores += 0.01
     both = measure(scores, targets, (min(k, words),)), measure_all(scores, targets, (k,))
     assert both[0] == pytest.approx(both[1])
+
+
+def test_pictures_are_read_in_pieces(
+    two: list[ConceptFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However few pictures and words are in memory at once, the numbers are the same."""
+    torch.manual_seed(0)
+    scores = torch.rand(11, 7).mul(5).round() / 5
+    targets = torch.rand(11, 7) > 0.6
+    targets[:, 2], targets[4] = False, False
+    whole, folders = measure(scores, targets, (2, 9)), compare(two, DATA)
+    taken = []
+    gather = torch.Tensor.gather
+
+    def noted(self: torch.Tensor, dim: int, index: torch.Tensor) -> torch.Tensor:
+        taken.append(len(self))
+        return gather(self, dim, index)
+
+    monkeypatch.setattr(torch.Tensor, "gather", noted)
+    for at_once, held in ((1, 1), (3, 25), (4, 11)):
+        monkeypatch.setattr(comparing, "_AT_ONCE", at_once)
+        monkeypatch.setattr(comparing, "_HELD", held)
+        assert measure(scores, targets, (2, 9)) == whole
+        assert compare(two, DATA) == folders
+        assert max(taken) <= at_once
+        taken.clear()
 
 
 def test_folders_that_share_no_picture(tmp_path: Path) -> None:

@@ -24,6 +24,17 @@ def test_outputs_come_by_name(onnx_files: SimpleNamespace) -> None:
     torch.testing.assert_close(boxes, torch.tensor(BOX))
 
 
+def test_bytes_are_loaded_in_the_format_in_which_they_were_checked(
+    onnx_files: SimpleNamespace,
+) -> None:
+    data = onnx_files.field(2, "xxORTM") + onnx_files.detector(BOX, SCORE)
+    assert data[4:8] == b"ORTM"  # the mark of onnxruntime's own format, in a name of ONNX
+    onnx_file.check(data, "lamp")
+    network = OnnxNetwork(data, "lamp", "cpu")
+    (boxes,) = network(np.full((3, 64, 64), 0.5, dtype=np.float32), ["boxes"])
+    torch.testing.assert_close(boxes, torch.tensor(BOX))
+
+
 def outside(files: SimpleNamespace, where: str) -> bytes:
     """A model one of whose tensors lies in another file."""
     place = files.field(13, files.field(1, "location") + files.field(2, "../../etc/passwd"))

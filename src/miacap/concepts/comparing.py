@@ -10,15 +10,16 @@ fold, those of joined sources are weighed as the other half of the pictures says
 concepts three numbers and the words' frequencies come from the training captions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from miacap.concepts.evaluation import at_k, average_precision
+from miacap.concepts.evaluation import average_precision
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import Dataset
@@ -27,6 +28,48 @@ from miacap.text import tokenize_all
 from miacap.wording import counted
 
 KS = (10, 49)
+_AT_ONCE = 512
+_HELD = 1 << 26
+"""Scores that are in memory at once: 256 MiB."""
+
+
+class Targets(Mapping[str, Tensor]):
+    """Which words the captions of a picture name, picture by picture: numbers of words are kept.
+
+    Args:
+        words: the words.
+        captions: of each picture.
+    """
+
+    def __init__(self, words: ConceptVocabulary, captions: Mapping[str, Sequence[str]]) -> None:
+        self._count = len(words)
+        self._named: dict[str, Tensor] = {}
+        names = list(captions)
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            flat = iter(tokenize_all([one for name in some for one in captions[name]]))
+            tokens = [[next(flat) for _ in captions[name]] for name in some]
+            for name, row in zip(some, words.targets(tokens), strict=True):
+                self._named[name] = row.nonzero().squeeze(1)
+
+    def __getitem__(self, name: str) -> Bool[Tensor, " A"]:
+        row = torch.zeros(self._count, dtype=torch.bool)
+        row[self._named[name]] = True
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named)
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+    def counts(self, names: Iterable[str]) -> Int[Tensor, " A"]:
+        """Give the number of pictures that name each word."""
+        named = torch.cat([self._named[name] for name in names])
+        return torch.bincount(named, minlength=self._count)
+
+
+Piece = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,7 +84,7 @@ class Common:
 
     words: ConceptVocabulary
     splits: Mapping[str, tuple[str, ...]]
-    targets: Mapping[str, Tensor]
+    targets: Targets
 
     @classmethod
     def of(cls, folders: Sequence[ConceptFolder], dataset: Dataset) -> "Common":
@@ -63,23 +106,41 @@ class Common:
                 f"{dataset.name}: no training picture with captions has concepts in {named}; give "
                 "the data that they were made for."
             )
-        names = [name for group in splits.values() for name in group]
         captions = dataset.captions
-        flat = iter(tokenize_all([one for name in names for one in captions[name]]))
-        tokens = [[next(flat) for _ in captions[name]] for name in names]
-        targets = dict(zip(names, words.targets(tokens), strict=True))
+        targets = Targets(words, {n: captions[n] for group in splits.values() for n in group})
         return cls(words, {split: tuple(group) for split, group in splits.items()}, targets)
 
-    def targets_of(self, split: str) -> Bool[Tensor, "B A"]:
-        """Give the targets of a split's pictures."""
-        return torch.stack([self.targets[name] for name in self.splits[split]])
+    def priors(self) -> Float[Tensor, " A"]:
+        """Give the log-odds of each word's frequency in the training captions, smoothed."""
+        names = self.splits["train"]
+        return torch.logit((self.targets.counts(names) + 0.5) / (len(names) + 1.0))
 
-    def scores_of(self, folder: ConceptFolder, split: str) -> Float[Tensor, "B A"]:
-        """Give a folder's scores of a split's pictures, 0 for words that it does not know."""
-        own = torch.stack(folder.store.rows_of(list(self.splits[split]))).float()
+    def frequencies(self) -> Float[Tensor, " A"]:
+        """Give the share of the training pictures that name each word."""
+        names = self.splits["train"]
+        return self.targets.counts(names).float() / len(names)
+
+    def scores_of(self, folder: ConceptFolder, names: Sequence[str]) -> Float[Tensor, "B A"]:
+        """Give a folder's scores of pictures, 0 for words that it does not know."""
+        own = torch.stack(folder.store.rows_of(names)).float()
         scores = torch.zeros(len(own), len(self.words))
         scores[:, self.columns(folder)] = own
         return scores
+
+    def measure(
+        self,
+        split: str,
+        scores: Callable[[Sequence[str]], Float[Tensor, "B A"]],
+        ks: Sequence[int],
+    ) -> dict[str, float]:
+        """Measure what gives scores, on the pictures of a split; few of them are in memory."""
+        names = self.splits[split]
+
+        def piece(some: slice) -> Piece:
+            mine = names[some]
+            return scores(mine), torch.stack([self.targets[name] for name in mine])
+
+        return _measured(len(names), len(self.words), piece, ks)
 
     def columns(self, folder: ConceptFolder) -> list[int]:
         """Give where the words of a folder stand among all words."""
@@ -105,17 +166,16 @@ def compare(
         DataError: the folders share no captioned training picture.
     """
     common = Common.of(folders, dataset)
-    often = common.targets_of("train").float().mean(0)
+    often = common.frequencies()
     splits: dict[str, Any] = {}
     for split, names in common.splits.items():
-        targets = common.targets_of(split)
         splits[split] = {
             "pictures": len(names),
-            "base rate": measure(often.expand(len(names), -1), targets, ks),
+            "base rate": common.measure(split, lambda some: often.expand(len(some), -1), ks),
             "sources": [
                 {
                     "folder": str(one.folder),
-                    **measure(common.scores_of(one, split), targets, ks),
+                    **common.measure(split, partial(common.scores_of, one), ks),
                 }
                 for one in folders
             ],
@@ -131,27 +191,53 @@ def measure(
     See `evaluation` for the equations; P@k of a picture with fewer than k words above 0 is over
     those.
     """
-    precisions = average_precision(scores, targets)
-    occurring = precisions[~precisions.isnan()].double()
-    numbers = {"mAP": float(occurring.mean()) if len(occurring) else 0.0}
-    for k in ks:
-        precision, recall = _at(scores, targets, min(k, scores.shape[1]))
-        numbers |= {f"P@{k}": precision, f"R@{k}": recall}
+    count, words = scores.shape
+    return _measured(count, words, lambda some: (scores[some], targets[some]), ks)
+
+
+def _measured(
+    count: int, words: int, piece: Callable[[slice], Piece], ks: Sequence[int]
+) -> dict[str, float]:
+    """Measure `count` pictures, of which `piece` gives scores and targets of some."""
+    parts = [slice(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE)]
+    occurs = torch.zeros(words, dtype=torch.bool)
+    found: dict[int, list[tuple[Tensor, Tensor]]] = {k: [] for k in ks}
+    for part in parts:
+        scores, targets = piece(part)
+        occurs |= targets.any(0)
+        for k, rows in found.items():
+            rows.append(_at(scores, targets, min(k, words)))
+    precisions = _average_precisions(parts, count, piece, occurs.nonzero().squeeze(1))
+    numbers = {"mAP": float(precisions.double().mean()) if len(precisions) else 0.0}
+    for k, rows in found.items():
+        for name, values in zip((f"P@{k}", f"R@{k}"), zip(*rows, strict=True), strict=True):
+            every = torch.cat(values)
+            numbers[name] = float(every.mean()) if len(every) else 0.0
     return numbers
 
 
-def _at(scores: Tensor, targets: Tensor, k: int) -> tuple[float, float]:
-    if bool((scores > 0).all()):
-        return at_k(scores, targets, k)
+def _average_precisions(
+    parts: Sequence[slice], count: int, piece: Callable[[slice], Piece], words: Tensor
+) -> Float[Tensor, " W"]:
+    """Give the average precision of words that occur, as many of them at a time as memory takes."""
+    found = [torch.zeros(0)]
+    width = max(1, _HELD // count)
+    for start in range(0, len(words), width):
+        columns = words[start : start + width]
+        pieces = [tuple(side[:, columns] for side in piece(part)) for part in parts]
+        scores, targets = (torch.cat(sides) for sides in zip(*pieces, strict=True))
+        found.append(average_precision(scores, targets))
+    return torch.cat(found)
+
+
+def _at(scores: Tensor, targets: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Give P@k and R@k of each picture that names a word."""
     some = targets.any(1)
-    if not bool(some.any()):
-        return 0.0, 0.0
     kept, true = scores[some], targets[some]
     values, best = kept.sort(dim=1, descending=True, stable=True)
     listed = values[:, :k] > 0
     hits = (true.gather(1, best[:, :k]) & listed).sum(1).double()
-    precision = hits / listed.sum(1).clamp(min=1)
-    return float(precision.mean()), float((hits / true.sum(1)).mean())
+    return hits / listed.sum(1).clamp(min=1), hits / true.sum(1)
 
 
 def lines(report: Mapping[str, Any]) -> str:

@@ -107,11 +107,10 @@ def _photos(folders: Sequence[ConceptFolder]) -> Mapping[str, str]:
 
 def _begun(folders: Sequence[ConceptFolder], common: Common, settings: JoinSettings) -> Joined:
     """Give what is joined, without its numbers."""
-    said = common.targets_of("train")
     return Joined(
         settings.method,
         tuple(Member.of(one.source, common.words.words) for one in folders),
-        torch.logit((said.sum(0) + 0.5) / (len(said) + 1.0)),
+        common.priors(),
         torch.zeros(0),
     )
 

@@ -58,6 +58,8 @@ class OnnxNetwork:
         options.add_session_config_entry("session.use_env_allocators", "1")
         # Threads that wait would otherwise spin, on cores that the backbone needs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # onnxruntime would take bytes of either format by what stands in the fifth to the eighth.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         try:
             self._session = runtime.InferenceSession(data, options, providers=providers)
         except Exception as error:  # onnxruntime has a class for each kind of refusal
