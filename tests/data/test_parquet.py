@@ -1,5 +1,6 @@
 """Parquet tables: captions with the photos' bytes inside, or with the names of their files."""
 
+import inspect
 import pickle
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from miacap.data import NoPhotos, read
+from miacap.data import NoPhotos, parquet_files, read
 from miacap.data.photos import sha256_of, size_of
+from miacap.data.readers import parquet as parquet_reader
 from miacap.errors import DataError, MiacapError, MissingExtra
 
 
@@ -262,6 +264,32 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"Reading Parquet files needs the extra \[parquet\]"):
         read(path)
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 300])
+@pytest.mark.parametrize("inside", [True, False])
+def test_photos_inside_are_told_from_photos_beside(
+    tmp_path: Path, count: int, inside: bool
+) -> None:
+    photo = b"x" * 4
+    rows = [
+        {
+            "image": {"bytes": photo if inside else None, "path": f"{n}.jpg"},
+            "caption": f"a dog number {n}",
+        }
+        for n in range(count)
+    ]
+    image = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    kinds = pyarrow.schema([("image", image), ("caption", pyarrow.string())])
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=kinds), path)
+    (tmp_path / "0.jpg").write_bytes(b"beside")
+    assert read(path).photos.read("0.jpg") == (photo if inside else b"beside")
+
+
+def test_statistics_that_would_end_the_process_are_never_read(tmp_path: Path) -> None:
+    source = inspect.getsource(parquet_reader) + inspect.getsource(parquet_files)
+    assert ".statistics" not in source
 
 
 @settings(max_examples=60, deadline=None)

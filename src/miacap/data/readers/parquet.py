@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from miacap.data.columns import Cell, ParquetPhotos
 from miacap.data.dataset import Source
-from miacap.data.parquet_files import open_parquet, rows
+from miacap.data.parquet_files import open_parquet, rows, told, unpacked
 from miacap.data.readers import img2dataset
 from miacap.data.readers.records import CaptionFile, Reading, shard_names
 from miacap.errors import DataError
@@ -30,6 +30,8 @@ from miacap.tables.names import (
     same_form,
 )
 
+_EMPTY, _PAGES = 2, 512
+"""Bytes that a cell without a value takes at most, and those of the pages around."""
 _IMAGE_NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "photo", "picture", "image_bytes")
 
 
@@ -146,7 +148,7 @@ class _Table:
         """Give all rows, without the photos' bytes."""
         columns = self.columns
         groups = range(self._file.num_row_groups)
-        holds = [_has_bytes(self._file, group, columns.image) for group in groups]
+        holds = [_has_bytes(self.path, self._file, group, columns.image) for group in groups]
         every = rows(self.path, self._file, columns.wanted)
         for number, (group, place, row) in enumerate(every, start=1):
             captions = [_texts(row[name]) for name in columns.captions]
@@ -237,18 +239,32 @@ def _holds_text(kind: Any) -> bool:
     return _is_text(kind) or str(kind).startswith(("list<", "large_list<", "struct<"))
 
 
-def _has_bytes(file: Any, group: int, image: str) -> bool:
-    """Whether a row group holds photos: Hugging Face keeps the path alone where they lie beside."""
+def _has_bytes(path: Path, file: Any, group: int, image: str) -> bool:
+    """Whether a row group holds photos: Hugging Face keeps the path alone where they lie beside.
+
+    What takes more room than cells without a value holds photos; else the cells are looked at. The
+    footer's statistics would count them; but pyarrow ends the process over damaged ones.
+    """
     if not image:
         return False
     chunks = file.metadata.row_group(group)
     for index in range(chunks.num_columns):
         chunk = chunks.column(index)
         if chunk.path_in_schema == image:
-            known = chunk.statistics
-            empty = known is not None and known.has_null_count
-            return not (empty and known.null_count == chunks.num_rows)
+            if chunk.total_uncompressed_size > _EMPTY * chunks.num_rows + _PAGES:
+                return True
+            unpacked(path, file, group, image)
+            with told(path):
+                cells = file.read_row_group(group, columns=[image]).column(0).to_pylist()
+            return any(_innermost(cell) for cell in cells)
     return True
+
+
+def _innermost(cell: Any) -> Any:
+    """Give the innermost value of a cell: {"bytes": x} -> x."""
+    while isinstance(cell, dict):
+        cell = next(iter(cell.values()), None)
+    return cell
 
 
 def _text(row: dict[str, Any], column: str) -> str:
