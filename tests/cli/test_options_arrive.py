@@ -29,7 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(captioning, "evaluate", evaluate)
     monkeypatch.setattr(runs, "load", lambda folder: SimpleNamespace(folder=folder, members=()))
     monkeypatch.setattr(runs, "join", lambda found: SimpleNamespace(joined=found, members=()))
-    monkeypatch.setattr(data, "read", lambda path, photos=None: (path, photos))
+    monkeypatch.setattr(data, "read", lambda path, photos=None, splits=None: (path, photos, splits))
     monkeypatch.setattr(data.FeatureStore, "open", lambda folder: folder)
     return last
 
@@ -39,10 +39,13 @@ def test_evaluates_options_reach_the_evaluation(asked: dict[str, Any]) -> None:
     assert asked["run"].folder == Path("r") and asked["store"] == Path("f")
     assert (asked["beam"], asked["length_penalty"], asked["concepts"]) == (None, None, None)
     assert (asked["split"], asked["device"], asked["quiet"]) == ("dev", "auto", False)
+    assert asked["dataset"] == (Path("d"), None, None)
     go("evaluate", "r", "d", "--features", "f", "--beam", "7", "--length-penalty", "0.5",
+       "--splits", "draw",
        "--split", "test", "--with", "s", "--with", "t", "--device", "cpu", "-q")  # fmt: skip
     assert (asked["beam"], asked["length_penalty"]) == (7, 0.5)
     assert (asked["split"], asked["device"], asked["quiet"]) == ("test", "cpu", True)
+    assert asked["dataset"] == (Path("d"), None, "draw")
     assert [run.folder for run in asked["run"].joined] == [Path("r"), Path("s"), Path("t")]
 
 

@@ -115,7 +115,10 @@ def test_pictures_that_are_not_there(filled: Path) -> None:
         text := str(caught.value)
     )
     assert "1 of them was set aside when it was made. Extract them " in text
-    assert text.endswith(f" (miacap features DATA -o {filled}), or leave them out.")
+    assert text.endswith(
+        f" (miacap features DATA -o {filled}), or leave them out: name the others alone in "
+        "--splits FILE (lines id,split)."
+    )
     with pytest.raises(DataError, match="'nobody'"):
         store.rows("nobody")
 

@@ -141,7 +141,8 @@ def test_unknown_splits_and_formats(tmp_path: Path) -> None:
     ):
         read(path).split("trian")
     with pytest.raises(
-        DataError, match=r"Known: train \(1\)\. .* say in the caption file's 'split'.*add pictures"
+        DataError,
+        match=r"Known: train \(1\)\. .* in the caption file's 'split'.*--splits draw.*add pictures",
     ):
         read(path).split("dev")
     with pytest.raises(UnknownName, match=r"No caption format named 'cvs'\. Did you mean 'csv'\?"):

@@ -11,7 +11,18 @@ import typer
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
 from miacap.cli.help import Verb
-from miacap.cli.options import Data, Device, Download, Features, Photos, Quiet, Seed, Sets, Weights
+from miacap.cli.options import (
+    Data,
+    Device,
+    Download,
+    Features,
+    Photos,
+    Quiet,
+    Seed,
+    Sets,
+    Splits,
+    Weights,
+)
 from miacap.wording import first_lines
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ def train(
     features: Features,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
+    splits: Splits = None,
     seed: Seed = 0,
     device: Device = "auto",
     sets: Sets = None,
@@ -54,7 +66,7 @@ def train(
     from miacap.data import FeatureStore
     from miacap.settings import override
 
-    dataset = read_dataset(data, photos, features)
+    dataset = read_dataset(data, photos, features, splits)
     report_set_aside(dataset.set_aside)
     settings = room.ConceptSettings(seed=seed)
     settings = replace(settings, training=replace(settings.training, device=device))
@@ -74,6 +86,7 @@ def read(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
+    splits: Splits = None,
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +103,7 @@ def read(
     from miacap.cli.reporting import report_set_aside
     from miacap.settings import override
 
-    dataset = read_dataset(data, photos)
+    dataset = read_dataset(data, photos, splits=splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.ListSettings(), sets or [])
     _tell_lists(room.read(file, dataset, output, settings, quiet=quiet))
@@ -123,6 +136,7 @@ def detect(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
+    splits: Splits = None,
     device: Device = "auto",
     weights: Weights = None,
     download: Download = False,
@@ -143,7 +157,7 @@ def detect(
     from miacap.settings import override
     from miacap.visual import Places
 
-    dataset = read_data(data, photos=photos)
+    dataset = read_data(data, photos=photos, splits=splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.DetectSettings(), sets or [])
     places = Places.of(weights or (), download)
@@ -161,6 +175,7 @@ def zero_shot(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
+    splits: Splits = None,
     device: Device = "auto",
     weights: Weights = None,
     download: Download = False,
@@ -180,7 +195,7 @@ def zero_shot(
     from miacap.settings import override
     from miacap.visual import Places
 
-    dataset = read_data(data, photos=photos)
+    dataset = read_data(data, photos=photos, splits=splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.ZeroShotSettings(), sets or [])
     places = Places.of(weights or (), download)
@@ -195,6 +210,7 @@ def join(
     folder: Annotated[list[Path], typer.Argument(help="Folders of concepts, at least two.")],
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
+    splits: Splits = None,
     sets: Sets = None,
     quiet: Quiet = False,
 ) -> None:
@@ -213,7 +229,7 @@ def join(
 
     settings = override(room.JoinSettings(), sets or [])
     found = [room.ConceptFolder.open(one) for one in folder]
-    dataset = read_data(data, photos=NoPhotos())
+    dataset = read_data(data, photos=NoPhotos(), splits=splits)
     report = room.join(found, dataset, output, settings, quiet=quiet)
     terminal.results(room.lines(report))
 
@@ -225,6 +241,7 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the numbers here as well.")
     ] = None,
+    splits: Splits = None,
 ) -> None:
     """Hold several folders of concepts side by side: mAP, P@10, R@10, P@49, R@49.
 
@@ -240,9 +257,10 @@ def compare(
     from miacap.data import read as read_data
     from miacap.files import output as opened
 
-    check_outputs([output], inputs=[], folders=folder)
+    lists = None if splits is None else Path(splits)
+    check_outputs([output], inputs=(data, lists), folders=folder)
     found = [room.ConceptFolder.open(one) for one in folder]
-    report = room.compare(found, read_data(data, photos=NoPhotos()))
+    report = room.compare(found, read_data(data, photos=NoPhotos(), splits=splits))
     if output is not None:
         with opened(output) as file:
             file.write(terminal.json_text(report) + "\n")

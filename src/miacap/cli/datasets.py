@@ -10,7 +10,12 @@ NONE = "none"
 """What `--photos` says where DATA is captions alone."""
 
 
-def read_dataset(data: Path, photos: list[Path] | None, features: Path | None = None) -> "Dataset":
+def read_dataset(
+    data: Path,
+    photos: list[Path] | None,
+    features: Path | None = None,
+    splits: str | None = None,
+) -> "Dataset":
     """Read DATA for a verb whose pictures come from features.
 
     Features that somebody brought need no photos, and who has them may have none.
@@ -19,6 +24,7 @@ def read_dataset(data: Path, photos: list[Path] | None, features: Path | None = 
         data: as on the command line.
         photos: of the option `--photos`; `none` reads captions alone.
         features: folder of the features that are read.
+        splits: of the option `--splits`.
 
     Raises:
         DataError: as `data.read`.
@@ -27,8 +33,8 @@ def read_dataset(data: Path, photos: list[Path] | None, features: Path | None = 
 
     alone = photos == [Path(NONE)] and not Path(NONE).exists()
     if alone or (not photos and features is not None and _are_given(features)):
-        return read(data, photos=NoPhotos())
-    return read(data, photos=photos)
+        return read(data, photos=NoPhotos(), splits=splits)
+    return read(data, photos=photos, splits=splits)
 
 
 def _are_given(features: Path) -> bool:

@@ -7,7 +7,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
-from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet
+from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet, Splits
 from miacap.cli.outputs import check_outputs
 from miacap.wording import by_number, counted
 
@@ -61,6 +61,7 @@ def evaluate(
         typer.Option("--write-df", help="Write the frequencies of this split's references here."),
     ] = None,
     photos: Photos = None,
+    splits: Splits = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
@@ -82,10 +83,10 @@ def evaluate(
 
     check_outputs(
         (output, json_file, write_df),
-        inputs=(data, df, *(photos or [])),
+        inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
         folders=(run, *(others or []), features, concepts),
     )
-    dataset = read_dataset(data, photos, features)
+    dataset = read_dataset(data, photos, features, splits)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in (run, *(others or []))]
     joined = runs.join(loaded) if others else loaded[0]

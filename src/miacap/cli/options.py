@@ -20,6 +20,16 @@ Photos = Annotated[
         "alone.",
     ),
 ]
+Splits = Annotated[
+    str | None,
+    typer.Option(
+        "--splits",
+        metavar="PLACE",
+        help="Who is in which split: a CSV with the columns id and split, or a folder of lists "
+        "(train.txt, dev.txt); others are in none. draw: take the dev and test that DATA lacks "
+        "from train, one picture in ten each.",
+    ),
+]
 Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]
 Concepts = Annotated[
     Path | None,

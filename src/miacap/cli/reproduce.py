@@ -8,7 +8,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
-from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets, Start
+from miacap.cli.options import Concepts, Photos, Quiet, Seed, Sets, Splits, Start
 
 if TYPE_CHECKING:
     from miacap.experiments import Recipe, Reproduced
@@ -35,6 +35,7 @@ def reproduce(
         bool, typer.Option("--small", help="The form for one CPU and some thousand photos.")
     ] = False,
     photos: Photos = None,
+    splits: Splits = None,
     seed: Seed = 0,
     sets: Sets = None,
     quiet: Quiet = False,
@@ -66,7 +67,7 @@ def reproduce(
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
 
-    dataset = read_dataset(data, photos, features)
+    dataset = read_dataset(data, photos, features, splits)
     report_set_aside(dataset.set_aside)
     done = experiments.reproduce(
         chosen,

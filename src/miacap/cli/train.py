@@ -16,6 +16,7 @@ from miacap.cli.options import (
     Quiet,
     Seed,
     Sets,
+    Splits,
     Start,
     WordVectors,
 )
@@ -44,6 +45,7 @@ def train(
     start: Start = None,
     word_vectors: WordVectors = None,
     photos: Photos = None,
+    splits: Splits = None,
     seed: Seed = 0,
     sets: Sets = None,
     quiet: Quiet = False,
@@ -65,7 +67,7 @@ def train(
 
     begin = None if start is None else runs.load(start)
     settings = _settings(begin, captioner, source, seed, sets or [])
-    dataset = read_dataset(data, photos, features)
+    dataset = read_dataset(data, photos, features, splits)
     report_set_aside(dataset.set_aside)
     report_warnings(dataset.warnings)
     result = captioning.train(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Concepts, Data, Device, Photos, Quiet, Seed, Sets, Weights
+from miacap.cli.options import Concepts, Data, Device, Photos, Quiet, Seed, Sets, Splits, Weights
 
 if TYPE_CHECKING:
     from miacap.data import Dataset
@@ -38,6 +38,7 @@ def tune(
     ] = None,
     concepts: Concepts = None,
     photos: Photos = None,
+    splits: Splits = None,
     seed: Seed = 0,
     device: Device = "auto",
     weights: Weights = None,
@@ -63,7 +64,7 @@ def tune(
         raise SettingsError("--concepts are for a captioner: name its run with --from RUN.")
     if start is not None and backbone is not None:
         raise SettingsError("The run of --from has its network; leave --backbone out.")
-    dataset = read(data, photos=photos)
+    dataset = read(data, photos=photos, splits=splits)
     report_set_aside(dataset.set_aside)
     places = visual.Places.of(weights or ())
     keep_freed()

@@ -128,7 +128,8 @@ class Dataset:
             raise DataError(
                 f"{self.name}: no picture is in the split {name!r}."
                 f"{nearest(name, self.splits)} Known: {known or 'none at all'}. Name one of "
-                "these, or say in the caption file's 'split' which pictures belong to it; where "
-                "splits are drawn (one picture in ten is dev, one test), add pictures."
+                "these, or say which pictures belong to it: in the caption file's 'split', or with "
+                "--splits FILE (lines id,split). --splits draw takes one training picture in ten "
+                "for dev and one for test; where that leaves none, add pictures."
             )
         return replace(self, pictures=chosen)

@@ -11,6 +11,8 @@ from miacap.tables.text import TextFile, numbered_lines, read_text_file
 
 Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
 
+DRAW = "draw"
+"""In place of lists: draw the splits that the data lacks."""
 RESTVAL = "restval"
 _SAME = {
     "training": "train",

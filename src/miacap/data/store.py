@@ -130,7 +130,8 @@ class FeatureStore:
                 f"{self.folder}: {part(len(absent), len(names), 'picture', 'is', 'are')} not in "
                 "this "
                 f"store of {self.kind}, the first: {first}{broken if aside else ''}. "
-                f"{self._how_to_get_them()}, or leave them out."
+                f"{self._how_to_get_them()}, or leave them out: name the others alone in --splits "
+                "FILE (lines id,split)."
             )
 
     def _how_to_get_them(self) -> str:

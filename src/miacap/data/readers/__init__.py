@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from miacap.data.dataset import Dataset
+from miacap.data.drawn_splits import with_drawn_splits
 from miacap.data.photos import Photos
 from miacap.data.readers import coco, flickr, pairs, parquet, tables, webdataset
 from miacap.data.readers.places import caption_files
 from miacap.data.readers.records import CaptionFile, CaptionText, Reading
-from miacap.data.splits import Splits, lists_in
+from miacap.data.splits import DRAW, Splits, lists_in
 from miacap.errors import DataError, UnknownName
 from miacap.reading import collector_paused, parse_json
 from miacap.tables import delimited, token_lines
@@ -55,8 +56,10 @@ def read(
             "webdataset" (tars); None looks.
         photos: folder, tar, several of these, or `Photos`; None looks in the caption file's
             folder. `NoPhotos()` reads captions alone.
-        splits: a folder of lists, or split -> list file or ids; overrides what the file
-            says, and a picture in no list gets the split "none".
+        splits: a folder of lists, a table with the columns id and split, or split -> list file
+            or ids; overrides what the file says, and a picture in no list gets the split "none".
+            "draw" (where no folder is called so) draws dev and test from the training pictures,
+            each where the data has no such split.
 
     Returns:
         A dataset whose ids are file names in Unicode NFC (COCO: the image ids). Pictures without
@@ -64,7 +67,7 @@ def read(
 
     Raises:
         DataError: nothing readable, no photo found, no caption at all, a name that leads out
-            of the folder, an id in two splits; the message has file and line.
+            of the folder, an id in two splits, nothing to draw; the message has file and line.
         UnknownName: no such format.
         MissingExtra: a Parquet table, and pyarrow is not installed.
     """
@@ -78,11 +81,15 @@ def read(
     else:
         reading = Reading()
         _read(files, format, reading)
+    drawn = splits == DRAW and not Path(DRAW).exists()
+    if drawn:
+        splits = None
     keep: set[str] = set()
     if splits is None and (reading.lists_decide or not reading.has_splits):
         splits, keep = _lists_beside(folder, files, reading)
     name = folder.resolve().name
-    return reading.dataset(name or "data", _places(photos, folder), splits, keep)
+    result = reading.dataset(name or "data", _places(photos, folder), splits, keep)
+    return with_drawn_splits(result) if drawn else result
 
 
 def _lists_beside(

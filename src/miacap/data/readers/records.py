@@ -9,6 +9,7 @@ from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
 from miacap.data.photos import LOST, NoPhotos, Photos, SeveralPhotos, checked_name, locate, nearly
+from miacap.data.split_tables import read_split_table
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
 from miacap.reading import parse_json
@@ -210,15 +211,14 @@ class Reading:
         Args:
             name: of the dataset.
             photos: where they are.
-            splits: who is in which; None leaves what the files say.
+            splits: who is in which: a folder of lists, a table, or split -> list file or ids;
+                None leaves what the files say.
             keep: splits of the files' own that a picture in no list stays in.
 
         Raises:
             DataError: no captions at all, no photo at all, or contradictory splits.
         """
-        assigned, files = read_splits(splits)
-        self.sources += [source(file) for file in files]
-        assigned = self._known(assigned, name)
+        assigned = self._assigned(splits, name)
         if not any(record.captions for record in self.records.values()):
             raise DataError(
                 f"{name}: no captions at all in {', '.join(s.name for s in self.sources)}; "
@@ -247,6 +247,26 @@ class Reading:
         }
         parts = [*self.packed, locate(places, names)] if names else self.packed
         return parts[0] if len(parts) == 1 else SeveralPhotos(parts)
+
+    def _assigned(
+        self, splits: Splits | str | os.PathLike[str] | None, name: str
+    ) -> dict[str, str]:
+        """Read who is in which split, and call everybody as the captions do."""
+        named = isinstance(splits, str | os.PathLike)
+        if isinstance(splits, str | os.PathLike) and Path(splits).is_file():
+            assigned, table = read_split_table(splits)
+            files: tuple[TextFile, ...] = (table,)
+        else:
+            assigned, files = read_splits(splits)
+        self.sources += [source(file) for file in files]
+        before = dict.fromkeys(self.records)
+        known = self._known(assigned, name)
+        if named and before and not any(id in before for id in known):
+            raise DataError(
+                f"{splits}: {none(len(assigned), 'id')} is a picture of {name}: the first is "
+                f"{next(iter(assigned))!r}, and pictures are called {next(iter(before))!r} there."
+            )
+        return known
 
     def _known(self, assigned: Mapping[str, str], name: str) -> dict[str, str]:
         """Listed ids as the captions spell them; listed pictures without captions join them."""
