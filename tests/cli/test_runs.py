@@ -55,6 +55,20 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("watch", "best"), [("-loss per word", "3"), ("loss per word", "1")])
+def test_the_epoch_that_was_kept_is_that_of_the_watched_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], watch: str, best: str
+) -> None:
+    """An epoch without that score was chosen by nothing, least of all by a 0."""
+    losses = [{"loss per word": 4.0}, {}, {"loss per word": 2.0}, {"loss per word": 3.0}]
+    rows = [{**GOOD, **loss, "epoch": epoch} for epoch, loss in enumerate(losses, start=1)]
+    settings = {"captioner": "nic", "source": "plain", "training": {"watch": watch}}
+    log = "".join(json.dumps(row) + "\n" for row in rows)
+    a_run(tmp_path, "run", log, settings=json.dumps(settings))
+    command(tmp_path)
+    assert capsys.readouterr().out.splitlines()[1].split()[4] == best
+
+
 def test_settings_in_which_runs_differ_stand_below_the_table(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A run's card: each number in its place, and a way to captions that works for this run."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ SIZES = {"width": 8, "word_width": 8}
 LISTS = ConceptSource(("cat", "dog"), "lists", "1" * 64, "ranks", "lists.json")
 
 
-def card(folder: Path, made: Any, concepts: ConceptSource | None = None) -> str:
+def card(folder: Path, made: Any, concepts: ConceptSource | None = None, watch: str = "") -> str:
     settings = RunSettings("nic", "plain", SIZES, region_width=6)
+    settings = replace(settings, training=replace(settings.training, watch=watch))
     about = Manifest("concepts", made, 2, LISTS.words, LISTS.checksum, "a test")
     nothing = FeatureStore(folder, about, [], verify=False)
     given = None if concepts is None else ConceptFolder(folder, nothing, concepts)
@@ -39,6 +41,8 @@ def test_every_number_and_name_has_its_place(tmp_path: Path) -> None:
     rows = re.findall(r"^\| (.*) \| (.*) \|$", text, re.MULTILINE)
     assert rows[1:] == [("BLEU-4", "0.2500"), ("CIDEr-D", "1.5000"), ("distinct", "12")]
     assert "Reached after epoch 7, chosen by CIDEr-D" in text
+    other = card(tmp_path / "o", Preprocessing("made-up", "0" * 64), watch="-loss per word")
+    assert "Reached after epoch 7, chosen by loss per word on that split" in other
     assert "A first note.\nA second note.\n" in text
     assert "- `captions.csv` (CC0)\n- `more.csv` (terms not stated)\n" in text
 

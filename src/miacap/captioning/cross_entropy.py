@@ -19,6 +19,7 @@ from miacap.captioners import Regulariser
 from miacap.captioning.scheduled_sampling import scheduled_logits, share
 from miacap.data.batches import Batch, Batches
 from miacap.runs import CrossEntropy
+from miacap.runs.objectives import WATCHED
 from miacap.text import PAD
 
 __all__ = ["CrossEntropyTask", "negative_log_likelihood", "summed_loss"]
@@ -44,7 +45,7 @@ class CrossEntropyTask:
     evaluation: Callable[[nn.Module], Mapping[str, float]]
     objective: CrossEntropy = CrossEntropy()  # noqa: RUF009 - frozen
     regulariser: Regulariser | None = None
-    watched: str = "CIDEr-D"
+    watched: str = WATCHED
     numbers: Sequence[str] = ()
     epoch: int = 0
     """The epoch whose batches were asked for last."""

@@ -46,6 +46,7 @@ from miacap.decoding.hypotheses import at_rest
 from miacap.decoding.searching import rules_of
 from miacap.pictures import Pictures
 from miacap.runs import SelfCritical
+from miacap.runs.objectives import WATCHED
 from miacap.text import BOS, EOS, PAD
 
 __all__ = ["SelfCriticalTask", "advantages", "policy_loss"]
@@ -72,7 +73,7 @@ class SelfCriticalTask:
     evaluation: Callable[[nn.Module], Mapping[str, float]]
     search: SearchSettings
     objective: SelfCritical = SelfCritical()  # noqa: RUF009 - frozen
-    watched: str = "CIDEr-D"
+    watched: str = WATCHED
     evaluated: Sequence[str] = ()
 
     @property

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from miacap.data.features import Detector, Given, Preprocessing
 from miacap.runs.folder import Run, read_sources
-from miacap.runs.objectives import SelfCritical
+from miacap.runs.objectives import WATCHED, SelfCritical
 from miacap.runs.settings import RunSettings
+from miacap.training.state import watched
 from miacap.version import __version__
 from miacap.visual import tuned
 from miacap.wording import counted
@@ -25,6 +26,7 @@ def card_text(run: Run, scores: Mapping[str, float], epoch: int, notes: Sequence
         notes: sentences about scores and captions.
     """
     folder, settings = run.folder, run.settings
+    chosen_by, _ = watched(settings.training.watch, WATCHED)
     more = "".join(f"\n{note}" for note in notes)
     rows = "\n".join(f"| {name} | {shown(name, value)} |" for name, value in scores.items())
     data = "\n".join(
@@ -51,7 +53,7 @@ A captioner trained with miacap {__version__} on features of {_features(run)}.
 |---|---|
 {rows}
 
-Reached after epoch {epoch}, chosen by {_chosen_by(settings)} on that split, so these numbers are
+Reached after epoch {epoch}, chosen by {chosen_by} on that split, so these numbers are
 a little optimistic.{more}
 
 ## Trained on
@@ -90,10 +92,6 @@ def _objective(settings: RunSettings) -> str:
     if start is None:
         return f"{said}."
     return f"{said},\nbeginning with the run `{start.run}` (weights `{start.weights_sha256[:12]}`)."
-
-
-def _chosen_by(settings: RunSettings) -> str:
-    return settings.training.watch.removeprefix("-") or "CIDEr-D"
 
 
 def _use(name: str, run: Run) -> str:

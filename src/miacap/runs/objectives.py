@@ -11,7 +11,10 @@ from miacap.errors import SettingsError, UnknownName
 from miacap.metrics.names import REWARDS
 from miacap.settings import check_at_least, check_at_most, check_share
 
-__all__ = ["CrossEntropy", "Objective", "SelfCritical"]
+__all__ = ["WATCHED", "CrossEntropy", "Objective", "SelfCritical"]
+
+WATCHED = "CIDEr-D"
+"""The dev score that picks the best weights, unless the setting `training.watch` names another."""
 
 _MOST_SAMPLES = 1_000
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from miacap.errors import DataError
 from miacap.files import read_json, read_json_lines
+from miacap.runs.objectives import WATCHED
+from miacap.training.state import watched
 
 __all__ = ["Overview", "differences", "is_run", "listing", "near", "overview"]
 
@@ -69,8 +71,9 @@ def overview(folder: Path) -> Overview:
     try:
         log = folder / "metrics.jsonl"
         rows = read_json_lines(log) if log.exists() else []
-        name, sign = _watched(settings)
-        best = max(rows, key=lambda row: sign * float(row.get(name, 0.0)), default=None)
+        name, sign = watched(str(settings.get("training", {}).get("watch", "")), WATCHED)
+        scored = [row for row in rows if name in row]
+        best = max(scored, key=lambda row: sign * float(row[name]), default=None)
         epoch = None if best is None else int(best["epoch"])
         scores = {} if best is None else _scores(best)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
@@ -109,12 +112,6 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
             for key, leaf in _flat(below, f"{name}.{part}" if name else str(part)).items()
         }
     return {name: value if isinstance(value, str) else json.dumps(value)}
-
-
-def _watched(settings: Mapping[str, Any]) -> tuple[str, int]:
-    """Say which score chose the epoch, and whether higher (1) or lower (-1) is better."""
-    wish = str(settings.get("training", {}).get("watch", "")) or "CIDEr-D"
-    return (wish[1:], -1) if wish.startswith("-") else (wish, 1)
 
 
 def _scores(row: Mapping[str, Any]) -> dict[str, float]:
