@@ -117,6 +117,7 @@ def test_concepts_of_features_that_were_given(tmp_path: Path) -> None:
     short = ("--set", "training.epochs=1", "--set", "training.threads=1", "-q")
     done = miacap("concepts", "train", data, *features, "-o", tmp_path / "c", *few, *short)
     assert done.returncode == 0, done.stderr
+    assert "warning: 6 pictures of test have the very captions of pictures of train" in done.stderr
     lists = {f"{p.name}.jpg": [*NOUNS[n % 6 :], *NOUNS[: n % 6]] for n, p in enumerate(made)}
     (tmp_path / "lists.json").write_text(json.dumps(lists))
     read = ("concepts", "read", tmp_path / "lists.json", data, "-o", tmp_path / "l", *few, "-q")

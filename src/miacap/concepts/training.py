@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from miacap import terminal
 from miacap.concepts import folds, report
 from miacap.concepts.claiming import claim
 from miacap.concepts.evaluation import log_likelihood
@@ -37,6 +38,7 @@ from miacap.concepts.task import (
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.concepts.wanted import Wanted
 from miacap.data import Dataset
+from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import choose
 from miacap.errors import DataError
@@ -91,6 +93,8 @@ def train(
         shutil.rmtree(path / "fits", ignore_errors=True)  # killed before this was done
         finished: dict[str, Any] = read_json(path / "report.json")
         return finished
+    for leak in find_leaks(dataset, regions.photos):
+        terminal.tell(f"warning: {leak.told}")
     whole, epochs = _fit_whole(data, path, settings, quiet)
     modules = {folds.WHOLE: whole}
     for fold in sorted(set(data.folds.values())):

@@ -1,9 +1,11 @@
 """Pictures that are in two splits: then scores on the second say too much.
 
 Three signs are looked for: the same photo (by its checksum, where a feature store knows it), the
-same captions, and the same name in two folders where checksums are not known.
+same captions (by their tokens), and the same name in two folders where checksums are not known.
+Names that are counted from 0 or 1 in each of two folders (`train/0.jpg`, `test/0.jpg`) say nothing.
 """
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,10 +13,14 @@ from typing import Literal
 
 from miacap.data.dataset import Dataset, Entry
 from miacap.tables.names import same_form
+from miacap.text import tokenize
 from miacap.wording import counted
 
 _ORDER = ("train", "dev", "test")
 _FIRST = 3
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,18})(\D*)", re.DOTALL)
+_DENSE = 2
+"""A folder whose numbers go to less than this many times its pictures counts its own."""
 _WORDS = 6
 """Words of an only caption from which it is no accident that two pictures have it."""
 
@@ -77,6 +83,7 @@ def find(dataset: Dataset, photos: Mapping[str, str], split: str | None = None) 
     signs: dict[_Kind, _Sign] = {
         "photo": _by_photo(photos), "captions": _by_captions, "name": _by_name(photos)
     }  # fmt: skip
+    own = _counted_in_their_folder(dataset)
     leaks = []
     for first, second in combinations(parts, 2):
         if split is not None and split not in (first, second):
@@ -84,6 +91,8 @@ def find(dataset: Dataset, photos: Mapping[str, str], split: str | None = None) 
         known: set[str] = set()
         for kind, sign in signs.items():
             pairs = _pairs(parts[first], parts[second], sign, known)
+            if kind == "name":
+                pairs = [pair for pair in pairs if not all(_series(id) in own for id in pair)]
             known |= {of_second for _, of_second in pairs}
             if pairs:
                 leaks.append(Leak((first, second), kind, len(pairs), tuple(pairs[:_FIRST])))
@@ -121,9 +130,30 @@ def _by_name(photos: Mapping[str, str]) -> _Sign:
     return sign
 
 
+def _series(id: str) -> tuple[str, str] | None:
+    """Give what stands before and behind a name's number, folder included; None without one."""
+    folder, _, name = id.rpartition("/")
+    match = _NUMBERED.fullmatch(name)
+    return (f"{folder}/{match[1]}", match[3]) if match else None
+
+
+def _counted_in_their_folder(entries: Iterable[Entry]) -> set[tuple[str, str]]:
+    """Give the series of names whose numbers begin with 0 or 1 and have few gaps."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for entry in entries:
+        series, match = _series(entry.id), _NUMBERED.fullmatch(entry.id.rpartition("/")[2])
+        if series is not None and match is not None:
+            numbers.setdefault(series, set()).add(int(match[2]))
+    return {
+        series
+        for series, known in numbers.items()
+        if min(known) <= 1 and max(known) < _DENSE * len(known)
+    }
+
+
 def _by_captions(entry: Entry) -> Hashable | None:
-    captions = frozenset(entry.captions)
+    captions = frozenset(tuple(tokenize(caption)) for caption in entry.captions) - {()}
     if len(captions) == 1:  # "a dog" is written about many
         (only,) = captions
-        return captions if len(only.split()) >= _WORDS else None
+        return captions if len(only) >= _WORDS else None
     return captions or None
