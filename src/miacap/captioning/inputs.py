@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from miacap.concepts import ConceptFolder, Extractor, SeenTwice, not_in_features
+from miacap.concepts import ConceptFolder, Extractor, RegionsWithConcepts, not_in_features
 from miacap.concepts import extract as concept_scores
 from miacap.data.batches import Batches
 from miacap.data.store import FeatureStore
@@ -203,7 +203,7 @@ class Inputs:
         finder = run.finder(device, places) if wanted.any_concepts else None
         if finder is not None:
             seen = SeenConcepts(concept_words(run.vocabulary, finder.words))
-            return cls(wanted, seen, regions=SeenTwice(regions, finder))
+            return cls(wanted, seen, regions=RegionsWithConcepts(regions, finder))
         concepts = _from_extractor(run, device) if wanted.any_concepts else None
         return cls(wanted, concepts, regions=regions)
 
@@ -228,7 +228,7 @@ class Inputs:
         # Rounded to half precision, as the store's rows that the captioner learned from.
         rows = [matrix.half() for matrix, _ in results]
         seen = None
-        if isinstance(self.regions, SeenTwice):
+        if isinstance(self.regions, RegionsWithConcepts):
             seen = self.regions.concepts(prepared, rows)
         return self._batch(names, rows, [boxes for _, boxes in results], names, rows, seen)
 

@@ -167,11 +167,12 @@ def detect(
     _tell_lists(result)
 
 
-@concepts.command("zero-shot", cls=Verb, short_help="Have a model as CLIP say which words fit.")
+@concepts.command("zero-shot", cls=Verb, short_help="Let a model such as CLIP find words.")
 def zero_shot(
     data: Data,
     model: Annotated[
-        str, typer.Option("--model", help="As CLIP or SigLIP: hf:FOLDER-OR-NAME of transformers.")
+        str,
+        typer.Option("--model", help="CLIP, SigLIP or such: hf:FOLDER-OR-NAME of transformers."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
     photos: Photos = None,
@@ -234,7 +235,7 @@ def join(
     terminal.results(room.lines(report))
 
 
-@concepts.command(cls=Verb, short_help="Hold several folders of concepts side by side.")
+@concepts.command(cls=Verb, short_help="Compare several folders of concepts.")
 def compare(
     folder: Annotated[list[Path], typer.Argument(help="Folders of concepts.")],
     data: Data,
@@ -243,7 +244,7 @@ def compare(
     ] = None,
     splits: Splits = None,
 ) -> None:
-    """Hold several folders of concepts side by side: mAP, P@10, R@10, P@49, R@49.
+    """Compare several folders of concepts: mAP, P@10, R@10, P@49, R@49.
 
     Every folder is asked for the words of all of them, on the pictures that all of them
     have, beside what the words' frequencies alone would reach. Training pictures are

@@ -21,7 +21,7 @@ from miacap.concepts.extractor import Extractor, extract, heat
 from miacap.concepts.folders import ConceptFolder
 from miacap.concepts.from_lists import ReadLists, read
 from miacap.concepts.joined_folder import join
-from miacap.concepts.looking import Finder, SeenTwice
+from miacap.concepts.looking import Finder, RegionsWithConcepts
 from miacap.concepts.report import at_base_rate, known_before, lists_table, suspicion, table
 from miacap.concepts.settings import (
     ConceptSettings,
@@ -46,7 +46,7 @@ __all__ = [
     "JoinSettings",
     "ListSettings",
     "ReadLists",
-    "SeenTwice",
+    "RegionsWithConcepts",
     "TuneSettings",
     "ZeroShotSettings",
     "at_base_rate",

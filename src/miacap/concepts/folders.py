@@ -1,18 +1,60 @@
 """Folders of concepts: trained or read from a file, with a score vector for every picture."""
 
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from miacap.concepts.claiming import unfinished as command_for
 from miacap.concepts.description import DESCRIPTION, ConceptSource
 from miacap.concepts.extractor import check_weights
-from miacap.data.features import require_same
-from miacap.data.store import FeatureStore
+from miacap.data.features import Record, require_same
+from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.errors import RunError
+from miacap.progress import Progress
+from miacap.version import __version__
 
 SCORES = "scores"
 """The store of scores in a folder of concepts."""
+
+
+_AT_ONCE = 512
+
+
+def store_scores(
+    folder: Path, source: ConceptSource, made: Record, names: Sequence[str],
+    score: Callable[[Sequence[str]], Iterable[Tensor]], *,
+    set_aside: Mapping[str, str], photos: Mapping[str, str], quiet: bool,
+) -> None:  # fmt: skip
+    """Fill the store of scores in a folder of concepts, or go on filling it.
+
+    Args:
+        folder: of the concepts.
+        source: what is said of them.
+        made: how the features were made in which they were found.
+        names: the pictures.
+        score: gives the scores of some of them.
+        set_aside: pictures without scores, and why.
+        photos: picture -> SHA-256 of its photo, where it is known.
+        quiet: show no progress.
+    """
+    manifest = Manifest(
+        kind="concepts", preprocessing=made, width=len(source.words), words=source.words,
+        extractor=source.checksum, made_by=f"miacap {__version__}",
+    )  # fmt: skip
+    with StoreWriter(folder / SCORES, manifest) as writer:
+        for name, reason in set_aside.items():
+            if name not in writer.done:
+                writer.set_aside(name, reason)
+        left = [name for name in names if name not in writer.done]
+        with Progress("scoring concepts", len(left), "pictures", quiet) as progress:
+            for start in range(0, len(left), _AT_ONCE):
+                some = left[start : start + _AT_ONCE]
+                for name, row in zip(some, score(some), strict=True):
+                    writer.add(name, row, photo=photos.get(name))
+                progress.advance(len(some))
 
 
 @dataclass(frozen=True)

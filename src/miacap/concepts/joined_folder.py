@@ -17,20 +17,16 @@ from miacap.concepts.claiming import claim
 from miacap.concepts.comparing import Common, compare
 from miacap.concepts.description import JOINED, ConceptSource
 from miacap.concepts.extractor import copy
-from miacap.concepts.folders import SCORES, ConceptFolder
+from miacap.concepts.folders import ConceptFolder, store_scores
 from miacap.concepts.joining import MEMBERS, Joined, Member, fit, halves, reader
 from miacap.concepts.settings import JoinSettings
 from miacap.data import Dataset
 from miacap.data.features import Given, Record
-from miacap.data.store import Manifest, StoreWriter
 from miacap.errors import DataError, RunError
 from miacap.files import read_json, write_json
-from miacap.progress import Progress
 from miacap.settings import to_json
-from miacap.version import __version__
 from miacap.wording import by_number, counted
 
-_AT_ONCE = 512
 _MOST = 100
 
 
@@ -185,27 +181,23 @@ def _store(
     joined: Joined, folders: Sequence[ConceptFolder], source: ConceptSource, made: Record,
     path: Path, by_name: dict[str, torch.Tensor], quiet: bool,
 ) -> None:  # fmt: skip
-    manifest = Manifest(
-        kind="concepts", preprocessing=made, width=len(source.words), words=source.words,
-        extractor=source.checksum, made_by=f"miacap {__version__}",
-    )  # fmt: skip
     read = reader([one.store for one in folders])
-    photos = _photos(folders)
-    with StoreWriter(path / SCORES, manifest) as writer:
-        shared = [n for n in folders[0].store.names if all(n in one.store for one in folders)]
-        for one in folders:
-            for name, reason in one.store.set_aside.items():
-                if name not in writer.done:
-                    writer.set_aside(name, reason)
-        names = [name for name in shared if name not in writer.done]
-        with Progress("joining concepts", len(names), "pictures", quiet) as progress:
-            for start in range(0, len(names), _AT_ONCE):
-                some = names[start : start + _AT_ONCE]
-                for mine in _alike(some, by_name):
-                    scores = joined.scores(read(mine), by_name.get(mine[0]))
-                    for name, row in zip(mine, scores, strict=True):
-                        writer.add(name, row, photo=photos.get(name))
-                progress.advance(len(some))
+
+    def score(names: Sequence[str]) -> list[torch.Tensor]:
+        found: dict[str, torch.Tensor] = {}
+        for mine in _alike(names, by_name):
+            scores = joined.scores(read(mine), by_name.get(mine[0]))
+            found |= dict(zip(mine, scores, strict=True))
+        return [found[name] for name in names]
+
+    set_aside: dict[str, str] = {}
+    for one in folders:
+        for name, reason in one.store.set_aside.items():
+            set_aside.setdefault(name, reason)
+    shared = [n for n in folders[0].store.names if all(n in one.store for one in folders)]
+    store_scores(
+        path, source, made, shared, score, set_aside=set_aside, photos=_photos(folders), quiet=quiet
+    )
 
 
 def _alike(names: Sequence[str], by_name: dict[str, torch.Tensor]) -> list[list[str]]:

@@ -64,12 +64,12 @@ def load(
     if source.kind == JOINED:
         return JoinedFinder.load(folder, source, device, places)
     if source.looks:
-        return Looking.load(folder, source, device, places)
-    return Reading(Extractor.load(folder, device))
+        return FinderInPhotos.load(folder, source, device, places)
+    return FinderInRows(Extractor.load(folder, device))
 
 
 @dataclass(frozen=True)
-class Reading:
+class FinderInRows:
     """An extractor, which reads the regions' rows."""
 
     extractor: Extractor
@@ -133,7 +133,7 @@ class JoinedFinder:
 
 
 @dataclass(frozen=True)
-class Looking:
+class FinderInPhotos:
     """Finds zero-shot concepts in photos.
 
     Attributes:
@@ -149,7 +149,7 @@ class Looking:
     @classmethod
     def load(
         cls, folder: Path, source: ConceptSource, device: Device, places: Places | None = None
-    ) -> "Looking":
+    ) -> "FinderInPhotos":
         """Load what a folder of concepts, or a run, has.
 
         Raises:
@@ -179,7 +179,7 @@ class Looking:
 
 
 @dataclass(frozen=True)
-class SeenTwice:
+class RegionsWithConcepts:
     """Regions whose photos are prepared for what finds concepts as well.
 
     What `prepare` gives is a pair; `regions` takes the first of it, `concepts` the second.

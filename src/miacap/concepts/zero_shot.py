@@ -31,18 +31,16 @@ from miacap.concepts import calibration
 from miacap.concepts.claiming import claim
 from miacap.concepts.comparing import compare
 from miacap.concepts.description import ZERO_SHOT, ConceptSource
-from miacap.concepts.folders import SCORES, ConceptFolder
+from miacap.concepts.folders import ConceptFolder, store_scores
 from miacap.concepts.from_lists import caption_words, tokenised
 from miacap.concepts.settings import ZeroShotSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import Dataset
-from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.data.store import FeatureStore
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
 from miacap.files import read_json, sha256, write_json
-from miacap.progress import Progress
 from miacap.settings import to_json
-from miacap.version import __version__
 from miacap.visual import Places, extract
 from miacap.visual.huggingface import Embedder, typed
 from miacap.weights import read_tensors, write_tensors
@@ -153,7 +151,11 @@ def zero_shot(
     checksum = fitted.save(path)
     source = ConceptSource(words.words, ZERO_SHOT, checksum, model=embedder.record)
     source.save(path)
-    _store(fitted, photos, source, path, quiet)
+    store_scores(
+        path, source, photos.manifest.preprocessing, photos.names,
+        lambda names: fitted.scores(torch.cat(photos.rows_of(names))),
+        set_aside=photos.set_aside, photos=photos.photos, quiet=quiet,
+    )  # fmt: skip
     numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
     report = {"format": 1, "model": name, **numbers}
     write_json(path / "report.json", report)
@@ -203,24 +205,3 @@ def _fit(
 
     numbers = calibration.fit(parts, 2)
     return ZeroShot(rows, begun.mean, deviation, prior, numbers.float())
-
-
-def _store(
-    fitted: ZeroShot, photos: FeatureStore, source: ConceptSource, path: Path, quiet: bool
-) -> None:
-    manifest = Manifest(
-        kind="concepts", preprocessing=photos.manifest.preprocessing, width=len(source.words),
-        words=source.words, extractor=source.checksum, made_by=f"miacap {__version__}",
-    )  # fmt: skip
-    with StoreWriter(path / SCORES, manifest) as writer:
-        for name, reason in photos.set_aside.items():
-            if name not in writer.done:
-                writer.set_aside(name, reason)
-        names = [name for name in photos.names if name not in writer.done]
-        with Progress("scoring concepts", len(names), "pictures", quiet) as progress:
-            for start in range(0, len(names), _AT_ONCE):
-                some = names[start : start + _AT_ONCE]
-                scores = fitted.scores(torch.cat(photos.rows_of(some)))
-                for name, row in zip(some, scores, strict=True):
-                    writer.add(name, row, photo=photos.photos.get(name))
-                progress.advance(len(some))

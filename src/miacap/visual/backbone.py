@@ -33,8 +33,8 @@ class Backbone(Protocol):
 
 
 @runtime_checkable
-class Particular(Protocol):
-    """A backbone that has own values of further settings of a record.
+class WithPreparation(Protocol):
+    """A backbone that has values of its own for further settings of a record.
 
     Attributes:
         preparation: name -> value: the size that it was made for, its filter.

@@ -25,7 +25,14 @@ from miacap.devices import Device
 from miacap.errors import RunError, UnknownName
 from miacap.visual import from_torchvision
 from miacap.visual.detectors.suppression import suppress
-from miacap.visual.libraries import filled, first_fitting, imported, other_weights, read_file
+from miacap.visual.libraries import (
+    TORCHVISION,
+    filled,
+    first_fitting,
+    imported,
+    other_weights,
+    read_file,
+)
 from miacap.visual.pixels import Pixels
 from miacap.visual.places import Places
 from miacap.visual.preprocessing import FILTERS
@@ -85,7 +92,7 @@ class FasterRcnn:
         wanted: str | None = None,
     ) -> None:
         self.name = name
-        short = name.removeprefix(from_torchvision.LIBRARY)
+        short = name.removeprefix(TORCHVISION)
         models = imported("torchvision", short).models
         architecture, _, tag = short.partition(".")
         known = [one for one in models.list_models(module=models.detection) if "fasterrcnn" in one]
@@ -143,7 +150,7 @@ class FasterRcnn:
         moved[..., 0::2].clamp_(0, width)
         moved[..., 1::2].clamp_(0, height)
         scores = logits.float().softmax(-1).cpu()
-        scores[:, 0] = 0  # the class that is none
+        scores[:, 0] = 0  # the background
         scores[(moved[..., 2:] - moved[..., :2] < _LEAST_SIDE).any(-1)] = 0
         scores[scores <= how.least_score] = 0
         best = torch.cat([scores.new_zeros(1, scores.shape[1]), scores]).amax(0)

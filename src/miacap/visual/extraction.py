@@ -84,26 +84,34 @@ def extract(
     present = [id for id in dataset.ids if id in dataset.photos]
     report = _Report(absent=_absent(dataset, present))
     with StoreWriter(folder, _manifest(regions), shard_size) as writer:
-        if isinstance(regions, DetectorRegions):
-            detectors.keep(regions.detector.data, folder)
-        _keep_tuned(regions, writer.folder)
+        _keep_networks(regions, writer.folder)
         writer.retry(_changed(dataset.photos, present, writer, again, quiet))
         done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
         ids = [id for id in present if id not in done]
         with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
-            sums: dict[str, str] = {}
-            photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
-            filling = _Filling(regions, writer, report, sums)
-            for batch in _batches(prepared(photos, regions), batch_size):
-                filling.store(batch)
-                progress.advance(len(batch))
+            _fill(dataset, ids, regions, writer, report, batch_size, progress)
             report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
             _tell(report, progress)
     return FeatureStore.open(folder)
 
 
-def _keep_tuned(regions: Regions, folder: Path) -> None:
-    """Have the store carry a backbone that was tuned."""
+def _fill(
+    dataset: Dataset, ids: Sequence[str], regions: Regions, writer: StoreWriter, report: "_Report",
+    batch_size: int, progress: Progress,
+) -> None:  # fmt: skip
+    """Read photos, find their regions and store them."""
+    sums: dict[str, str] = {}
+    photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
+    filling = _Filling(regions, writer, report, sums)
+    for batch in _batches(prepared(photos, regions), batch_size):
+        filling.store(batch)
+        progress.advance(len(batch))
+
+
+def _keep_networks(regions: Regions, folder: Path) -> None:
+    """Have the store carry its detector, and a backbone that was tuned."""
+    if isinstance(regions, DetectorRegions):
+        detectors.keep(regions.detector.data, folder)
     grid = regions.grid if isinstance(regions, DetectorRegions) else regions
     if isinstance(grid, Grid) and isinstance(grid.backbone, Lite) and grid.backbone.folder:
         tuned.copy(grid.record, grid.backbone.folder, folder)

@@ -16,6 +16,7 @@ from miacap.devices import Device
 from miacap.errors import RunError
 from miacap.visual.backbone import Backbone
 from miacap.visual.libraries import (
+    TORCHVISION,
     Library,
     as_map,
     filled,
@@ -27,7 +28,6 @@ from miacap.visual.libraries import (
 )
 from miacap.visual.places import Called, Places
 
-LIBRARY = "torchvision:"
 _DENSE = "densenet"
 _INCEPTIONS = ("googlenet", "inception_v3")
 """Their published weights are of a port: photos are normalised a second time inside."""
@@ -50,7 +50,7 @@ def load(name: str, device: Device, places: Places, wanted: str | None = None) -
         UnknownName: torchvision has no such network, or no such weights of it.
     """
     models = imported("torchvision", name).models
-    full = f"{LIBRARY}{name}"
+    full = f"{TORCHVISION}{name}"
     architecture, _, tag = name.partition(".")
     require_known("torchvision", architecture, models.list_models(module=models))
     published = models.get_model_weights(architecture)
@@ -100,7 +100,7 @@ def candidates(
     Raises:
         RunError: nothing is on this machine, or it could not be fetched.
     """
-    short = full.removeprefix(LIBRARY)
+    short = full.removeprefix(TORCHVISION)
     names = tuple(dict.fromkeys((short, short.partition(".")[0])))
     own = _file_name(weights)
     others = {_file_name(one) for one in published} - {own}

@@ -16,7 +16,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from miacap.data.features import Preprocessing
 from miacap.errors import RunError, SettingsError
 from miacap.visual import backbones, efficientnet_lite
-from miacap.visual.backbone import Backbone, Particular
+from miacap.visual.backbone import Backbone, WithPreparation
 from miacap.visual.pixels import Pixels
 from miacap.visual.preprocessing import prepare, window
 
@@ -168,7 +168,7 @@ def _edges(own: int, pooled: int) -> tuple[Tensor, Tensor]:
 def preprocessing_for(backbone: Backbone, **changes: Any) -> Preprocessing:
     """Give the default preprocessing for a backbone; `changes` are fields of `Preprocessing`."""
     own: dict[str, Any] = {"mean": backbone.mean, "std": backbone.std}
-    if isinstance(backbone, Particular):
+    if isinstance(backbone, WithPreparation):
         own |= backbone.preparation
     return Preprocessing(backbone.name, backbone.weights_sha256, **{**own, **changes})
 

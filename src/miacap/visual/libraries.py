@@ -20,6 +20,9 @@ from miacap.devices import Device
 from miacap.errors import MissingExtra, RunError, UnknownName
 from miacap.weights import checksum, read_tensors
 
+TORCHVISION = "torchvision:"
+"""What names of its networks begin with."""
+
 Triple = tuple[float, float, float]
 N = TypeVar("N", bound=nn.Module)
 C = TypeVar("C", bound=Path | None)

@@ -10,12 +10,12 @@ from miacap.visual import backbones, detectors
 from miacap.visual.backbone import Backbone
 from miacap.visual.detector_regions import DetectorRegions
 from miacap.visual.grid import Grid, preprocessing_for
+from miacap.visual.libraries import TORCHVISION
 from miacap.visual.places import Places
 from miacap.visual.regions import Regions
 
 GRID = "grid"
 DETECTOR = "detector:"
-TORCHVISION = "torchvision:"
 KNOWN = (GRID, "detector:FILE.onnx", "grid+detector:FILE.onnx", "torchvision:fasterrcnn_...")
 _LEAST_SCORE = 0.2
 _COUNT = re.compile(r"(?:(\d{1,4})-)?(\d{1,4})", re.ASCII)
@@ -54,11 +54,8 @@ def regions_named(
     if name.startswith(TORCHVISION):
         return _box_head(name, boxes, threshold, device, places)
     rows, file = _parts(name)
-    if file is None and (boxes is not None or threshold is not None):
-        raise SettingsError(
-            "boxes and threshold are of a detector; grid has as many regions as cells. Name a "
-            "detector: --regions detector:FILE.onnx"
-        )
+    if file is None:
+        _require_no_boxes(boxes, threshold)
     fewest, most, least = _counts(boxes or "36", threshold)
     found = None if file is None else detectors.load(file, device)
     if backbone is None:
@@ -72,6 +69,14 @@ def regions_named(
         rows=rows, boxes=most, fewest=fewest, threshold=least,
     )  # fmt: skip
     return DetectorRegions(found, grid, record)
+
+
+def _require_no_boxes(boxes: str | None, threshold: float | None) -> None:
+    if boxes is not None or threshold is not None:
+        raise SettingsError(
+            "boxes and threshold are of a detector; grid has as many regions as cells. Name a "
+            "detector: --regions detector:FILE.onnx"
+        )
 
 
 def _parts(name: str) -> tuple[Literal["boxes", "grid+boxes"], str | None]:

@@ -63,7 +63,7 @@ class Embedder:
             kind = MODEL_MAPPING[type(self._config)]
         if not (hasattr(kind, "get_text_features") and hasattr(kind, "get_image_features")):
             raise RunError(
-                f"{folder.path}: no model of pictures and words; choose one as CLIP or SigLIP."
+                f"{folder.path}: no model of pictures and words; choose one such as CLIP or SigLIP."
             )
         filled = build(kind, self._config, folder)
         if filled.missing:
