@@ -18,7 +18,7 @@ from PIL import Image
 from miacap import runs
 from miacap.captioning.inputs import Inputs
 from miacap.cli import main
-from miacap.data import FeatureStore
+from miacap.data import FeatureStore, readers
 
 from ..data.written_features import WRITERS, Made, Written, pictures
 
@@ -155,14 +155,22 @@ def test_sizes_of_the_photos_themselves(tmp_path: Path) -> None:
         image.save(tmp_path / "photos" / f"{p.name}.jpg", **({"exif": notes} if turned else {}))
     broken = tmp_path / "photos" / f"{made[7].name}.jpg"
     broken.write_bytes(broken.read_bytes()[:30])
+    (tmp_path / "photos" / f"{made[8].name}.jpg").unlink()
     command = ["features", "read", *written.files, data, "-o", tmp_path / "f", "-q"]
-    done = miacap(*command, "--photos", tmp_path / "photos")
-    assert done.returncode == 0 and "35 pictures, regions of 6 numbers, with b" in done.stdout
-    assert f"{made[7].name}.jpg: 8.npz: boxes are in pixels, and the photo's size" in done.stderr
+    with mock.patch("miacap.data.readers.read", wraps=readers.read) as reading:
+        done = miacap(*command, "--photos", tmp_path / "photos")
+    assert reading.call_count == 1
+    assert done.returncode == 0 and "34 pictures, regions of 6 numbers, with b" in done.stdout
+    for p in made[7:9]:
+        name = f"{p.name}.jpg: {p.id}.npz"
+        assert f"{name}: boxes are in pixels, and the photo's size is not known" in done.stderr
     store = FeatureStore.open(tmp_path / "f")
-    for p in (*made[:7], *made[8:]):
+    for p in (*made[:7], *made[9:]):
         boxes = store.boxes(f"{p.name}.jpg")
         assert boxes is not None and abs(boxes.numpy() - p.relative).max() < 1e-6
+    (tmp_path / "none").mkdir()
+    done = miacap(*command, "--photos", tmp_path / "none")
+    assert done.returncode == 1 and "none of the 36 photos is in" in done.stderr
 
 
 def test_what_came_and_what_did_not_is_counted(tmp_path: Path) -> None:

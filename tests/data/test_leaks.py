@@ -69,6 +69,8 @@ def test_names_that_begin_anew_in_each_folder_say_nothing(name: str) -> None:
     assert find(dataset(*rows, *((f"test/{name.format(n)}", "test", ()) for n in (0, 1))), {}) == []
     (leak,) = find(dataset(*rows, *((f"test/{name.format(n)}", "test", ()) for n in (3, 6))), {})
     assert (leak.kind, leak.pictures) == ("name", 2)
+    (leak,) = find(dataset(*rows, *((f"test/{name.format(n)}", "test", ()) for n in (2, 3))), {})
+    assert (leak.kind, leak.pictures) == ("name", 2)
 
 
 def test_a_split_that_is_asked_for_and_none() -> None:

@@ -13,7 +13,7 @@ from miacap.wording import counted, first_lines, first_names
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from miacap.data import Conversion
+    from miacap.data import Conversion, Photos
 
 _LISTED = 3
 _REASONS = 20
@@ -86,7 +86,7 @@ def read(
     Example: miacap features read trainval_36.tsv annotations -o features
     """
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import NoPhotos, convert
+    from miacap.data import NoPhotos, OptionalPhotos, convert
     from miacap.data import read as read_data
     from miacap.data.given.forms import holds_features
     from miacap.errors import DataError
@@ -96,7 +96,7 @@ def read(
             f"{data}: holds features, and the last argument is DATA, the captions that they belong "
             "to: miacap features read FILE... DATA -o FOLDER"
         )
-    dataset = read_data(data, photos=NoPhotos())
+    dataset = read_data(data, photos=OptionalPhotos(tuple(photos)) if photos else NoPhotos())
     report_set_aside(dataset.set_aside)
     done = convert(
         file,
@@ -107,7 +107,7 @@ def read(
         ids=ids,
         boxes=boxes,
         sizes=sizes,
-        photo_size=_photo_sizes(data, photos) if photos else None,
+        photo_size=_photo_sizes(dataset.photos) if photos else None,
         without_boxes=without_boxes,
         quiet=quiet,
     )
@@ -116,17 +116,14 @@ def read(
         raise DataError(f"{output}: not one picture has features that can be used.")
 
 
-def _photo_sizes(data: Path, photos: list[Path]) -> "Callable[[str], tuple[int, int] | None]":
+def _photo_sizes(photos: "Photos") -> "Callable[[str], tuple[int, int] | None]":
     """Give what says the size of a picture's photo, None where it cannot be read."""
-    from miacap.data import read as read_data
     from miacap.errors import DataError
-    from miacap.visual.photo import size_of
-
-    there = read_data(data, photos=photos).photos
+    from miacap.visual import size_of
 
     def size(id: str) -> tuple[int, int] | None:
         try:
-            return size_of(there.read(id), id)
+            return size_of(photos.read(id), id)
         except DataError:
             return None
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from miacap.data.conversion import Conversion, convert
     from miacap.data.dataset import Dataset, Entry, SetAside, Source
     from miacap.data.features import BoxHead, Detector, Given, Preprocessing
-    from miacap.data.photos import NoPhotos, Photos
+    from miacap.data.photos import NoPhotos, OptionalPhotos, Photos
     from miacap.data.readers import read
     from miacap.data.scenes import draw
     from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -31,6 +31,7 @@ _HOMES = {
     "Given": "features",
     "Manifest": "store",
     "NoPhotos": "photos",
+    "OptionalPhotos": "photos",
     "Photos": "photos",
     "Preprocessing": "features",
     "SetAside": "dataset",
@@ -53,6 +54,7 @@ __all__ = [
     "Given",
     "Manifest",
     "NoPhotos",
+    "OptionalPhotos",
     "Photos",
     "Preprocessing",
     "SetAside",

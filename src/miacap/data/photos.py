@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol, runtime_checkable
 
@@ -59,6 +60,17 @@ class NoPhotos:
 
     def __contains__(self, id: object) -> bool:
         return False
+
+
+@dataclass(frozen=True)
+class OptionalPhotos:
+    """Photos that are looked at where they are there; pictures without one stay in a dataset.
+
+    Attributes:
+        places: folders and tars, as `locate` takes them.
+    """
+
+    places: tuple[Path, ...]
 
 
 class FolderPhotos:

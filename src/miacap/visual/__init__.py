@@ -18,7 +18,7 @@ from miacap.visual.backbones import load, names
 from miacap.visual.extraction import extract
 from miacap.visual.grid import Grid, boxes, preprocessing_for
 from miacap.visual.named_regions import needs_backbone, regions_named
-from miacap.visual.photo import decode, upright
+from miacap.visual.photo import decode, size_of, upright
 from miacap.visual.places import Places
 from miacap.visual.preprocessing import prepare
 from miacap.visual.reading import Ready, prepared
@@ -41,5 +41,6 @@ __all__ = [
     "preprocessing_for",
     "regions_for",
     "regions_named",
+    "size_of",
     "upright",
 ]

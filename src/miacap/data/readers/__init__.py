@@ -11,7 +11,7 @@ from typing import Literal
 
 from miacap.data.dataset import Dataset
 from miacap.data.drawn_splits import with_drawn_splits
-from miacap.data.photos import Photos
+from miacap.data.photos import OptionalPhotos, Photos
 from miacap.data.readers import coco, flickr, pairs, parquet, tables, webdataset
 from miacap.data.readers.places import caption_files
 from miacap.data.readers.records import CaptionFile, CaptionText, Reading
@@ -44,7 +44,7 @@ def read(
     path: Place,
     *,
     format: str | None = None,
-    photos: Place | Photos | Sequence[Place] | None = None,
+    photos: Place | Photos | OptionalPhotos | Sequence[Place] | None = None,
     splits: Splits | Place | None = None,
 ) -> Dataset:
     """Read pictures and captions from a folder or a caption file.
@@ -55,7 +55,8 @@ def read(
         format: "flickr" (token file), "csv", "jsonl", "karpathy", "coco", "parquet" or
             "webdataset" (tars); None looks.
         photos: folder, tar, several of these, or `Photos`; None looks in the caption file's
-            folder. `NoPhotos()` reads captions alone.
+            folder. `NoPhotos()` reads captions alone, `OptionalPhotos(places)` keeps pictures that
+            have no photo there.
         splits: a folder of lists, a table with the columns id and split, or split -> list file
             or ids; overrides what the file says, and a picture in no list gets the split "none".
             "draw" (where no folder is called so) draws dev and test from the training pictures,
@@ -129,13 +130,13 @@ def _packed(path: Path, format: str | None, alone: bool) -> str:
 
 
 def _places(
-    photos: Place | Photos | Sequence[Place] | None, folder: Path
-) -> Photos | tuple[Path, ...]:
+    photos: Place | Photos | OptionalPhotos | Sequence[Place] | None, folder: Path
+) -> Photos | OptionalPhotos | tuple[Path, ...]:
     if photos is None or (isinstance(photos, Sequence) and not photos):
         return (folder,)
     if isinstance(photos, str | os.PathLike):
         return (Path(photos),)
-    if isinstance(photos, Photos):
+    if isinstance(photos, Photos | OptionalPhotos):
         return photos
     return tuple(Path(one) for one in photos)
 

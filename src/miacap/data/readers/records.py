@@ -8,7 +8,16 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from miacap.data.dataset import Dataset, Entry, SetAside, Source, source
-from miacap.data.photos import LOST, NoPhotos, Photos, SeveralPhotos, checked_name, locate, nearly
+from miacap.data.photos import (
+    LOST,
+    NoPhotos,
+    OptionalPhotos,
+    Photos,
+    SeveralPhotos,
+    checked_name,
+    locate,
+    nearly,
+)
 from miacap.data.split_tables import read_split_table
 from miacap.data.splits import Splits, draw_split, read_splits, split_name
 from miacap.errors import DataError
@@ -202,7 +211,7 @@ class Reading:
     def dataset(
         self,
         name: str,
-        photos: Photos | Sequence[Path],
+        photos: Photos | OptionalPhotos | Sequence[Path],
         splits: Splits | str | os.PathLike[str] | None,
         keep: Collection[str] = (),
     ) -> Dataset:
@@ -228,10 +237,13 @@ class Reading:
         if isinstance(photos, Photos):
             available = photos
             if not isinstance(available, NoPhotos):
-                self._drop_missing(name, available, "the photos given")
+                self._drop(self._missing(name, available, "the photos given"))
         else:
-            available = self._located(photos)
-            self._drop_missing(name, available, ", ".join(map(str, photos)))
+            places = photos.places if isinstance(photos, OptionalPhotos) else photos
+            available = self._located(places)
+            missing = self._missing(name, available, ", ".join(map(str, places)))
+            if not isinstance(photos, OptionalPhotos):
+                self._drop(missing)
         pictures = tuple(
             Entry(id, tuple(record.captions), _split(id, record, assigned, keep))
             for id, record in self.records.items()
@@ -278,7 +290,8 @@ class Reading:
             known[spelled] = split
         return known
 
-    def _drop_missing(self, name: str, photos: Photos, where: object) -> None:
+    def _missing(self, name: str, photos: Photos, where: object) -> dict[str, str]:
+        """Say of pictures without a photo why. Raises DataError where not one has a photo."""
         missing = [id for id in self.records if id not in photos]
         reasons = {id: LOST + nearly(photos, id) for id in missing[:_HINTS]}
         if missing and len(missing) == len(self.records):
@@ -288,8 +301,11 @@ class Reading:
                 "one"
                 f"{hint}."
             )
-        for id in missing:
-            self.leave_out(id, self.records.pop(id).where, reasons.get(id, LOST))
+        return {id: reasons.get(id, LOST) for id in missing}
+
+    def _drop(self, missing: Mapping[str, str]) -> None:
+        for id, reason in missing.items():
+            self.leave_out(id, self.records.pop(id).where, reason)
 
     def _first_reason(self) -> str:
         if not self.set_aside:
