@@ -119,6 +119,8 @@ def override(
                     f"{nearest(part, [k for k, v in branch.items() if isinstance(v, dict)])}"
                 )
             branch = inner
+        if path and last not in branch:
+            _refuse_other_kind(type(settings), path, last, branch, where)
         value = _read(text, f"{where} {name.strip()}")
         if isinstance(value, str) and _TAG in _as_mapping(branch.get(last)):
             # Another kind of settings: its defaults are filled in, for names that lie in them.
@@ -127,6 +129,27 @@ def override(
         else:
             branch[last] = value
     return from_json(type(settings), tree, where)
+
+
+def _refuse_other_kind(
+    cls: type, path: list[str], name: str, branch: Mapping[str, Any], where: str
+) -> None:
+    """Refuse a setting that another kind of these settings has, and say which kind it is."""
+    choices: list[Any] = [cls]
+    for part in path:
+        hints = [typing.get_type_hints(choice).get(part) for choice in choices]
+        several = [one for hint in hints for one in (typing.get_args(hint) or (hint,))]
+        choices = [
+            one for one in several if isinstance(one, type) and dataclasses.is_dataclass(one)
+        ]
+    for choice in choices:
+        kind = _tag(choice)
+        if kind is not None and name in {f.name for f in dataclasses.fields(choice)}:
+            dotted = ".".join(path)
+            raise SettingsError(
+                f"{where}: {dotted}: unknown setting {name!r} of {branch.get(_TAG)}; {kind} has "
+                f"it: add {where} {dotted}={kind} before it."
+            )
 
 
 def check_at_least(least: float, **numbers: float | None) -> None:

@@ -124,3 +124,6 @@ def test_a_vocabulary_that_is_too_small_to_speak_with_is_said() -> None:
     assert said is not None and said.startswith("the vocabulary has 2 words, only 25% of the words")
     assert "--set minimum_count=2" in said
     assert covered({}, words) is None
+    # The words of a run that training begins with cannot be changed.
+    begun = covered({"x": [[4, 3, 3], [3]]}, words, "runs/a")
+    assert begun is not None and begun.endswith("captions; they are those of runs/a, and stay")

@@ -14,7 +14,7 @@ from miacap import captioners, captioning, metrics, runs
 from miacap.captioning import training as module
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data import Dataset
-from miacap.errors import RunError, SettingsError
+from miacap.errors import DataError, RunError, SettingsError
 from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.runs.starting import captioner_of
 from miacap.text import EOS, tokenize_all
@@ -68,6 +68,15 @@ def test_the_settings_are_the_runs_and_the_training_is_the_objectives(begun: Run
     other = replace(begun, settings=settings("transformer", "plain"))
     assert runs.continued(other).training.learning_rate == 1e-5
     assert runs.continued(begun, "cross-entropy").objective == CrossEntropy()
+
+
+def test_the_concepts_that_a_run_reads_are_asked_for(
+    world: World, begun: Run, tmp_path: Path
+) -> None:
+    wanted = settings("spatial-attention", "combined")
+    other = replace(begun, settings=replace(wanted, region_width=begun.settings.region_width))
+    with pytest.raises(DataError, match=r"The run begun, .* trained with: --concepts FOLDER$"):
+        fit(world, tmp_path / "r", further(other), None, start=other)
 
 
 def task_of(world: World, begun: Run, folder: Path, patch: Any, **objective: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from miacap.errors import SettingsError
+from miacap.runs import RunSettings, SelfCritical
 from miacap.settings import (
     check_at_least,
     check_at_most,
@@ -190,3 +191,16 @@ def test_a_setting_is_offered_by_its_full_name(typed: str, offered: str) -> None
 
     with pytest.raises(SettingsError, match=f"Did you mean {offered}\\?"):
         override(Outer(), [typed], further=["sizes.width"])
+
+
+def test_a_setting_of_another_kind_says_which() -> None:
+    with pytest.raises(SettingsError) as caught:
+        override(RunSettings(), ["objective.baseline=greedy"])
+    assert str(caught.value) == (
+        "--set: objective: unknown setting 'baseline' of cross-entropy; self-critical has it: add "
+        "--set objective=self-critical before it."
+    )
+    both = override(RunSettings(), ["objective=self-critical", "objective.baseline=greedy"])
+    assert both.objective == SelfCritical(baseline="greedy")
+    with pytest.raises(SettingsError, match="unknown setting 'baselien'"):
+        override(RunSettings(), ["objective.baselien=greedy"])

@@ -106,7 +106,7 @@ def train(
         leaks = find_leaks(dataset, regions.photos)
         run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts, leaks)
         _tell(aside, [] if quiet else notes, counted, settings)
-        if few := covered(ids, vocabulary):
+        if few := covered(ids, vocabulary, None if start is None else str(start.folder)):
             terminal.tell(f"warning: {few}.")
         if start is not None and not quiet:
             _tell_start(start, dataset)
@@ -167,6 +167,11 @@ def _concepts_to_read(
         if concepts is not None:
             notes.append(f"the concepts of {concepts.folder}, which {fed} does not look at")
         return None
+    if concepts is None and settings.start is not None:
+        raise DataError(
+            f"The run {settings.start.run}, with which training begins, reads concepts, and none "
+            "were given: give the folder of concepts that it was trained with: --concepts FOLDER"
+        )
     if concepts is None:
         plain = captioners.reads(settings.captioner, "plain") == {"regions"}
         other = "feed it regions alone with --source plain, or " if plain else ""

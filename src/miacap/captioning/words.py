@@ -59,16 +59,27 @@ def build_vocabulary(train: Dataset, minimum_count: int) -> Vocabulary:
     return vocabulary
 
 
-def covered(captions: Mapping[str, list[list[int]]], vocabulary: Vocabulary) -> str | None:
-    """Say so where the vocabulary has few of the captions' words, given as ids; else None."""
+def covered(
+    captions: Mapping[str, list[list[int]]], vocabulary: Vocabulary, run: str | None = None
+) -> str | None:
+    """Say so where the vocabulary has few of the captions' words; else give None.
+
+    Args:
+        captions: word ids of each picture's captions.
+        vocabulary: what the ids mean.
+        run: whose words they are, where training begins with a run and its words stay.
+    """
     words = [word for group in captions.values() for caption in group for word in caption]
     known = sum(word != UNK for word in words)
     if not words or known >= _LITTLE * len(words):
         return None
+    advice = "lower --set minimum_count=2, or bring more captions"
+    if run is not None:
+        advice = f"they are those of {run}, and stay"
     return (
         f"the vocabulary has {counted(len(vocabulary.words), 'word')}, only "
         f"{known / len(words):.0%} of the "
-        "words in the training captions; lower --set minimum_count=2, or bring more captions"
+        f"words in the training captions; {advice}"
     )
 
 

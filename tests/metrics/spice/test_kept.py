@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from miacap.errors import SettingsError
 from miacap.metrics.spice import Spice
 from miacap.metrics.spice.parsing import CaptionParser, kept, pipeline
-from miacap.metrics.spice.parsing.kept import KeptParses
+from miacap.metrics.spice.parsing.kept import KeptParses, wanted
 
 CAPTIONS = ["a man rides a red horse", "", "two dogs on a beach", "a \ud800 dog", "x" * 300]
 PARSES: dict[str, list[tuple[str, ...]]] = {
@@ -63,6 +64,20 @@ def test_a_hit_gives_what_a_miss_gives(
     again = CaptionParser(on_disk=True)
     assert again.parse(CAPTIONS) == expected
     assert again.label == "miacap-spacy-sm:3.8 rules:1"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [("no", False), (" FALSE", False), ("off", False), ("1", True), ("on", True)]
+)
+def test_the_variable_in_words(said: str, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIACAP_SPICE_CACHE", said)
+    assert wanted() is kept
+
+
+def test_a_variable_that_says_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIACAP_SPICE_CACHE", "nope")
+    with pytest.raises(SettingsError, match=r"'nope': write 0 \(no, false, off\) to keep no"):
+        wanted()
 
 
 def test_the_variable_turns_it_off(

@@ -1,5 +1,6 @@
 """Tuples of another parser as a file."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,13 @@ def test_a_file_is_scored_under_its_parser(tmp_path: Path) -> None:
 
 def test_a_bare_list_has_an_unknown_parser(tmp_path: Path) -> None:
     assert read_tuples(_write(tmp_path, [IMAGE])).parser == "unknown"
+
+
+def test_a_file_in_gzip_is_the_same(tmp_path: Path) -> None:
+    plain = _write(tmp_path, [IMAGE])
+    packed = tmp_path / "tuples.json.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_tuples(packed) == read_tuples(plain)
 
 
 @pytest.mark.parametrize(

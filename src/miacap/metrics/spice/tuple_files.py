@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from miacap.errors import DataError
-from miacap.files import output_json, read_json
+from miacap.files import output_json
 from miacap.metrics.spice.graph import Tuple
 from miacap.metrics.spice.scorer import score_tuples
 from miacap.metrics.spice.scores import SpiceScores
+from miacap.reading import parse_json
+from miacap.tables.text import read_text_file
 
 _KEYS = ("image_id", "test", "refs")
 
@@ -44,12 +46,12 @@ class TupleFile:
 
 
 def read_tuples(path: str | os.PathLike[str]) -> TupleFile:
-    """Read a file of tuples.
+    """Read a file of tuples, plain or in gzip.
 
     Raises:
         DataError: names the file, the picture and what is wrong with it.
     """
-    content = read_json(path)
+    content = parse_json(read_text_file(path).text, str(path))
     parser = "unknown"
     if isinstance(content, dict):
         parser = str(content.get("parser", parser))

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from miacap.errors import SettingsError
 from miacap.metrics.spice.parsing.patterns import CaptionTuple
 
 if TYPE_CHECKING:
@@ -44,9 +45,23 @@ _SCHEMA = {
 Tell = Callable[[str], None]
 
 
+_SWITCH = {"": True, **dict.fromkeys(("1", "yes", "true", "on"), True)}
+_SWITCH |= dict.fromkeys(("0", "no", "false", "off"), False)
+
+
 def wanted() -> bool:
-    """Whether parses are kept: not where `MIACAP_SPICE_CACHE` is 0."""
-    return os.environ.get("MIACAP_SPICE_CACHE", "") != "0"
+    """Whether parses are kept: not where `MIACAP_SPICE_CACHE` is 0, no, false or off.
+
+    Raises:
+        SettingsError: the variable says something else.
+    """
+    said = os.environ.get("MIACAP_SPICE_CACHE", "")
+    if said.strip().lower() not in _SWITCH:
+        raise SettingsError(
+            f"MIACAP_SPICE_CACHE={said[:80]!r}: write 0 (no, false, off) to keep no parses of "
+            "captions, or 1 (yes, true, on) to keep them."
+        )
+    return _SWITCH[said.strip().lower()]
 
 
 class KeptParses:
