@@ -118,14 +118,7 @@ def evaluate(
     chosen = choose(device)
     inputs = Inputs.of_run(run, regions, concepts, concepts_of, chosen)
     aside = inputs.set_aside(part.ids)
-    names = [name for name in part.ids if name not in aside]
-    if not names:
-        first = next(iter(aside.values()))
-        raise DataError(
-            f"{part.name}: {all_of(len(aside), 'picture')} of {split} "
-            f"{by_number(len(aside), 'was', 'were')} set aside when features or "
-            f"concepts were made, the first: {first}"
-        )
+    names = _not_aside(part, split, aside)
     captioner = run.captioner(chosen)
     batches = inputs.batches(names, batch_size=_PICTURES_PER_SEARCH)
     pictures = (batch.pictures for batch in batches.ordered())
@@ -153,6 +146,19 @@ def evaluate(
         controls=above_blind(train, references, candidates, frequencies) if controls else {},
         longer_references=_longer(references, run.settings.maximum_words),
     )
+
+
+def _not_aside(part: Dataset, split: str, aside: Mapping[str, str]) -> list[str]:
+    """Give the pictures that can be captioned. Raises DataError where there are none."""
+    names = [name for name in part.ids if name not in aside]
+    if not names:
+        first = next(iter(aside.values()))
+        raise DataError(
+            f"{part.name}: {all_of(len(aside), 'picture')} of {split} "
+            f"{by_number(len(aside), 'was', 'were')} set aside when features or "
+            f"concepts were made, the first: {first}"
+        )
+    return names
 
 
 def above_blind(

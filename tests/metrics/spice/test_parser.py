@@ -71,9 +71,9 @@ def test_each_caption_is_parsed_once(spice: Spice, monkeypatch: pytest.MonkeyPat
     seen: list[str] = []
     parse = parser._parse
 
-    def counted(captions: list[str]) -> Any:
+    def counted(captions: list[str], progress: Any) -> Any:
         seen.extend(captions)
-        return parse(captions)
+        return parse(captions, progress)
 
     monkeypatch.setattr(parser, "_parse", counted)
     monkeypatch.setattr(pipeline, "_KEPT", 2)
