@@ -65,9 +65,9 @@ def first_value(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def without_suffix(name: str) -> str:
-    """Give a photo's name without .jpg and the like; another name as it is."""
-    suffix = next((end for end in PHOTO_SUFFIXES if name.lower().endswith(end)), "")
+def without_suffix(name: str, suffixes: Sequence[str] = PHOTO_SUFFIXES) -> str:
+    """Give a name without the first of these endings that it has; another name as it is."""
+    suffix = next((end for end in suffixes if name.lower().endswith(end)), "")
     return name[: len(name) - len(suffix)]
 
 

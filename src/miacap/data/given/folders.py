@@ -10,7 +10,6 @@ Members that are not needed are never opened, so a pickled `info` does no harm. 
 without its ending is the id. A vector is one region; h x w x V are the cells of a grid.
 """
 
-import contextlib
 import os
 import zipfile
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from typing import BinaryIO
 import numpy as np
 
 from miacap.data.given.arrays import MAGIC, PICKLED, read_array
-from miacap.data.given.ids import without_suffix
 from miacap.data.given.packed import DAMAGED, FREE, RATIO, ZIP
 from miacap.data.given.rows import (
     PICTURE_BYTES,
@@ -30,10 +28,12 @@ from miacap.data.given.rows import (
     Found,
     Matrix,
     Rows,
+    damage,
     two_dimensional,
 )
 from miacap.errors import DataError
 from miacap.reading import open_file
+from miacap.tables.names import without_suffix
 from miacap.wording import first_names
 
 TITLE = "folder of NPZ or NPY"
@@ -44,6 +44,7 @@ _PIXELS = ("bbox", "boxes", "box")
 _PAIRS = ("_att", "_box", "_fc")
 _PARTS = ("norm_bb",)
 _MOST_MEMBERS = 1000
+_WRONG = (*DAMAGED, ValueError, KeyError)
 
 
 def fits(path: Path) -> bool:
@@ -93,7 +94,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _load(path: Path, id: str, boxes: Path | None) -> Rows:
-    with _damage(str(path)), open_file(path) as file:
+    with damage(str(path), _WRONG, "damaged"), open_file(path) as file:
         if os.fstat(file.fileno()).st_size > 4 * PICTURE_BYTES:
             raise BadFeatures(f"{path}: more than {4 * PICTURE_BYTES:,} bytes for one picture")
         begin = file.read(6)
@@ -111,21 +112,8 @@ def _load(path: Path, id: str, boxes: Path | None) -> Rows:
     beside = boxes / f"{id}.npy"
     if not beside.is_file():
         raise BadFeatures(f"{path}: no boxes for it in {boxes}")
-    with _damage(str(beside)), open_file(beside) as file:
+    with damage(str(beside), _WRONG, "damaged"), open_file(beside) as file:
         return Rows(rows.features, read_array(file, str(beside)), None, rows.size)
-
-
-@contextlib.contextmanager
-def _damage(where: str) -> Iterator[None]:
-    """Say in words what damaged files raise."""
-    try:
-        yield
-    except BadFeatures:
-        raise
-    except DataError as error:
-        raise BadFeatures(str(error).rstrip(".")) from None
-    except (*DAMAGED, ValueError, KeyError) as error:
-        raise BadFeatures(f"{where}: damaged ({str(error)[:100]})") from None
 
 
 def _of_archive(file: BinaryIO, path: Path) -> Rows:

@@ -28,6 +28,7 @@ from miacap.data.given.rows import (
     Found,
     Matrix,
     Rows,
+    damage,
     two_dimensional,
     whole_number,
 )
@@ -109,16 +110,6 @@ def _first(parent: Any, names: Sequence[str]) -> str | None:
     return next((name for name in names if _has(parent, name)), None)
 
 
-@contextlib.contextmanager
-def _damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        raise
-    except _WRONG as error:
-        raise BadFeatures(f"{where}: cannot be read ({str(error)[:100]})") from None
-
-
 def _inside(parent: Any, key: str, where: str) -> Any:
     """Open what lies in the file itself. Raises BadFeatures where it is a link to elsewhere."""
     if not _has(parent, key):
@@ -130,7 +121,7 @@ def _inside(parent: Any, key: str, where: str) -> Any:
 
 def _of_key(file: Any, key: str, name: str) -> Rows:
     where = f"{name}, {key}"
-    with _damage(where):
+    with damage(where, _WRONG, "cannot be read"):
         item = _inside(file, key, where)
         if hasattr(item, "keys"):
             return _of_group(item, where)
@@ -157,7 +148,7 @@ def _of_group(group: Any, where: str) -> Rows:
 
 def _of_table(file: Any, table: str, path: Path, beside: Beside) -> Iterator[Found]:
     try:
-        with _damage(str(path)):
+        with damage(str(path), _WRONG, "cannot be read"):
             rows = len(file[table])
             columns = {"features": _inside(file, table, str(path))}
             for what, names in (
@@ -202,7 +193,7 @@ def _ids(file: Any, path: Path, beside: Beside) -> Sequence[str]:
 
 
 def _of_row(columns: dict[str, Any], number: int, where: str) -> Rows:
-    with _damage(where):
+    with damage(where, _WRONG, "cannot be read"):
         values = {name: _values(column, where, number) for name, column in columns.items()}
         features, boxes = values["features"], values.get("boxes")
         if "count" in values:

@@ -12,16 +12,10 @@ number is often no id (VizWiz_val_00000000.jpg has the id 23431).
 import re
 from collections.abc import Callable, Sequence
 
-from miacap.tables.names import PHOTO_SUFFIXES, same_form
+from miacap.tables.names import same_form, without_suffix
 
 _NUMBERED = re.compile(r"(?:coco_(?:[a-z]+[0-9]{4}_)?|flickr30k_)?0*([0-9]{1,18})", re.IGNORECASE)
 _ARRAYS = (".npz", ".npy")
-
-
-def without_suffix(name: str, suffixes: Sequence[str]) -> str:
-    """Give a name without the first of these endings that it has."""
-    suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
-    return name[: len(name) - len(suffix)]
 
 
 def _name(id: str) -> str:
@@ -29,7 +23,7 @@ def _name(id: str) -> str:
 
 
 def _stem(id: str) -> str:
-    return without_suffix(without_suffix(_name(id), _ARRAYS), PHOTO_SUFFIXES)
+    return without_suffix(without_suffix(_name(id), _ARRAYS))
 
 
 def _number(id: str) -> str | None:

@@ -36,7 +36,7 @@ def head(path: Path, size: int = 2**16) -> bytes:
         with _opened(path) as files:
             for name, file in files:
                 while len(data) < size:
-                    with _damage(name):
+                    with _whole(name):
                         piece = file.read(min(_LITTLE, size - len(data)))
                     if not piece:
                         break
@@ -65,7 +65,7 @@ def rows(path: Path) -> Iterator[tuple[str, bytes]]:
 def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
     number = 0
     while True:
-        with _damage(f"{name}, after line {number}"):
+        with _whole(f"{name}, after line {number}"):
             row = file.readline(PICTURE_BYTES + 1)
         number += 1
         if not row:
@@ -79,7 +79,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 @contextlib.contextmanager
-def _damage(where: str) -> Iterator[None]:
+def _whole(where: str) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
 
 def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, BinaryIO]]:
     """Give the texts of a zip archive, as they are called in it."""
-    with _damage(str(path)):
+    with _whole(str(path)):
         archive = zipfile.ZipFile(file)
     names = [i for i in archive.infolist() if i.filename.lower().endswith((".tsv", ".txt", ".csv"))]
     if not names:
@@ -116,7 +116,7 @@ def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, BinaryIO]]:
         name = f"{path.name}, member {info.filename}"
         if info.file_size > FREE and info.file_size > RATIO * info.compress_size:
             raise DataError(_made_to(name))
-        with _damage(name):
+        with _whole(name):
             member = archive.open(info)
         with member:
             yield name, member  # type: ignore[misc]

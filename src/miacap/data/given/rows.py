@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -79,6 +80,28 @@ class Beside:
     ids: Path | None = None
     boxes: Path | None = None
     sizes: Mapping[str, Size] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def damage(where: str, wrong: tuple[type[Exception], ...], says: str) -> Iterator[None]:
+    """Say in words what a library raises where bytes are wrong.
+
+    Args:
+        where: file, and member or name in it.
+        wrong: what the library raises.
+        says: what is said of it, as "damaged".
+
+    Raises:
+        BadFeatures: in place of these, and of any DataError.
+    """
+    try:
+        yield
+    except BadFeatures:
+        raise
+    except DataError as error:
+        raise BadFeatures(str(error).rstrip(".")) from None
+    except wrong as error:
+        raise BadFeatures(f"{where}: {says} ({str(error)[:100]})") from None
 
 
 def from_base64(text: bytes | str, where: str, what: str) -> bytes:
