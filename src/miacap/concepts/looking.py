@@ -25,6 +25,7 @@ from miacap.errors import RunError
 from miacap.visual import Places, Regions
 from miacap.visual.huggingface import Embedder
 from miacap.visual.pixels import Pixels
+from miacap.wording import counted
 
 Both = tuple[Any, Any]
 
@@ -163,8 +164,8 @@ class FinderInPhotos:
         embedder = Embedder.rebuild(source.model, device, where)
         if embedder.width != fitted.words.shape[1]:
             raise RunError(
-                f"{folder}: its words have {fitted.words.shape[1]} numbers, and the model gives "
-                f"photos {embedder.width}; copy the folder again."
+                f"{folder}: its words have {counted(fitted.words.shape[1], 'number')}, and the "
+                f"model gives photos {embedder.width}; copy the folder again."
             )
         return cls(source.words, embedder, fitted)
 

@@ -21,6 +21,7 @@ from miacap.runs.settings import (
     usual_training,
 )
 from miacap.settings import to_json
+from miacap.wording import counted
 
 __all__ = ["begun", "captioner_of", "check_start", "continued", "tuned", "unfinished"]
 
@@ -113,8 +114,8 @@ def check_start(
     require_same(run.preprocessing, features, str(run.folder), where)
     if width != run.settings.region_width:
         raise RunError(
-            f"{run.folder} reads regions of {run.settings.region_width} numbers, and {where} has "
-            f"regions of {width}; give the features that it was trained on."
+            f"{run.folder} reads regions of {counted(run.settings.region_width, 'number')}, and "
+            f"{where} has regions of {width}; give the features that it was trained on."
         )
     if concepts is not None and run.concepts is not None:
         check_fits(run.concepts, concepts.source, reads_scores="scores" in run.reads)

@@ -27,6 +27,7 @@ from miacap.visual.huggingface.weights import build, configuration
 from miacap.visual.pixels import Pixels
 from miacap.visual.places import Places
 from miacap.visual.preprocessing import prepare
+from miacap.wording import counted
 
 PREFIX = "embedding of hf:"
 """Begins the backbone's name in the record of embedded photos: they are no cells of a map."""
@@ -165,7 +166,7 @@ def _tokenizer(folder: Path, config: Any) -> Any:
     most = int(getattr(reading, "vocab_size", 0))
     if cutter.get_vocab_size() > most:
         raise SettingsError(
-            f"{file}: knows {cutter.get_vocab_size()} tokens, the model {most}; copy the folder "
-            "of one model."
+            f"{file}: knows {counted(cutter.get_vocab_size(), 'token')}, the model {most}; copy "
+            "the folder of one model."
         )
     return cutter
