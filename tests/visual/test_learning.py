@@ -12,6 +12,7 @@ from PIL import Image
 
 from miacap.data import Preprocessing
 from miacap.errors import DataError, SettingsError
+from miacap.runs.settings import BackboneTuning
 from miacap.visual import backbones, efficientnet_lite
 from miacap.visual.efficientnet_lite import EfficientNetLite
 from miacap.visual.learning import STAGES, Learning
@@ -67,6 +68,13 @@ def test_the_last_stages_learn_and_no_others(stages: int, first: str) -> None:
     for name, parameter in part.network.named_parameters():
         if parameter.grad is not None:
             torch.testing.assert_close(parameter.grad, everything[name].grad)
+
+
+def test_settings_know_the_number_of_stages() -> None:
+    """They are read without torch, and so cannot ask."""
+    assert BackboneTuning().stages == STAGES
+    with pytest.raises(SettingsError):
+        BackboneTuning(stages=STAGES + 1)
 
 
 @pytest.mark.parametrize("stages", [0, STAGES + 1])

@@ -9,7 +9,9 @@ from miacap.errors import SettingsError
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
 from miacap.settings import check_at_least, check_at_most, check_share
 from miacap.training import TrainingSettings
-from miacap.visual.learning import STAGES
+
+_STAGES = 9
+"""As `visual.learning.STAGES`, which needs torch; lists of runs and recipes do without."""
 
 FORMAT = 2
 """Newest layout of a run folder that this version reads and the one that it writes."""
@@ -89,7 +91,7 @@ class Start:
 class BackboneTuning:
     """How the backbone learns along with the captioner. Raises SettingsError."""
 
-    stages: int = STAGES
+    stages: int = _STAGES
     """How many of the network's last stages learn: 9 are all of them (stem, seven stages of
     blocks, head)."""
     rate: float = 0.3
@@ -104,7 +106,7 @@ class BackboneTuning:
 
     def __post_init__(self) -> None:
         check_at_least(1, stages=self.stages)
-        check_at_most(STAGES, stages=self.stages)
+        check_at_most(_STAGES, stages=self.stages)
         check_at_least(0, rate=self.rate, decay=self.decay)
         check_at_most(100, rate=self.rate)
         check_share(crops=self.crops)
