@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from typer.testing import CliRunner
 
 from miacap import concepts
+from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
 from miacap.concepts.detected import class_words
 from miacap.concepts.settings import DetectSettings
 from miacap.data import Dataset, FeatureStore, read
 from miacap.errors import DataError, RunError
 from miacap.text import Vocabulary
+from miacap.visual import Places
 
 CLASSES = ["dog", "traffic light", "hot dog", "zebra", "light"]
 SCORES = [[0.5, 0.2, 0.8, 0.9, 0.1], [0.4, 0.6, 0.0, 0.1, 0.1], [0.9, 0.0, 0.0, 0.0, 0.0]]
@@ -197,3 +200,25 @@ def test_classes_that_are_never_found_stand_for_no_word(tmp_path: Path) -> None:
 def test_a_wrong_file_of_words_is_named(tmp_path: Path, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         class_words(["dog", "cat"], Vocabulary(["hat"]), words_of(tmp_path, value))
+
+
+def test_places_of_weights_reach_torchvisions_detector(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from miacap.visual import box_head
+
+    asked: list[Any] = []
+
+    def build(name: str, device: str, places: Places) -> None:
+        asked.extend((name, device, places))
+        raise RunError("built")
+
+    monkeypatch.setattr(box_head, "FasterRcnn", build)
+    name = "torchvision:fasterrcnn_x"
+    done = CliRunner().invoke(
+        app, ["concepts", "detect", str(tmp_path / "data"), "--detector", name, "--device", "cpu",
+              "-o", str(tmp_path / "c"), "--weights", str(tmp_path), "--allow-download"],
+    )  # fmt: skip
+    assert isinstance(done.exception, RunError) and str(done.exception) == "built"
+    assert asked[:2] == [name, "cpu"]
+    assert (asked[2].given, asked[2].download) == ((tmp_path,), True)
