@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from miacap.data.parquet_files import open_parquet, told, unpacked
+from miacap.data.parquet_files import open_parquet, parquet_errors, unpacked
 from miacap.errors import DataError
 from miacap.reading import LARGEST
 from miacap.tables.names import same_form
@@ -78,7 +78,7 @@ class ParquetPhotos:
         cell = self._cell(id)
         try:
             if cell is not None:
-                with self._lock, told(cell.path):
+                with self._lock, parquet_errors(cell.path):
                     return self._table(cell.path).mean(cell.group)
         except DataError:
             pass  # `read` says why
@@ -93,7 +93,7 @@ class ParquetPhotos:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
-        with told(cell.path):
+        with parquet_errors(cell.path):
             piece = self._table(cell.path).piece(key.group, key.row)
         if len(piece) <= cell.row % _ROWS:
             raise DataError(f"{cell.path}: has fewer rows than it had; read the data anew.")

@@ -89,29 +89,24 @@ def convert(
         folder: of the store; made if absent.
         dataset: whose pictures are kept, under its ids; None keeps all under their own.
         form: "bottom-up", "vinvl", "folder", "npy" or "hdf5"; None looks.
-        name: what the features are called; by default as the first file. A run is evaluated on
-            features of the name that it was trained on.
+        name: what the features are called; by default as the first file.
         ids: file of ids, for one big matrix.
         boxes: folder of boxes, for a folder of features.
         sizes: file of photos' sizes, for boxes in pixels without them, see `given.boxes`.
-        photo_size: gives the size of a photo by the dataset's id, where `sizes` does not; None
-            where it does not know it.
+        photo_size: gives a photo's size by the dataset's id, or None, where `sizes` does not.
         without_boxes: leave boxes out.
         quiet: show no progress.
 
     Raises:
         DataError: no known form, no picture of the dataset, not one row that can be used, or a
             file that ends in damage: what came before is kept.
-        RunError: the folder holds something else.
-        UnknownName, MissingExtra: no such form, or its library is not installed.
-        SettingsError: no file, or something beside it that its form has no use for.
+        RunError: the folder holds something else, or other features or boxes.
+        UnknownName, MissingExtra, SettingsError: no such form, its library is not installed, or
+            it has no use for what is beside it.
     """
-    if not files:
-        raise SettingsError("name at least one file of features.")
     paths = [Path(file) for file in files]
-    forms = [form_of(path, form) for path in paths]
     beside = Beside(None if ids is None else Path(ids), None if boxes is None else Path(boxes))
-    _require_taken(forms, beside, len(paths))
+    forms = _forms(paths, form, beside)
     sizing = Sizing(Sizes() if sizes is None else read_sizes(Path(sizes)), photo_size)
     found = (one.found(path, beside) for path, one in zip(paths, forms, strict=True))
     matched = Matched(chain.from_iterable(found), dataset)
@@ -121,16 +116,20 @@ def convert(
     return _fill(Path(folder), about, matched, first, sizing, (*paths, *beside_them), quiet)
 
 
-def _require_taken(forms: Sequence[Form], beside: Beside, files: int) -> None:
-    """Refuse a second form, and options that the form has no use for."""
+def _forms(paths: Sequence[Path], name: str | None, beside: Beside) -> list[Form]:
+    """Give each file's form; refuse a second one, and options that it has no use for."""
+    if not paths:
+        raise SettingsError("name at least one file of features.")
+    forms = [form_of(path, name) for path in paths]
     if len({form.title for form in forms}) > 1:
         titles = ", ".join(sorted({form.title for form in forms}))
         raise DataError(f"The files have several forms ({titles}); convert one form at a time.")
     for option, value in (("ids", beside.ids), ("boxes", beside.boxes)):
         if value is not None and option not in forms[0].takes:
             raise SettingsError(f"--{option} {value}: a {forms[0].title} has no use for it.")
-        if value is not None and files > 1:
+        if value is not None and len(paths) > 1:
             raise SettingsError(f"--{option} belongs to one file; convert one at a time.")
+    return forms
 
 
 def _fill(

@@ -43,7 +43,7 @@ def open_parquet(path: Path) -> Any:
     _, parquet = require_pyarrow()
     with open_file(path) as opened:  # a named pipe, which would be waited for, is refused
         size = os.fstat(opened.fileno()).st_size
-    with told(path):
+    with parquet_errors(path):
         file = parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
         groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
         _require_plausible(path, "rows", sum(group.num_rows for group in groups), size)
@@ -88,7 +88,7 @@ def unpacked(path: Path, file: Any, group: int, column: str) -> int:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def parquet_errors(path: Path) -> Iterator[None]:
     """Say in a sentence what is wrong with a Parquet file."""
     arrow, _ = require_pyarrow()
     try:
@@ -123,7 +123,7 @@ def rows(path: Path, file: Any, columns: Sequence[str]) -> Iterator[Row]:
     size = 0
     for group in range(file.num_row_groups):
         place = 0
-        with told(path):
+        with parquet_errors(path):
             # A dictionary may give each row the largest text that there is.
             largest = max(1, sum(unpacked(path, file, group, column) for column in columns))
             batches = file.iter_batches(

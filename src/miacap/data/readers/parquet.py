@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from miacap.data.columns import Cell, ParquetPhotos
 from miacap.data.dataset import Source
-from miacap.data.parquet_files import open_parquet, rows, told, unpacked
+from miacap.data.parquet_files import open_parquet, parquet_errors, rows, unpacked
 from miacap.data.readers import img2dataset
 from miacap.data.readers.records import CaptionFile, Reading, shard_names
 from miacap.errors import DataError
@@ -254,7 +254,7 @@ def _has_bytes(path: Path, file: Any, group: int, image: str) -> bool:
             if chunk.total_uncompressed_size > _EMPTY * chunks.num_rows + _PAGES:
                 return True
             unpacked(path, file, group, image)
-            with told(path):
+            with parquet_errors(path):
                 cells = file.read_row_group(group, columns=[image]).column(0).to_pylist()
             return any(_innermost(cell) for cell in cells)
     return True
