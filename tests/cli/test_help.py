@@ -66,3 +66,20 @@ def test_verbs_stand_in_the_order_of_use() -> None:
     names = ROOT.list_commands(context)
     assert names[: len(ORDER)] == list(ORDER)
     assert names.index("features") + 1 == names.index("concepts") == names.index("train") - 1
+
+
+@pytest.mark.parametrize(("name", "verb", "context"), COMMANDS, ids=[c[0] for c in COMMANDS])
+def test_each_example_has_a_line_of_its_own(name: str, verb: Any, context: Any) -> None:
+    for paragraph in verb.get_help(context).split("\n\n"):
+        if ": miacap " in paragraph:
+            assert paragraph.count(": miacap ") == 1, paragraph
+
+
+def test_photos_none_is_offered_where_photos_are_not_needed() -> None:
+    offers = {
+        name
+        for name, verb, _ in COMMANDS
+        for parameter in verb.params
+        if parameter.name == "photos" and "none:" in parameter.help
+    }
+    assert offers == {"train", "evaluate", "reproduce", "concepts train", "concepts read"}

@@ -119,8 +119,13 @@ def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPat
     assert record.mean == (0.1, 0.2, 0.3) and last["regions"].backbone is network
 
 
-def test_the_detector_and_its_boxes_reach_the_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_detector_and_its_boxes_reach_the_regions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from miacap import visual
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.onnx").touch()
 
     told: list[Any] = []
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.datasets import read_dataset
+from miacap.cli.datasets import read_dataset, read_with_photos, require_there
 from miacap.cli.help import Verb
 from miacap.cli.options import (
     Data,
     Device,
     Download,
     Features,
+    NeededPhotos,
     Photos,
     Quiet,
     Seed,
@@ -101,8 +102,15 @@ def read(
     """
     from miacap import concepts as room
     from miacap.cli.reporting import report_set_aside
+    from miacap.errors import DataError
     from miacap.settings import override
 
+    require_there(file)
+    if file.is_dir():
+        raise DataError(
+            f"{file}: is a folder, no lists of words; DATA comes last: miacap concepts read FILE "
+            "DATA -o FOLDER"
+        )
     dataset = read_dataset(data, photos, splits=splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.ListSettings(), sets or [])
@@ -135,7 +143,7 @@ def detect(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
-    photos: Photos = None,
+    photos: NeededPhotos = None,
     splits: Splits = None,
     device: Device = "auto",
     weights: Weights = None,
@@ -153,11 +161,12 @@ def detect(
     """
     from miacap import concepts as room
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import read as read_data
     from miacap.settings import override
     from miacap.visual import Places
 
-    dataset = read_data(data, photos=photos, splits=splits)
+    if not detector.startswith("torchvision:"):
+        require_there(Path(detector))
+    dataset = read_with_photos(data, photos, splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.DetectSettings(), sets or [])
     places = Places.of(weights or (), download)
@@ -175,7 +184,7 @@ def zero_shot(
         typer.Option("--model", help="CLIP, SigLIP or such: hf:FOLDER-OR-NAME of transformers."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the concepts.")],
-    photos: Photos = None,
+    photos: NeededPhotos = None,
     splits: Splits = None,
     device: Device = "auto",
     weights: Weights = None,
@@ -192,11 +201,10 @@ def zero_shot(
     """
     from miacap import concepts as room
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import read as read_data
     from miacap.settings import override
     from miacap.visual import Places
 
-    dataset = read_data(data, photos=photos, splits=splits)
+    dataset = read_with_photos(data, photos, splits)
     report_set_aside(dataset.set_aside)
     settings = override(room.ZeroShotSettings(), sets or [])
     places = Places.of(weights or (), download)
@@ -204,6 +212,21 @@ def zero_shot(
         dataset, model, output, settings, device=device, places=places, quiet=quiet
     )
     terminal.results(room.lines(report))
+
+
+def _require_data_last(data: Path, verb: str) -> None:
+    """Refuse a folder of concepts where DATA belongs."""
+    from miacap.concepts import ConceptFolder
+    from miacap.errors import DataError, RunError
+
+    try:
+        ConceptFolder.open(data)
+    except (DataError, RunError):
+        return
+    raise DataError(
+        f"{data}: holds concepts, and DATA, the captions, comes last: miacap concepts {verb} "
+        "FOLDER... DATA"
+    )
 
 
 @concepts.command(cls=Verb, short_help="Make one source of concepts of several.")
@@ -229,6 +252,7 @@ def join(
     from miacap.settings import override
 
     settings = override(room.JoinSettings(), sets or [])
+    _require_data_last(data, "join")
     found = [room.ConceptFolder.open(one) for one in folder]
     dataset = read_data(data, photos=NoPhotos(), splits=splits)
     report = room.join(found, dataset, output, settings, quiet=quiet)
@@ -260,6 +284,7 @@ def compare(
 
     lists = None if splits is None else Path(splits)
     check_outputs([output], inputs=(data, lists), folders=folder)
+    _require_data_last(data, "compare")
     found = [room.ConceptFolder.open(one) for one in folder]
     report = room.compare(found, read_data(data, photos=NoPhotos(), splits=splits))
     if output is not None:

@@ -37,6 +37,38 @@ def read_dataset(
     return read(data, photos=photos, splits=splits)
 
 
+def read_with_photos(data: Path, photos: list[Path] | None, splits: str | None = None) -> "Dataset":
+    """Read DATA for a verb that looks at photos.
+
+    Raises:
+        DataError: as `data.read`, or `--photos none`.
+    """
+    from miacap.data import read
+    from miacap.errors import DataError
+
+    if photos == [Path(NONE)] and not Path(NONE).exists():
+        raise DataError(
+            f"--photos {NONE} reads captions alone, and this command looks at photos: say where "
+            "they are with --photos FOLDER."
+        )
+    if splits is None:
+        return read(data, photos=photos)
+    return read(data, photos=photos, splits=splits)
+
+
+def require_there(*paths: Path | None) -> None:
+    """See that what a person named is there, before the data is read, which may take long.
+
+    Raises:
+        DataError: there is no such file or folder.
+    """
+    from miacap.errors import DataError
+
+    for path in paths:
+        if path is not None and not path.exists():
+            raise DataError(f"{path}: there is no such file or folder.")
+
+
 def _are_given(features: Path) -> bool:
     from miacap.data import Given
     from miacap.data.manifest import Manifest

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import read_with_photos, require_there
 from miacap.cli.features_read import read
 from miacap.cli.help import Verb, with_further
-from miacap.cli.options import Data, Device, Download, Photos, Quiet, Sets, Weights
+from miacap.cli.options import Data, Device, Download, NeededPhotos, Quiet, Sets, Weights
 from miacap.wording import counted
 
 _reading = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -55,7 +56,7 @@ def features(
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
-    photos: Photos = None,
+    photos: NeededPhotos = None,
     again: Annotated[
         bool,
         typer.Option(
@@ -76,19 +77,21 @@ def features(
     --set size=320 shows the network larger photos, --set grid=7 pools its map to 7 x 7 cells.
 
     Example: miacap features flickr8k -o features
+
     Boxes: miacap features flickr8k --regions detector:picodet.onnx -o features
     """
     from miacap import visual
     from miacap.cli.nearby import photos_alone
     from miacap.cli.reporting import report_set_aside
-    from miacap.data import read
     from miacap.data.readers.places import NoCaptionFile
     from miacap.errors import DataError, SettingsError
     from miacap.memory import keep_freed
     from miacap.settings import override
 
+    _, named, detector = regions.partition("detector:")
+    require_there(Path(detector) if named else None)
     try:
-        dataset = read(data, photos=photos)
+        dataset = read_with_photos(data, photos)
     except NoCaptionFile as error:
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
+from miacap.cli.datasets import require_there
 from miacap.cli.options import Data, Quiet
 from miacap.wording import counted, first_lines, first_names
 
@@ -96,6 +97,7 @@ def read(
             f"{data}: holds features, and the last argument is DATA, the captions that they belong "
             "to: miacap features read FILE... DATA -o FOLDER"
         )
+    require_there(*file, ids, boxes, sizes)
     dataset = read_data(data, photos=OptionalPhotos(tuple(photos)) if photos else NoPhotos())
     report_set_aside(dataset.set_aside)
     done = convert(

@@ -23,6 +23,7 @@ ORDER = (
 )  # fmt: skip
 """Verbs in the order in which one uses them; others follow."""
 
+_USAGE_ERROR: Any = typer.BadParameter.__base__
 _FOLDERS = ("concepts", "features", "output", "photos", "run")
 _WORDS = {int: "NUMBER", float: "NUMBER", str: "NAME", Path: "FILE"}
 
@@ -49,7 +50,13 @@ class Verb(TyperCommand):
         if args and args[0] in self.further:
             name = args[0]
             return self.further[name].make_context(f"{info_name} {name}", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except _USAGE_ERROR as error:
+            if self.further and "extra argument" in error.message:
+                offered = ", ".join(f"miacap {info_name} {name}" for name in self.further)
+                error.message += f". To read what you already have: {offered} FILE... DATA"
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""

@@ -20,6 +20,12 @@ Photos = Annotated[
         "alone.",
     ),
 ]
+NeededPhotos = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--photos", help="Folder or tar with the photos, if not beside DATA; may be repeated."
+    ),
+]
 Splits = Annotated[
     str | None,
     typer.Option(
@@ -33,7 +39,10 @@ Splits = Annotated[
 Features = Annotated[Path, typer.Option("--features", help="Folder that `miacap features` filled.")]
 Concepts = Annotated[
     Path | None,
-    typer.Option("--concepts", help="Folder that `miacap concepts train` or `read` filled."),
+    typer.Option(
+        "--concepts",
+        help="Folder that `miacap concepts` train, read, detect, zero-shot or join filled.",
+    ),
 ]
 WordVectors = Annotated[
     Path | None,

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Concepts, Data, Device, Photos, Quiet, Seed, Sets, Splits, Weights
+from miacap.cli.datasets import read_with_photos
+from miacap.cli.options import (
+    Concepts,
+    Data,
+    Device,
+    NeededPhotos,
+    Quiet,
+    Seed,
+    Sets,
+    Splits,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from miacap.data import Dataset
@@ -37,7 +48,7 @@ def tune(
         ),
     ] = None,
     concepts: Concepts = None,
-    photos: Photos = None,
+    photos: NeededPhotos = None,
     splits: Splits = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -56,7 +67,6 @@ def tune(
     """
     from miacap import visual
     from miacap.cli.reporting import report_set_aside, report_warnings
-    from miacap.data import read
     from miacap.errors import SettingsError
     from miacap.memory import keep_freed
 
@@ -64,7 +74,7 @@ def tune(
         raise SettingsError("--concepts are for a captioner: name its run with --from RUN.")
     if start is not None and backbone is not None:
         raise SettingsError("The run of --from has its network; leave --backbone out.")
-    dataset = read(data, photos=photos, splits=splits)
+    dataset = read_with_photos(data, photos, splits)
     report_set_aside(dataset.set_aside)
     places = visual.Places.of(weights or ())
     keep_freed()

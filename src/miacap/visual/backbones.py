@@ -60,7 +60,21 @@ def load(name: str = DEFAULT, device: Device = "auto", places: Places | None = N
         from miacap.visual import huggingface
 
         return huggingface.load(*huggingface.typed(rest, places), device)
+    _refuse_bare_folder(name)
     return _known(name, device, places)
+
+
+def _refuse_bare_folder(name: str) -> None:
+    """Refuse a model's folder that a person named without its kind, and say which it is."""
+    for kind, file in (("tuned", tuned.DESCRIPTION), ("hf", "config.json")):
+        if (Path(name) / file).is_file():
+            raise UnknownName(
+                "backbone", name, _kinds(), advice=f"for that folder write {kind}:{name}"
+            )
+
+
+def _kinds() -> tuple[str, ...]:
+    return (*names(), "tuned:FOLDER", "timm:NAME", "torchvision:NAME", "hf:FOLDER-OR-NAME")
 
 
 def rebuild(
@@ -106,7 +120,7 @@ def _known(name: str, device: Device, places: Places, wanted: str | None = None)
 
         return from_torchvision.load(rest, device, places, wanted)
     if name not in _OURS:
-        raise UnknownName("backbone", name, names())
+        raise UnknownName("backbone", name, _kinds(), near=names())
     return _OURS[name](name, weights=lite_file(name, places, wanted), device=device)
 
 

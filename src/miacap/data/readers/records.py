@@ -34,7 +34,8 @@ _HINTS = 1000
 _SAY_WHERE = "; say where they are with --photos FOLDER (photos= in Python)"
 _FETCH = (
     "; these are addresses, and nothing is fetched here: fetch them (the tars of img2dataset are "
-    "read as they are), or read the captions alone (--photos none, photos=NoPhotos() in Python)"
+    "read as they are), or, where a command needs no photos, read the captions alone (--photos "
+    "none; photos=NoPhotos() in Python)"
 )
 
 

@@ -20,13 +20,14 @@ _FILES = ("config.json", "*processor_config.json", "model*.safetensors", "*.safe
 _FOR_WORDS = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model")
 
 
-def find(name: str, places: Places, wanted: str | None = None) -> ModelFolder:
+def find(name: str, places: Places, wanted: str | None = None, *, absent: str = "") -> ModelFolder:
     """Find a model by its name.
 
     Args:
         name: as `NAME` has it.
         places: where it may lie, besides the library's cache.
         wanted: the checksum that it has to have; None takes the first that is found.
+        absent: what to say first where it is nowhere.
 
     Raises:
         RunError: it is nowhere, or only others of its name are.
@@ -47,7 +48,8 @@ def find(name: str, places: Places, wanted: str | None = None) -> ModelFolder:
             "that one: --weights FOLDER, or MIACAP_WEIGHTS=FOLDER"
         )
     raise RunError(
-        f"The model hf:{name} is not on this machine. Name its folder (--weights FOLDER, or "
+        f"{absent[:1].upper()}{absent[1:]}{'the' if absent else 'The'} model hf:{name} is not on "
+        "this machine. Name its folder (--weights FOLDER, or "
         "MIACAP_WEIGHTS=FOLDER), or let it be fetched where a command has --allow-download."
     )
 
@@ -63,7 +65,7 @@ def typed(text: str, places: Places) -> tuple[str, ModelFolder]:
         return _called(path), ModelFolder.open(path)
     if text.startswith((".", "~", os.sep)) or not NAME.fullmatch(text):
         raise RunError(f"hf:{text}: there is no such folder, and no model has such a name.")
-    return text, find(text, places)
+    return text, find(text, places, absent=f"there is no folder {text}, and ")
 
 
 def _called(path: Path) -> str:
