@@ -143,6 +143,18 @@ def zero_shot(
     if (path / "report.json").is_file():
         finished: dict[str, Any] = read_json(path / "report.json")
         return finished
+    _make(dataset, embedder, words, path, settings, quiet)
+    numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
+    report = {"format": 1, "model": name, **numbers}
+    write_json(path / "report.json", report)
+    return report
+
+
+def _make(
+    dataset: Dataset, embedder: Embedder, words: ConceptVocabulary, path: Path,
+    settings: ZeroShotSettings, quiet: bool,
+) -> None:  # fmt: skip
+    """Look at the photos, fit the numbers and store the scores."""
     rows = _word_rows(embedder, words, settings.prompts)
     photos = extract(
         dataset, path / PHOTOS, regions=embedder, batch_size=settings.batch_size, quiet=quiet
@@ -156,10 +168,6 @@ def zero_shot(
         lambda names: fitted.scores(torch.cat(photos.rows_of(names))),
         set_aside=photos.set_aside, photos=photos.photos, quiet=quiet,
     )  # fmt: skip
-    numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
-    report = {"format": 1, "model": name, **numbers}
-    write_json(path / "report.json", report)
-    return report
 
 
 def _words(dataset: Dataset, settings: ZeroShotSettings) -> ConceptVocabulary:

@@ -86,26 +86,26 @@ def extract(
     with StoreWriter(folder, _manifest(regions), shard_size) as writer:
         _keep_networks(regions, writer.folder)
         writer.retry(_changed(dataset.photos, present, writer, again, quiet))
-        done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
-        ids = [id for id in present if id not in done]
-        with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
-            _fill(dataset, ids, regions, writer, report, batch_size, progress)
-            report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
-            _tell(report, progress)
+        _fill(dataset, present, regions, writer, report, batch_size, quiet)
     return FeatureStore.open(folder)
 
 
 def _fill(
-    dataset: Dataset, ids: Sequence[str], regions: Regions, writer: StoreWriter, report: "_Report",
-    batch_size: int, progress: Progress,
+    dataset: Dataset, present: Sequence[str], regions: Regions, writer: StoreWriter,
+    report: "_Report", batch_size: int, quiet: bool,
 ) -> None:  # fmt: skip
-    """Read photos, find their regions and store them."""
-    sums: dict[str, str] = {}
-    photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
-    filling = _Filling(regions, writer, report, sums)
-    for batch in _batches(prepared(photos, regions), batch_size):
-        filling.store(batch)
-        progress.advance(len(batch))
+    """Read the photos that are not in the store yet, find their regions and store them."""
+    done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
+    ids = [id for id in present if id not in done]
+    with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
+        sums: dict[str, str] = {}
+        photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
+        filling = _Filling(regions, writer, report, sums)
+        for batch in _batches(prepared(photos, regions), batch_size):
+            filling.store(batch)
+            progress.advance(len(batch))
+        report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
+        _tell(report, progress)
 
 
 def _keep_networks(regions: Regions, folder: Path) -> None:
