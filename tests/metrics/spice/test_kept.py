@@ -192,6 +192,21 @@ def test_a_damaged_row_is_parsed_again(parses: KeptParses, said: list[str], stat
     assert parses.find(list(PARSES)) == PARSES
 
 
+@pytest.mark.parametrize(("column", "place"), [("value", 1), ("digest", 2)])
+@pytest.mark.parametrize("content", ["zeroblob(100000)", "CAST(zeroblob(100000) AS TEXT)"])
+def test_what_is_too_long_is_not_fetched(
+    parses: KeptParses, column: str, place: int, content: str
+) -> None:
+    """A text counts up to its first NUL in SQLite, here as 0."""
+    parses.keep(PARSES)
+    edit(parses, f"UPDATE parses SET {column} = {content} WHERE id = 1")
+    base = sqlite3.connect(file_of(parses))
+    asked = [kept._LONGEST, parses._key("a red dog")]
+    [row] = base.execute(kept._question(1), asked).fetchall()
+    base.close()
+    assert row[place] is None and row[3 - place] is not None
+
+
 @pytest.mark.parametrize("value", [b"[[]]", b"[[1]]", b"{}", b'[["a","b","c","d"]]', b"[" * 9_000])
 def test_what_no_parse_says_counts_as_absent(parses: KeptParses, value: bytes) -> None:
     """Under a right checksum too."""
