@@ -233,6 +233,18 @@ def test_a_file_with_another_schema_is_made_anew(
     assert parses.find(list(PARSES)) == PARSES
 
 
+def test_a_message_that_quotes_damage_is_damage(parses: KeptParses, said: list[str]) -> None:
+    """SQLite quotes a schema that it cannot read, and Python cannot read the quotation."""
+    parses.keep(PARSES)
+    content = bytearray(file_of(parses).read_bytes())
+    content[3997] ^= 128
+    file_of(parses).write_bytes(content)
+    assert parses.find(list(PARSES)) == {}
+    assert len(said) == 1 and "made anew" in said[0]
+    parses.keep(PARSES)
+    assert parses.find(list(PARSES)) == PARSES
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_no_damage_of_the_file_gives_wrong_tuples(parses: KeptParses, data: st.DataObject) -> None:

@@ -178,7 +178,7 @@ class KeptParses:
 
         if isinstance(error, sqlite3.OperationalError):
             self._say(f"cannot be used now ({error}); captions are parsed")
-        elif isinstance(error, sqlite3.DatabaseError):
+        elif isinstance(error, (sqlite3.DatabaseError, UnicodeDecodeError)):
             self._say(f"is damaged ({error}); it is made anew next time")
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
@@ -235,7 +235,7 @@ def _fits(base: "sqlite3.Connection") -> bool:
         return _is_ours(base)
     except sqlite3.OperationalError:  # busy, full, read-only
         raise
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):  # a message that quotes damage
         return False
 
 
