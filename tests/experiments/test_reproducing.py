@@ -180,11 +180,15 @@ FULL: dict[str, Mapping[str, Any]] = {
     },
     "spatial-attention": {
         "optimiser": "adam", "betas": (0.8, 0.999), "learning_rate": 5e-4, "patience": 6,
-        "schedule": "constant", "epochs": 50, "scorer": 49, "dropout": 0.5, "maximum_words": 18,
+        "schedule": "exponential", "constant_epochs": 20, "step_epochs": 50, "step_factor": 0.5,
+        "clip_norm": 0.0, "clip_value": 0.1, "epochs": 50, "scorer": 49, "dropout": 0.5,
+        "maximum_words": 18,
     },
     "adaptive": {
         "optimiser": "adam", "betas": (0.8, 0.999), "learning_rate": 5e-4, "patience": 6,
-        "schedule": "constant", "epochs": 50, "scorer": 49, "dropout": 0.5, "maximum_words": 18,
+        "schedule": "exponential", "constant_epochs": 20, "step_epochs": 50, "step_factor": 0.5,
+        "clip_norm": 0.0, "clip_value": 0.1, "epochs": 50, "scorer": 49, "dropout": 0.5,
+        "maximum_words": 18,
     },
     "up-down-rcnn": {
         "optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.01, "weight_decay": 5e-4,
@@ -196,15 +200,15 @@ FULL: dict[str, Mapping[str, Any]] = {
         "step_factor": 0.8, "clip_norm": 5.0, "epochs": 30, "dropout": 0.5,
     },
     "att-fcn": {
-        "optimiser": "adam", "learning_rate": 5e-4, "step_factor": 0.8, "dropout": 0.5,
-        "regulariser": 0.0,
+        "optimiser": "rmsprop", "dropout": 0.5, "regulariser": 0.0,
     },
     "lstm-a3": {
         "optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.01, "schedule": "constant",
         "epochs": 30, "dropout": 0.5, "word_width": 1024,
     },
     "concept-attention": {
-        "optimiser": "adam", "betas": (0.8, 0.999), "schedule": "constant", "epochs": 30,
+        "optimiser": "adam", "betas": (0.8, 0.999), "schedule": "exponential",
+        "constant_epochs": 20, "step_epochs": 50, "step_factor": 0.5, "epochs": 30,
         "label_smoothing": 0.1, "scorer": 49, "dropout": 0.5, "maximum_words": 19,
     },
     "transformer": {
