@@ -14,7 +14,6 @@ from miacap.files import (
     claim,
     folder,
     is_claimed,
-    lock,
     output,
     output_json,
     read_json,
@@ -22,6 +21,7 @@ from miacap.files import (
     subfolder,
     write_json,
 )
+from miacap.locks import lock
 
 
 def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_sha256_of_known_bytes(tmp_path: Path) -> None:
 _COUNT = """
 import sys, time
 from pathlib import Path
-from miacap.files import lock
+from miacap.locks import lock
 folder = Path(sys.argv[1])
 for _ in range(20):
     with lock(folder / "lock"):

@@ -23,7 +23,8 @@ from miacap.data.shards import (
 )
 from miacap.data.tensors import Shard
 from miacap.errors import DataError, MiacapError, RunError
-from miacap.files import lock, strangers
+from miacap.files import strangers
+from miacap.locks import lock
 from miacap.wording import counted
 
 _LOCK = ".lock"

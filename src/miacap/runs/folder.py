@@ -22,7 +22,8 @@ from miacap.data.features import Detector, Record, parse, require_same
 from miacap.data.leaks import Leak
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import claim, lock, read_json, write_json
+from miacap.files import claim, read_json, write_json
+from miacap.locks import lock
 from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
 from miacap.settings import from_json, to_json

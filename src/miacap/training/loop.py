@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from miacap.errors import RunError
-from miacap.files import lock, subfolder
+from miacap.files import subfolder
+from miacap.locks import lock
 from miacap.progress import Progress
 from miacap.training import checkpoints, devices, optimisers, randomness
 from miacap.training.interrupts import Interrupts, postponed

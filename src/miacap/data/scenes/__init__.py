@@ -16,7 +16,8 @@ from miacap.data.scenes.composing import Chance, Scene, compose
 from miacap.data.scenes.painting import paint
 from miacap.data.scenes.sentences import captions
 from miacap.errors import DataError
-from miacap.files import atomic, lock, read_json, strangers, write_json
+from miacap.files import atomic, read_json, strangers, write_json
+from miacap.locks import lock
 from miacap.progress import Progress
 from miacap.wording import counted
 

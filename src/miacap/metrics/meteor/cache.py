@@ -20,6 +20,7 @@ from safetensors.numpy import save
 
 from miacap import files
 from miacap.errors import RunError
+from miacap.locks import lock
 from miacap.metrics.meteor import sources, table
 from miacap.progress import Progress
 
@@ -140,5 +141,5 @@ def _alone(path: Path) -> Iterator[None]:
     """Let one process build at a time; where no lock can be had, go on without it."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, RunError):
-            stack.enter_context(files.lock(path.with_suffix(".lock")))
+            stack.enter_context(lock(path.with_suffix(".lock")))
         yield
