@@ -224,7 +224,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [row for name in options.names for row in measure(name, options.rounds)]
-    save(options.json, "python benchmarks/captioners.py", rows)
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

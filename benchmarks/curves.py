@@ -116,7 +116,7 @@ def main() -> None:
             found = curves.setdefault(name, {})[kind] = curve(name, make, options.rounds)
             told = ", ".join(f"{size:g}: {1000 * least:.1f}" for size, least, _ in found)
             print(f"{kind} over {name}, CPU ms a picture: {told}", flush=True)
-    save(options.json, "python benchmarks/curves.py", [], curves=curves)
+    save(options.json, [], curves=curves)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main() -> None:
             print("Another C library: freed memory is not kept.")
             continue
         rows += _rows({name: Times(*pair) for name, pair in found.items()}, options.photos, way)
-    save(options.json, "python benchmarks/extraction.py", rows)
+    save(options.json, rows)
 
 
 def _measured(way: str, photos: int, rounds: int) -> dict[str, tuple[float, float]] | None:

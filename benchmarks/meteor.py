@@ -73,7 +73,7 @@ def _compare(pictures: int, rounds: int, path: Path) -> None:
         )
         rows.append(Row(work, "METEOR 1.5 (Java)", ours, theirs, unit=unit, bar=bar))
     print(f"Opening the index took {opening:.2f} s (over 5 s: it was built just now).")
-    save(path, "python benchmarks/meteor.py", rows, captions=captions, opening_seconds=opening)
+    save(path, rows, captions=captions, opening_seconds=opening)
 
 
 def _measure(side: str, file: Path) -> dict[str, float]:

@@ -122,7 +122,7 @@ def main() -> None:
         cold = Times.of([first_call(candidates, references) for _ in range(options.rounds)])
         note = "numba, the first call, nothing compiled on disk"
         rows.append(Row(work, peer, cold, times[peer], note=note))
-    save(options.json, "python benchmarks/metrics.py", rows, data=name)
+    save(options.json, rows, data=name)
 
 
 if __name__ == "__main__":

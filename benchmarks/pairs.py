@@ -7,7 +7,9 @@ that whatever else the machine does hits both; CPU seconds hold on a busy machin
 
 import os
 import platform
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -117,12 +119,22 @@ def _processor() -> str:
     return platform.processor() or "unknown"
 
 
-def save(path: Path, command: str, rows: Sequence[Row], **more: Any) -> None:
+def command(arguments: Sequence[str]) -> str:
+    """What was typed to run this, but for where the JSON goes."""
+    kept, rest = [f"benchmarks/{Path(arguments[0]).name}"], iter(arguments[1:])
+    for argument in rest:
+        if argument == "--json":
+            next(rest, None)
+        elif not argument.startswith("--json="):
+            kept.append(argument)
+    return shlex.join(["python", *kept])
+
+
+def save(path: Path, rows: Sequence[Row], **more: Any) -> None:
     """Print rows, and write them as JSON for `benchmarks/page.py`.
 
     Args:
         path: the JSON file.
-        command: that made it, for the page.
         rows: what was measured.
         more: other numbers to keep beside them.
     """
@@ -132,7 +144,7 @@ def save(path: Path, command: str, rows: Sequence[Row], **more: Any) -> None:
     write_json(
         path,
         {
-            "command": command,
+            "command": command(sys.argv),
             "machine": machine(),
             "rows": [asdict(row) for row in rows],
             **more,

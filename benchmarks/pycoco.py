@@ -184,7 +184,7 @@ def main() -> None:
         *examples(packages, truth, results, options.rounds),
         *harness(packages, truth, results, options.rounds),
     ]
-    save(options.json, "python benchmarks/pycoco.py", rows, data=name)
+    save(options.json, rows, data=name)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def main() -> None:
     lines = [line for some in references for line in some]
     rows = [reading(references, options.pictures, options.rounds)]
     rows += tokenising(lines, options.rounds)
-    save(options.json, "python benchmarks/reading.py", rows)
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = [row for precision in PRECISIONS for row in measure(precision, options.rounds)]
-    save(options.json, "python benchmarks/refiner.py", rows)
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

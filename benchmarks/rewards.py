@@ -103,7 +103,7 @@ def main() -> None:
         rows.append(
             Row(work, "pycocoevalcap's CiderScorer", ours, times["peer"], bar=bar, note=label)
         )
-    save(options.json, "python benchmarks/rewards.py", rows)
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def main() -> None:
         )
         for side, bar in zip(_SIDES, _BARS, strict=True)
     ]
-    save(options.json, "python benchmarks/scoring.py", rows)
+    save(options.json, rows)
 
 
 def measured(home: Path, images: list[dict[str, Any]], rounds: int) -> dict[str, Times]:

@@ -154,7 +154,7 @@ def main() -> None:
         work = f"search with Up-Down, {label}, beam {BEAM}, {MAXIMUM} words"
         peer = "the usual loop, memory repeated"
         rows.append(Row(work, peer, times["ours"], times["loop"], note="equal captions"))
-    save(options.json, "python benchmarks/searches.py", rows)
+    save(options.json, rows)
 
 
 if __name__ == "__main__":

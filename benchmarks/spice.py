@@ -73,7 +73,7 @@ def main() -> None:
             times["ours"],
         ),
     ]
-    save(options.json, "python benchmarks/spice.py", rows, parser=Spice().parser.label)
+    save(options.json, rows, parser=Spice().parser.label)
 
 
 def fresh(shared: CaptionParser) -> CaptionParser:

@@ -53,7 +53,7 @@ def main() -> None:
             rows.append(Row(f"a cold {work}", other, own, limit, is_limit=True, bar=bar))
     beyond = times[_CAPTION].least - times[_TORCH].least
     print(f"miacap caption beyond {_TORCH}: {beyond:.2f} CPU s (asked: .6)")
-    save(options.json, "python benchmarks/starting.py", rows, caption_beyond_torch=beyond)
+    save(options.json, rows, caption_beyond_torch=beyond)
 
 
 def _tiny(folder: Path) -> tuple[Path, Path]:

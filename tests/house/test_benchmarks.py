@@ -1,6 +1,7 @@
 """The page of measurements: made from its numbers alone, and every row says how it was made."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import page  # noqa: E402  # beside the benchmarks; they are no package
-from pairs import Row, Times, in_turns, save  # noqa: E402
+from pairs import Row, Times, command, in_turns, save  # noqa: E402
 
 NUMBERS = json.loads(page.NUMBERS.read_text(encoding="utf-8"))
 PROGRAMS = sorted(
@@ -21,6 +22,26 @@ PROGRAMS = sorted(
 def test_the_page_is_made_from_its_numbers() -> None:
     text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert page.page(text, NUMBERS) == text, "run: python benchmarks/page.py"
+
+
+def test_every_benchmark_has_its_rows_on_the_page() -> None:
+    assert sorted(NUMBERS) == PROGRAMS
+    for name, measured in NUMBERS.items():
+        assert measured["command"].startswith(f"python benchmarks/{name}.py")
+        assert measured["rows"] or measured["curves"]
+        assert measured["machine"]["processor"] and measured["machine"]["load"] is not None
+
+
+def test_every_benchmark_explains_itself() -> None:
+    for name in PROGRAMS:
+        text = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+        assert re.search(rf"python benchmarks/{name}\.py", text)
+        assert "--json" in text and "save(" in text
+
+
+def test_a_command_is_told_as_it_was_typed() -> None:
+    typed = ["/somewhere/benchmarks/spice.py", "--json", "x.json", "--rounds", "1"]
+    assert command(typed) == "python benchmarks/spice.py --rounds 1"
 
 
 def test_ratios_follow_from_the_times() -> None:
@@ -62,6 +83,6 @@ def test_make_bench_runs_them_all() -> None:
 
 def test_a_benchmark_makes_the_folder_of_its_numbers(tmp_path: Path) -> None:
     row = Row("work", "peer", Times(2.0, 3.0), Times(8.0, 9.0))
-    save(tmp_path / "bench" / "some.json", "python some.py", [row], more=3)
+    save(tmp_path / "bench" / "some.json", [row], more=3)
     written = json.loads((tmp_path / "bench" / "some.json").read_text(encoding="utf-8"))
     assert written["rows"][0]["ratio"] == 4.0 and written["more"] == 3
