@@ -14,9 +14,8 @@ import random
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from miacap.metrics.spice import Spice, score_tuples
+from miacap.metrics.spice import Spice
 from miacap.metrics.spice.parsing import CaptionParser, pipeline
 from pairs import Row, in_turns, save
 
@@ -41,14 +40,13 @@ def main() -> None:
     few = captions[:_FEW]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MIACAP_CACHE"] = folder
-        parsed = CaptionParser(on_disk=True).parse(captions)
+        CaptionParser(on_disk=True).parse(captions)
         shared = CaptionParser(on_disk=False)
         sides = {
             "ours, few": lambda: fresh(shared).parse(few),
             "spaCy, few": lambda: in_batches(few),
             "ours": lambda: fresh(shared).parse(captions),
             "kept": lambda: CaptionParser(on_disk=True).parse(captions),
-            "scorer": lambda: second_stage(parsed),
         }
         times = in_turns(sides, options.rounds)
     rows = [
@@ -65,12 +63,6 @@ def main() -> None:
             times["kept"],
             times["ours"],
             note="kept on disk",
-        ),
-        Row(
-            f"SPICE's scorer, {len(captions):,} pictures with 5 references",
-            "parsing one caption of each",
-            times["scorer"],
-            times["ours"],
         ),
     ]
     save(options.json, rows, parser=Spice().parser.label)
@@ -108,12 +100,6 @@ def in_batches(captions: Sequence[str]) -> None:
     documents = (Doc(model.vocab, words=caption.split()) for caption in captions)
     for _ in model.pipe(documents, batch_size=256):
         pass
-
-
-def second_stage(parsed: Sequence[Any]) -> None:
-    """Score each caption's tuples against those of five others."""
-    references = [[parsed[(i + k) % len(parsed)] for k in range(5)] for i in range(len(parsed))]
-    score_tuples(references, parsed)
 
 
 if __name__ == "__main__":
