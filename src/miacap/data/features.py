@@ -22,6 +22,7 @@ from miacap.settings import from_json, to_json
 
 Alpha: TypeAlias = Literal["white", "black"]
 Exif: TypeAlias = Literal["apply", "ignore"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Preprocessing:
             one number stands for both; None keeps the map's own.
         alpha: what shines through transparent pixels.
         exif: "apply" turns the photo as its EXIF orientation says.
+        precision: "bfloat16" has the backbone compute under autocast: products in bfloat16, sums
+            and weights as they are. What it gives is float32 again.
 
     Raises:
         SettingsError: a size, grid, mean or std out of range.
@@ -59,6 +62,7 @@ class Preprocessing:
     alpha: Alpha = "white"
     exif: Exif = "apply"
     grid: int | tuple[int, int] | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.sides):
@@ -83,7 +87,7 @@ class Preprocessing:
     @property
     def title(self) -> str:
         """What made the features, in a word or two: the backbone."""
-        return self.backbone
+        return self.backbone + ("" if self.precision == "float32" else f" in {self.precision}")
 
     @property
     def side(self) -> int:

@@ -18,6 +18,7 @@ from miacap.errors import RunError, SettingsError
 from miacap.visual import backbones, efficientnet_lite
 from miacap.visual.backbone import Backbone, WithPreparation
 from miacap.visual.pixels import Pixels
+from miacap.visual.precision import computed
 from miacap.visual.preprocessing import prepare, window
 
 # Blocks of more than 32 MB the C library maps anew each time, whatever it is told; the largest of
@@ -87,7 +88,7 @@ class Grid:
         """Give the backbone's own maps of what `preprocessing.prepare` made ready, in parts."""
         whole = tuple(prepared.shape[-2:]) == tuple(self.record.sides)
         for part in self._parts(prepared):
-            own = self.backbone.map(part)
+            own = self._map(part)
             if whole and self._cells is None:
                 self._cells = self._boxes_of(own)
             yield own
@@ -103,12 +104,16 @@ class Grid:
             size: the upright photo's width and height; of use where the middle is cut out.
         """
         if self._cells is None:
-            self._cells = self._boxes_of(self.backbone.map(torch.zeros(1, 3, *self.record.sides)))
+            self._cells = self._boxes_of(self._map(torch.zeros(1, 3, *self.record.sides)))
         if size is None or self.record.resize == "squash":
             return self._cells
         x0, y0, x1, y1 = window(size, self.record)
         seen = torch.tensor([x1 - x0, y1 - y0] * 2), torch.tensor([x0, y0] * 2)
         return (self._cells * seen[0] + seen[1]) / torch.tensor([*size, *size])
+
+    def _map(self, part: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
+        own = self.backbone
+        return computed(own.map, part, self.record.precision, own.device)
 
     def _boxes_of(self, own: Float[Tensor, "B V h w"]) -> Float[Tensor, "N 4"]:
         h, w = own.shape[-2:]

@@ -154,7 +154,8 @@ def _lite(record: Preprocessing, folder: Path, device: Device) -> Lite:
     if record.backbone not in efficientnet_lite.VARIANTS:
         raise RunError(f"{folder / WEIGHTS}: no weights of {record.backbone} can be read from it.")
     _require(record, folder / WEIGHTS)
-    known = ("kind", "backbone", "weights_sha256")
+    # How exactly it computes is no matter of how its weights were tuned.
+    known = ("kind", "backbone", "weights_sha256", "precision")
     own = {name: value for name, value in asdict(record).items() if name not in known}
     lite = Lite(record.backbone, folder / WEIGHTS, device, preparation=own, carried=True)
     if (broken := not_finite(lite.network)) is not None:

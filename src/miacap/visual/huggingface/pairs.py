@@ -26,6 +26,7 @@ from miacap.visual.huggingface.preparation import preparation
 from miacap.visual.huggingface.weights import build, configuration
 from miacap.visual.pixels import Pixels
 from miacap.visual.places import Places
+from miacap.visual.precision import computed
 from miacap.visual.preprocessing import prepare
 from miacap.wording import counted
 
@@ -127,13 +128,16 @@ class Embedder:
     @torch.inference_mode()
     def _photos(self, x: Tensor) -> Float[Tensor, "B V"]:
         try:
-            found = self._network.get_image_features(pixel_values=x.to(self.device))
+            found = computed(self._embedded, x, self.record.precision, self.device)
         except (ValueError, RuntimeError) as error:
             raise RunError(
                 f"{self.folder.path}: it takes no photos of {x.shape[-2]} x {x.shape[-1]} "
                 f"({str(error)[:120]})."
             ) from None
-        return normalize(_tensor(found), dim=-1)
+        return normalize(found, dim=-1)
+
+    def _embedded(self, x: Tensor) -> Float[Tensor, "B V"]:
+        return _tensor(self._network.get_image_features(pixel_values=x.to(self.device)))
 
 
 def _tensor(found: Any) -> Tensor:
