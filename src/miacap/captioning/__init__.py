@@ -8,6 +8,7 @@ loaded when they are first used: a caption needs no training and no scores.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from miacap.captioning.candidates import Candidate
     from miacap.captioning.evaluation import Evaluation, evaluate
     from miacap.captioning.inputs import Inputs
     from miacap.captioning.outcome import doubt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from miacap.captioning.tuning import tune
 
 __all__ = [
+    "Candidate",
     "Evaluation",
     "Inputs",
     "Pipeline",
@@ -30,6 +32,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Candidate": "candidates",
     "Evaluation": "evaluation",
     "Inputs": "inputs",
     "Pipeline": "pipeline",

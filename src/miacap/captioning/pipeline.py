@@ -15,14 +15,17 @@ from PIL import Image
 from torch import nn
 
 from miacap import runs
+from miacap.captioning.candidates import Candidate
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows, search_settings
 from miacap.concepts import no_extractor
 from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
 from miacap.data.features import Detector, Given
+from miacap.decoding.settings import MOST_HYPOTHESES
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
 from miacap.runs import Run, Trained, join
+from miacap.settings import check_at_least, check_at_most
 from miacap.visual import Places, Ready, Regions, detectors, memory, prepared, regions_for
 
 Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
@@ -40,6 +43,8 @@ class Pipeline:
         run: a run folder, or several whose word probabilities are averaged.
         beam: hypotheses of the search; the run's own unless told.
         length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
+        best: candidates of each photo that `rows` tells of, its caption among them; a search that
+            is narrower is repeated with as many hypotheses. 0 leaves them out.
         batch_size: photos that go through the network together.
         device: where the networks run; "auto" takes a GPU where torch sees one.
         weights: files or folders of the weights of other libraries' networks, where they are not
@@ -50,7 +55,7 @@ class Pipeline:
         RunError: a folder is no run or lacks something (a run whose concepts came from a file has
             nothing to find them with), or several do not agree in vocabulary, features and
             concepts.
-        SettingsError: no hypothesis, or no photo at a time.
+        SettingsError: no hypothesis, no photo at a time, or candidates below 0 or above 1,000.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class Pipeline:
         *,
         beam: int | None = None,
         length_penalty: float | None = None,
+        best: int = 0,
         batch_size: int = 16,
         device: Device = "auto",
         weights: Iterable[str | os.PathLike[str]] = (),
@@ -66,6 +72,7 @@ class Pipeline:
     ) -> None:
         if batch_size < 1:
             raise SettingsError(f"batch_size is at least 1, not {batch_size}.")
+        self.best = _candidates(best)
         self.run = _load(run)
         self.search = search_settings(self.run, beam, length_penalty)
         self.batch_size = batch_size
@@ -88,6 +95,34 @@ class Pipeline:
             raise PictureError(row.error)
         return row.caption
 
+    def captions(self, photo: Photo, best: int = 5) -> tuple[Candidate, ...]:
+        """Give the n best captions of one photo, with each word's log-probability.
+
+        The first is what `caption` gives; the others follow, best first. Fewer come where fewer
+        finished.
+
+        Raises:
+            PictureError, RunError: as `caption`.
+            SettingsError: candidates below 1 or above 1,000.
+        """
+        return self.row(photo, _candidates(best, 1)).candidates
+
+    def row(self, photo: Photo, best: int = 1) -> Row:
+        """Give all that is known of one photo's caption: candidates and confidence too.
+
+        Args:
+            photo: as for `caption`.
+            best: candidates, the caption among them.
+
+        Raises:
+            PictureError, RunError: as `caption`.
+            SettingsError: candidates below 0 or above 1,000.
+        """
+        row = next(self._rows(_named([photo]), _candidates(best)))
+        if row.caption is None:
+            raise PictureError(row.error)
+        return row
+
     def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
         """Caption many photos in order, a few at a time; a broken one gives a row with an error.
 
@@ -104,7 +139,8 @@ class Pipeline:
                 "rows() takes a list of photos. For one photo: caption(photo) or rows([photo]); "
                 "for a folder: rows(sorted(Path(folder).rglob('*.jpg')))."
             )
-        return self._rows(_named(photos) if ids is None else zip(ids, photos, strict=True))
+        items = _named(photos) if ids is None else zip(ids, photos, strict=True)
+        return self._rows(items, self.best)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Map columns `id` and `path` or `bytes` to the columns of a row.
@@ -124,14 +160,14 @@ class Pipeline:
             "error": [row.error for row in rows],
         }
 
-    def _rows(self, items: Iterable[tuple[str, Photo]]) -> Iterator[Row]:
+    def _rows(self, items: Iterable[tuple[str, Photo]], best: int) -> Iterator[Row]:
         if self._networks is None:
             self._networks = _Networks(self.run, self.device, self.places)
         networks = self._networks
         sources = ((name, _source(photo)) for name, photo in items)
         ahead = prepared(sources, networks.regions)
         while batch := list(islice(ahead, self.batch_size)):
-            yield from networks.caption(batch, self)
+            yield from networks.caption(batch, self, best)
 
 
 class _Networks:
@@ -145,7 +181,7 @@ class _Networks:
         assert self.inputs.regions is not None
         self.regions: Regions = self.inputs.regions
 
-    def caption(self, batch: Sequence[Ready], pipeline: Pipeline) -> Iterator[Row]:
+    def caption(self, batch: Sequence[Ready], pipeline: Pipeline, best: int) -> Iterator[Row]:
         """Give a row for each photo; one that could not be read has its reason."""
         good = [ready for ready in batch if ready.picture is not None]
         results: Iterator[Row] = iter(())
@@ -153,7 +189,7 @@ class _Networks:
             with memory.decoded.hold(memory.NETWORK):  # photos are decoded meanwhile
                 pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
                 words, search = pipeline.run.vocabulary, pipeline.search
-                rows = caption_rows(self.captioner, [pictures], words, search, self.device)
+                rows = caption_rows(self.captioner, [pictures], words, search, self.device, best)
                 results = iter(list(rows))
         for ready in batch:
             yield Row(ready.id, error=ready.reason) if ready.picture is None else next(results)
@@ -196,6 +232,12 @@ def _require_whole(run: Run) -> None:
         raise RunError(
             f"{extractor}: the weights of the concept extractor are absent; copy them too."
         )
+
+
+def _candidates(best: int, least: int = 0) -> int:
+    check_at_least(least, best=best)
+    check_at_most(MOST_HYPOTHESES, best=best)
+    return best
 
 
 def _source(photo: Any) -> Any:

@@ -1,14 +1,17 @@
 """Captions of many pictures: batches in, a row for each picture out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import torch
 
+from miacap.captioning.candidates import Candidate, candidates_of
 from miacap.decoding import SearchSettings, search
 from miacap.pictures import Pictures
 from miacap.runs import Trained
+from miacap.runs.confidence import Confidence
 from miacap.text import Vocabulary, detokenize
 
 
@@ -17,7 +20,10 @@ class Row:
     """One picture's caption, as `miacap caption --format jsonl` prints it.
 
     `log_probability` is the sum over the caption's words and its end; `score` is what the search
-    ranked by, where a length penalty made that another number. A picture that could not be
+    ranked by, where a length penalty made that another number; `per_word` is
+    `log_probability` divided by the number of words and the end. `candidates` are there where
+    they were asked for: the caption itself with each word's log-probability, then the best
+    others. `confidence` is None where the run is not calibrated. A picture that could not be
     captioned has an error and no caption.
     """
 
@@ -26,6 +32,9 @@ class Row:
     log_probability: float | None = None
     score: float | None = None
     error: str | None = None
+    per_word: float | None = None
+    candidates: tuple[Candidate, ...] = ()
+    confidence: Confidence | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give id, caption, log_probability (and score), or id and error."""
@@ -33,6 +42,22 @@ class Row:
             return {"id": self.id, "error": self.error.removeprefix(f"{self.id}: ")}
         row = {"id": self.id, "caption": self.caption, "log_probability": self.log_probability}
         return row if self.score is None else {**row, "score": self.score}
+
+    def record(self) -> dict[str, Any]:
+        """Give all that is known, for `miacap caption --scores` and programs.
+
+        Beside what `to_json` gives: log_probability_per_word, confidence (wrong, unsure,
+        out_of_depth; null where the run is not calibrated) and candidates.
+        """
+        if self.error is not None:
+            return self.to_json()
+        sure = self.confidence
+        return {
+            **self.to_json(),
+            "log_probability_per_word": self.per_word,
+            "confidence": None if sure is None else asdict(sure),
+            "candidates": [candidate.to_json() for candidate in self.candidates],
+        }
 
 
 def search_settings(
@@ -53,6 +78,7 @@ def caption_rows(
     vocabulary: Vocabulary,
     settings: SearchSettings,
     device: torch.device,
+    best: int = 0,
 ) -> Iterator[Row]:
     """Caption pictures in their order, in float32.
 
@@ -62,13 +88,23 @@ def caption_rows(
         vocabulary: of the captions.
         settings: of the search.
         device: where the captioner is.
+        best: candidates that each row gets, its caption among them; 0 leaves them out.
     """
     captioner.eval()
     for pictures in batches:
+        there = pictures.to(device)
         with torch.inference_mode():
-            best = search(captioner, pictures.to(device), settings)
-        for name, hypothesis in zip(pictures.names, best, strict=True):
-            text = detokenize(vocabulary.decode(list(hypothesis.words)))
-            penalty = settings.length_penalty
-            score = hypothesis.score(penalty) if penalty else None
-            yield Row(name, text, hypothesis.log_probability, score)
+            found = search(captioner, there, settings)
+            told: Iterable[tuple[Candidate, ...]] = repeat(())
+            if best:
+                told = list(candidates_of(captioner, there, found, best, vocabulary, settings))
+        penalty = settings.length_penalty
+        for name, hypothesis, candidates in zip(pictures.names, found, told, strict=False):
+            yield Row(
+                name,
+                detokenize(vocabulary.decode(list(hypothesis.words))),
+                hypothesis.log_probability,
+                hypothesis.score(penalty) if penalty else None,
+                per_word=hypothesis.score(1.0),
+                candidates=candidates,
+            )

@@ -1,9 +1,9 @@
 """Room: decoding. Finds words with any captioner that fulfils the contract.
 
-Offers `search` with `SearchSettings`, and what it is made of: `greedy` and `beam`, which give
-`Hypothesis`, `sample`, which gives `Samples`, and the rules on logits that all of them take.
-May import text (special ids), pictures and the captioners' contract, and loads lazily, so that
-reading settings needs no torch.
+Offers `search` and `n_best` with `SearchSettings`, and what they are made of: `greedy` and `beam`,
+which give `Hypothesis`, `sample`, which gives `Samples`, and the rules on logits that all of them
+take; and `word_log_probabilities`, of captions that were found. May import text (special ids),
+pictures and the captioners' contract, and loads lazily, so that reading settings needs no torch.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         TopP,
     )
     from miacap.decoding.sampling import Samples, greedy, policy_log_probabilities, sample
-    from miacap.decoding.searching import search
+    from miacap.decoding.searching import n_best, search
     from miacap.decoding.settings import SearchSettings
+    from miacap.decoding.word_scores import word_log_probabilities
 
 __all__ = [
     "BANNED",
@@ -40,9 +41,11 @@ __all__ = [
     "TopP",
     "beam",
     "greedy",
+    "n_best",
     "policy_log_probabilities",
     "sample",
     "search",
+    "word_log_probabilities",
 ]
 
 _RULES = (
@@ -55,7 +58,8 @@ _LAZY = {
     **dict.fromkeys(("Samples", "greedy", "policy_log_probabilities", "sample"), "sampling"),
     "SearchSettings": "settings",
     "beam": "beams",
-    "search": "searching",
+    **dict.fromkeys(("n_best", "search"), "searching"),
+    "word_log_probabilities": "word_scores",
 }
 
 

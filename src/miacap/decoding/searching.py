@@ -1,4 +1,4 @@
-"""The one function that searches by settings."""
+"""The two functions that search by settings: for the best caption, and for several."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from miacap.decoding.sampling import greedy
 from miacap.decoding.settings import SearchSettings
 from miacap.pictures import Pictures
 
-__all__ = ["rules_of", "search"]
+__all__ = ["n_best", "rules_of", "search"]
 
 _USUAL = SearchSettings()
 
@@ -48,12 +48,35 @@ def search(
     every = (*rules_of(settings), *rules)
     if settings.beam == 1 and settings.length_penalty == 0:
         return greedy(captioner, pictures, settings.maximum_words, every)
-    ranked = beam(
+    return [best[0] for best in n_best(captioner, pictures, 1, settings, rules)]
+
+
+def n_best(
+    captioner: Captioner[M, S],
+    pictures: Pictures,
+    best: int,
+    settings: SearchSettings = _USUAL,
+    rules: Sequence[Rule] = (),
+) -> list[list[Hypothesis]]:
+    """Give several captions of each picture, best first; see `beam`.
+
+    Args:
+        captioner: anything that fulfils the contract; searched in eval mode, no gradients.
+        pictures: B of them, searched at once.
+        best: how many captions; a beam that is narrower is widened to as many.
+        settings: beam, lengths and the rules that can be written down.
+        rules: more rules, applied after those of the settings.
+
+    Raises:
+        SettingsError: as `search`.
+        RunError: the captioner's numbers are NaN or infinite.
+    """
+    return beam(
         captioner,
         pictures,
-        width=settings.beam,
+        width=max(settings.beam, best),
         maximum=settings.maximum_words,
-        rules=every,
+        best=best,
+        rules=(*rules_of(settings), *rules),
         length_penalty=settings.length_penalty,
     )
-    return [best[0] for best in ranked]

@@ -6,12 +6,12 @@ from miacap.errors import SettingsError
 from miacap.settings import check_at_least, check_at_most
 from miacap.wording import counted
 
-__all__ = ["LONGEST_PENALTY", "SearchSettings", "check_penalty"]
+__all__ = ["LONGEST_PENALTY", "MOST_HYPOTHESES", "SearchSettings", "check_penalty"]
 
 LONGEST_PENALTY = 10.0
 """At 2 or 3 the longest caption wins already."""
 
-_MOST = 1_000
+MOST_HYPOTHESES = 1_000
 """Hypotheses or steps beyond which a search would not end."""
 
 
@@ -39,7 +39,7 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         check_at_least(1, beam=self.beam, maximum_words=self.maximum_words)
-        check_at_most(_MOST, beam=self.beam, maximum_words=self.maximum_words)
+        check_at_most(MOST_HYPOTHESES, beam=self.beam, maximum_words=self.maximum_words)
         check_at_least(0, minimum_words=self.minimum_words, block_repeats=self.block_repeats)
         check_penalty(self.length_penalty)
         if self.minimum_words > self.maximum_words:
