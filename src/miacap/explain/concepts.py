@@ -120,7 +120,7 @@ def heat_map(
     photo.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     share = belief / belief.max().clamp(min=1e-12) * _STRONGEST
     levels = (share * 255).round().clamp(0, 255).to(torch.uint8)
-    columns = _columns(boxes)
+    columns = columns_of(boxes)
     if columns:
         red = _blended(levels.view(-1, columns), boxes, photo.size)
     else:
@@ -129,7 +129,7 @@ def heat_map(
     return Image.composite(Image.new("RGB", photo.size, _HOT), grey, red)
 
 
-def _columns(boxes: Float[Tensor, "N 4"]) -> int:
+def columns_of(boxes: Float[Tensor, "N 4"]) -> int:
     """Give the number of columns of a grid's cells in raster order; 0 where boxes are no grid."""
     columns = int((boxes[:, 1] == boxes[0, 1]).sum())
     if len(boxes) % columns:
