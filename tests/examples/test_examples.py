@@ -61,7 +61,7 @@ def test_metrics_alone_prints_what_score_gives_and_loads_no_torch() -> None:
 
 
 def test_the_refiner_answers_what_the_sum_of_two_sets_does_not() -> None:
-    """In a process of its own: here each of its calls would be checked for shapes, tenfold slower."""
+    """In a process of its own: here shapes are checked at each call, ten times as slow."""
     path = str(EXAMPLES / "refiner_in_a_classifier.py")
     out = "\n".join(printed(f"import runpy; runpy.run_path({path!r}, run_name='__main__')"))
     plain, refined = (int(n) for n in re.findall(r"refined=\w+: (\d+)% right", out))
