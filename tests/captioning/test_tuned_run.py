@@ -15,6 +15,7 @@ from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
 from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.errors import RunError
+from miacap.files import sha256
 from miacap.runs import RunSettings
 from miacap.visual import lite
 
@@ -85,6 +86,41 @@ def test_a_run_carries_its_backbone_to_another_machine(
         assert torch.equal(live.concepts, stored.concepts)
     rows = list(captioning.Pipeline(tmp_path / "run", device="cpu").rows(photos, ids))
     assert all(row.caption is not None for row in rows)
+
+
+def test_a_packed_run_carries_backbone_and_extractor_in_half_precision(
+    world: TunedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are other files with sums of their own; rows are those of the rounded weights."""
+    monkeypatch.setattr(lite, "weights_path", None)
+    source, small = world.root / "run", tmp_path / "small"
+    packed = runs.pack(source, small).run
+    before = runs.load(source)
+    for name in ("backbone.safetensors", "extractor.safetensors"):
+        assert (small / name).stat().st_size < 0.53 * (source / name).stat().st_size, name
+    assert packed.preprocessing == replace(
+        before.preprocessing, weights_sha256=sha256(small / "backbone.safetensors")
+    )
+    tuning = visual.tuned.Tuning.of(small)
+    assert tuning is not None and tuning.preprocessing == packed.preprocessing
+    assert before.concepts is not None
+    assert packed.concepts == replace(
+        before.concepts, checksum=sha256(small / "extractor.safetensors")
+    )
+    regions = visual.regions_for(packed.preprocessing, "cpu", packed.folder)
+    photo = visual.decode(world.dataset.photos.read(world.dataset.ids[0]))
+    (rows, _), stored = regions.rows([photo])[0], world.regions.rows(world.dataset.ids[0])
+    assert not torch.equal(rows.half(), stored)  # rounded, and
+    assert torch.allclose(rows, stored.float(), atol=0.1), (rows - stored.float()).abs().max()
+    ours, theirs = (
+        captioning.captions_of(one, world.dataset, "dev", store, device="cpu", quiet=True)
+        for one, store in ((before, world.regions), (packed, world.regions))
+    )
+    assert [row.id for row in theirs] == list(world.dataset.split("dev").ids)
+    assert captioning.compare(ours, theirs).compared == len(ours)
+    (small / "backbone.safetensors").write_bytes((source / "backbone.safetensors").read_bytes())
+    with pytest.raises(RunError, match="not the weights that made these features"):
+        captioning.Pipeline(small, device="cpu").caption(photo)
 
 
 def test_a_run_without_its_backbone_says_so(world: TunedWorld, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from miacap.captioning import Row
 from miacap.cli.application import _invoke
 from miacap.cli.caption import _image_id
 from miacap.errors import DataError
+from miacap.runs import pretrained
 
 ROWS = (
     Row("b/COCO_val2014_000000391895.jpg", "A dog, running.", -1.5),
@@ -96,9 +97,11 @@ def test_without_a_run_it_says_what_is_needed_and_what_is_near(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pretrained, "installed", lambda: ())
     assert _invoke(["caption", "photos"]) == 2
     err = capsys.readouterr().err
-    assert "captions need a trained run, --run RUN: none was found here; docs/tutorial.md" in err
+    assert "captions need a trained run: install one (in a checkout: pip install ./pretrain" in err
+    assert "or name one with --run RUN: none was found here; docs/tutorial.md" in err
     mine = tmp_path / "runs" / "mine"
     mine.mkdir(parents=True)
     for name in ("settings.json", "vocabulary.json"):
@@ -116,6 +119,21 @@ def test_without_a_run_it_says_what_is_needed_and_what_is_near(
     with pytest.raises(DataError, match="no captions at all") as error:
         _invoke(["features", "photos", "-o", "f"])
     assert "learned from" not in str(error.value)
+
+
+def test_without_a_run_the_installed_captioner_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    there = mock.Mock(folder=folder)
+    there.name = "box"
+    monkeypatch.setattr(pretrained, "installed", lambda: (there,))
+    loaded = []
+    with mock.patch.object(captioning, "load", lambda run, **_: loaded.append(run) or Fake(ROWS)):
+        assert _invoke(["caption", "a", "b"]) == 0
+        assert _invoke(["caption", "a", "b", "--run", "box", "--run", "mine"]) == 0
+    assert loaded == [[folder], [folder, Path("mine")]]
+    assert "taking" not in capsys.readouterr().err
 
 
 def test_a_run_that_is_given_as_a_photo_is_named(tmp_path: Path) -> None:

@@ -5,12 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from miacap import runs
+from miacap import captioning, runs
+from miacap.captioning import Row
+from miacap.cli import runs_pack
+from miacap.cli.application import _invoke
 from miacap.cli.runs import runs as command
 from miacap.errors import RunError
+from miacap.runs import pretrained
 from miacap.runs.overview import near, overview
 
 GOOD = {"epoch": 2, "BLEU-4": 0.125, "CIDEr-D": 0.25}
@@ -139,3 +144,44 @@ def test_lists_need_no_torch(tmp_path: Path, verb: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert ("untrained" if verb == "runs" else "nic-plain\t") in done.stdout
+
+
+def test_installed_captioners_stand_below_and_alone_where_there_is_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inside = a_run(tmp_path, "inside", json.dumps(GOOD) + "\n", card=True)
+    whole, broken = mock.Mock(folder=inside, version="1.0"), mock.Mock(version="2.0")
+    whole.name, broken.name = "box", "broken"
+    type(broken).folder = mock.PropertyMock(side_effect=RunError("no folder"))
+    monkeypatch.setattr(pretrained, "installed", lambda: (whole, broken))
+    told = [
+        "installed",
+        "  box 1.0: nic, plain, dev CIDEr-D 0.2500",
+        "  broken 2.0: not whole, install it again",
+    ]
+    command()
+    assert capsys.readouterr().out.splitlines() == told
+    command(tmp_path)
+    assert capsys.readouterr().out.splitlines()[-3:] == told
+    with pytest.raises(RunError, match="no run folders here"):
+        command(tmp_path / "elsewhere")
+
+
+def test_a_run_is_packed_and_its_captions_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = mock.Mock(bytes=1_260_000, before=2_500_000, run="packed")
+    given, rows = [], {"r": ("A dog.", "A cat."), "packed": ("A dog.", "A car.")}
+    monkeypatch.setattr(runs, "pack", lambda *paths: given.append(paths) or packed, raising=False)
+    monkeypatch.setattr(runs, "load", lambda folder: str(folder), raising=False)
+    monkeypatch.setattr(runs_pack, "read_with_photos", lambda *_: "data")
+    captioned = lambda run, *_, **__: [Row(str(i), text) for i, text in enumerate(rows[run])]  # noqa: E731
+    monkeypatch.setattr(captioning, "captions_of", captioned, raising=False)
+    assert _invoke(["runs", "pack", "r", "-o", "small", "--compare", str(tmp_path), "-q"]) == 0
+    assert given == [(Path("r"), Path("small"))]
+    assert capsys.readouterr().out.splitlines() == [
+        "small: 1.3 MB; weights and networks had 2.5 MB",
+        "dev: 1 of 2 captions differs (50.00 %)",
+        "  1: A cat. | A car.",
+    ]

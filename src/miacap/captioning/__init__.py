@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from miacap.captioning.candidates import Candidate
+    from miacap.captioning.comparing import Comparison, captions_of, compare
     from miacap.captioning.evaluation import Evaluation, evaluate
     from miacap.captioning.inputs import Inputs
     from miacap.captioning.outcome import doubt
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Candidate",
+    "Comparison",
     "Evaluation",
     "Inputs",
     "Pipeline",
     "Row",
     "best_scores",
+    "captions_of",
+    "compare",
     "doubt",
     "evaluate",
     "load",
@@ -33,11 +37,14 @@ __all__ = [
 
 _LAZY = {
     "Candidate": "candidates",
+    "Comparison": "comparing",
     "Evaluation": "evaluation",
     "Inputs": "inputs",
     "Pipeline": "pipeline",
     "Row": "rows",
     "best_scores": "training",
+    "captions_of": "comparing",
+    "compare": "comparing",
     "doubt": "outcome",
     "evaluate": "evaluation",
     "load": "pipeline",

@@ -195,22 +195,25 @@ class _Networks:
             yield Row(ready.id, error=ready.reason) if ready.picture is None else next(results)
 
 
-def load(run: Folders, **options: Any) -> Pipeline:
+def load(run: Folders | None = None, **options: Any) -> Pipeline:
     """Load a run folder for captioning: `load("runs/mine").caption("photo.jpg")`.
 
-    Several folders, `load(["runs/a", "runs/b"])`, caption as an ensemble. Options and errors are
-    those of `Pipeline`.
+    Several folders, `load(["runs/a", "runs/b"])`, caption as an ensemble. Without a folder the
+    captioner that is installed is loaded; `load("miacap-flickr8k")` is one of several
+    (`runs.chosen`). Options and errors are those of `Pipeline`.
+
+    Raises:
+        NoneInstalled: no folder, and no captioner is installed.
     """
-    return Pipeline(run, **options)
+    return Pipeline(runs.chosen(run), **options)
 
 
 def _load(run: Folders) -> Trained:
-    one = isinstance(run, str | os.PathLike)
     folders = (run,) if isinstance(run, str | os.PathLike) else tuple(run)
     loaded = [runs.load(folder) for folder in folders]
     for single in loaded:
         _require_whole(single)
-    return loaded[0] if one or len(loaded) == 1 else join(loaded)
+    return loaded[0] if len(loaded) == 1 else join(loaded)
 
 
 def _require_whole(run: Run) -> None:

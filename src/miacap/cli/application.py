@@ -21,7 +21,7 @@ from miacap.cli.features import Features, features
 from miacap.cli.help import Verb, Verbs
 from miacap.cli.judge import judge
 from miacap.cli.reproduce import reproduce
-from miacap.cli.runs import runs
+from miacap.cli.runs import Runs, runs
 from miacap.cli.score import score
 from miacap.cli.tokenize import tokenize
 from miacap.cli.train import train
@@ -55,7 +55,7 @@ app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(
 app.command(cls=Verb, short_help="Score captions as the COCO evaluation does.")(score)
 app.command(cls=Verb, short_help="Correlate metrics with human ratings.")(judge)
 app.command(cls=Verb, short_help="Tokenise captions as the COCO scorers do.")(tokenize)
-app.command(cls=Verb, short_help="List run folders and their best dev scores.")(runs)
+app.command(cls=Runs, short_help="List run folders and their best dev scores.")(runs)
 app.command(cls=Verb, short_help="Train a row of the paper, or a control.")(reproduce)
 
 

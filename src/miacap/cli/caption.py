@@ -38,7 +38,9 @@ def caption(
     run: Annotated[
         list[Path] | None,
         typer.Option(
-            "--run", help="A trained run folder (needed); several are averaged word by word."
+            "--run",
+            help="A trained run folder, or an installed captioner's name; several are averaged "
+            "word by word. The installed captioner by default.",
         ),
     ] = None,
     output: Annotated[
@@ -60,36 +62,35 @@ def caption(
     download: Download = False,
     quiet: Quiet = False,
 ) -> None:
-    """Caption photos with a trained run, or with several as an ensemble.
+    """Caption photos with the installed captioner, a trained run, or an ensemble of several.
 
     jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each photo,
     in the order given; csv has these four columns; coco is a list of {"image_id",
     "caption"}. Exit code 1 if nothing was captioned, or all captions are empty.
 
-    Example: miacap caption photo.jpg --run runs/combined
+    Example: miacap caption photo.jpg
+
+    With a run of yours: miacap caption photo.jpg --run runs/combined
 
     An ensemble: miacap caption photo.jpg --run runs/a --run runs/b
     """
     from miacap import captioning
-    from miacap.cli.nearby import runs_near
+    from miacap.cli.chosen import chosen_runs
     from miacap.memory import keep_freed
     from miacap.progress import Progress
 
     _refuse_runs(photo)
-    if not run:
-        raise typer.BadParameter(
-            f"captions need a trained run, --run RUN: {runs_near()}.", param_hint="'--run'"
-        )
+    folders = chosen_runs(run)
     photos = [path for argument in photo for path in _expand(argument)]
-    check_outputs([output], inputs=map(Path, photos), folders=run)
+    check_outputs([output], inputs=map(Path, photos), folders=folders)
     if form is Form.coco:
         _require_unique_ids(photos)
     keep_freed()
     pipeline = captioning.load(
-        run, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
+        folders, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
         weights=weights or (), allow_download=download,
     )  # fmt: skip
-    for folder in run:
+    for folder in folders:
         if said := captioning.doubt(folder):
             terminal.tell(f"warning: {folder}: {said}")
     counts = {"captioned": 0, "empty": 0}

@@ -296,7 +296,14 @@ def compare(
 @concepts.command(cls=Verb, short_help="Print the words that are found in a photo.")
 def show(
     photo: Annotated[Path, typer.Argument(help="A photo.")],
-    run: Annotated[Path, typer.Option("--run", help="A run folder trained with concepts.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            help="A run folder trained with concepts, or an installed captioner's name; the "
+            "installed captioner by default.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for a heat map (PNG) of each word."),
@@ -314,11 +321,13 @@ def show(
     Example: miacap concepts show photo.jpg --run runs/combined -o heat
     """
     from miacap import runs
+    from miacap.cli.chosen import chosen_run
     from miacap.cli.reporting import table
     from miacap.explain import show as show_concepts
     from miacap.visual import Places, decode
     from miacap.visual.reading import read_file
 
+    folder_of_run = chosen_run(run, "concepts need")
     data = read_file(photo)
     places = Places.of(weights or (), download)
     folder = None if output is None else output / _folder_of(photo, data)
@@ -330,7 +339,7 @@ def show(
             **({} if concept.heat_map is None else {"heat map": str(concept.heat_map)}),
         }
         for concept in show_concepts(
-            runs.load(run), decode(data, str(photo)), top, folder, device, places
+            runs.load(folder_of_run), decode(data, str(photo)), top, folder, device, places
         )
     ]
     terminal.results(table(rows))

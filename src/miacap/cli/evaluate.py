@@ -21,7 +21,9 @@ _LISTED = 5
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A trained run folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="A trained run folder, or an installed captioner's name.")
+    ],
     data: Data,
     features: Features,
     split: Annotated[str, typer.Option(help="Which pictures.")] = "dev",
@@ -81,14 +83,15 @@ def evaluate(
     from miacap.data import FeatureStore
     from miacap.metrics.files import read_frequencies
 
+    folders = runs.chosen((run, *(others or [])))
     check_outputs(
         (output, json_file, write_df),
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
-        folders=(run, *(others or []), features, concepts),
+        folders=(*folders, features, concepts),
     )
     dataset = read_dataset(data, photos, features, splits)
     store = FeatureStore.open(features)
-    loaded = [runs.load(folder) for folder in (run, *(others or []))]
+    loaded = [runs.load(folder) for folder in folders]
     joined = runs.join(loaded) if others else loaded[0]
     stored = ConceptFolder.open(concepts) if concepts else None
     _tell(joined, split, stored)

@@ -15,7 +15,9 @@ from miacap.wording import counted
 _reading = typer.Typer(add_completion=False, rich_markup_mode=None)
 _reading.command("read", cls=Verb, short_help="Read features that you already have.")(read)
 
-Features = with_further(read=_reading)
+Features = with_further(
+    "To read what you already have: miacap features read FILE... DATA", read=_reading
+)
 """`features DATA` extracts; `features read` reads what others extracted."""
 
 

@@ -34,9 +34,11 @@ class Verb(TyperCommand):
     Attributes:
         further: commands that take over where the first argument is their name; anything else is
             the verb's own, and a folder of that name is reached as ./NAME.
+        advice: what to say of them where there are too many arguments.
     """
 
     further: ClassVar[Mapping[str, TyperCommand]] = {}
+    advice: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -53,9 +55,8 @@ class Verb(TyperCommand):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except _USAGE_ERROR as error:
-            if self.further and "extra argument" in error.message:
-                offered = ", ".join(f"miacap {info_name} {name}" for name in self.further)
-                error.message += f". To read what you already have: {offered} FILE... DATA"
+            if self.advice and "extra argument" in error.message:
+                error.message += f". {self.advice}"
             raise
 
     def invoke(self, ctx: Any) -> Any:
@@ -83,10 +84,16 @@ class Verb(TyperCommand):
                 )
 
 
-def with_further(**commands: typer.Typer) -> type[Verb]:
-    """Give a verb that others stand behind, each the only command of an application."""
+def with_further(said: str, **commands: typer.Typer) -> type[Verb]:
+    """Give a verb that others stand behind, each the only command of an application.
+
+    Args:
+        said: what to say of them where the verb got too many arguments.
+        commands: by name.
+    """
 
     class WithFurther(Verb):
+        advice: ClassVar[str] = said
         further: ClassVar[Mapping[str, Any]] = {
             name: typer.main.get_command(application) for name, application in commands.items()
         }

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, sha256
 from miacap.files import folder as make_folder
 from miacap.pictures import collate
-from miacap.weights import misfit, not_finite, read_tensors, write_tensors
+from miacap.weights import halved, misfit, not_finite, read_tensors, write_tensors
 
 WEIGHTS = "extractor.safetensors"
 
@@ -153,6 +153,32 @@ def copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None
         if not file.is_file() or file.read_bytes() != content:
             with atomic(file) as copied:
                 copied.write(content)
+
+
+def halve(
+    source: ConceptSource, folder: str | os.PathLike[str], target: str | os.PathLike[str]
+) -> None:
+    """Write what finds a run's concepts into another folder, an extractor in half precision.
+
+    A model of pictures and words, and joined sources, are copied as they are; of lists there is
+    the description alone.
+
+    Args:
+        source: the description in `folder`.
+        folder: of the run.
+        target: another folder.
+
+    Raises:
+        RunError: it is not whole.
+    """
+    if source.is_lists:
+        source.save(target)
+    elif source.looks:
+        copy(folder, target)
+    else:
+        found = Extractor.load(folder, "cpu")  # every check of an extractor that is loaded
+        checksum = write_tensors(Path(target) / WEIGHTS, halved(found.module.state_dict()))
+        replace(source, checksum=checksum).save(target)
 
 
 @torch.no_grad()

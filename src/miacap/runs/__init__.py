@@ -1,8 +1,8 @@
 """Room: runs. A run folder: everything that is needed to caption a photo on another machine.
 
-Creates, loads, lists and joins run folders; training fills in the weights. May import every
-room below it (`text`, `pictures`, `data`, `visual`, `captioners`, `decoding`, `training`,
-`concepts`).
+Creates, loads, lists, joins and packs run folders, and knows which are installed; training fills
+in the weights. May import every room below it (`text`, `pictures`, `data`, `visual`, `captioners`,
+`decoding`, `training`, `concepts`).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from miacap.runs.joined import JoinedRuns, join
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
+    from miacap.runs.packing import Packed, pack
+    from miacap.runs.pretrained import Installed, NoneInstalled, chosen, installed
     from miacap.runs.settings import BackboneTuning, RunSettings, Start, VectorFile
     from miacap.runs.starting import continued, tuned
     from miacap.runs.trained import Trained
@@ -21,8 +23,11 @@ __all__ = [
     "CARD",
     "BackboneTuning",
     "CrossEntropy",
+    "Installed",
     "JoinedRuns",
+    "NoneInstalled",
     "Objective",
+    "Packed",
     "Run",
     "RunSettings",
     "SelfCritical",
@@ -30,12 +35,15 @@ __all__ = [
     "Trained",
     "VectorFile",
     "card_text",
+    "chosen",
     "continued",
     "create",
+    "installed",
     "join",
     "keep_settings",
     "listing",
     "load",
+    "pack",
     "tuned",
 ]
 
@@ -44,20 +52,26 @@ _LAZY = {
     "tuned": "starting",
     "CARD": "card",
     "CrossEntropy": "objectives",
+    "Installed": "pretrained",
     "JoinedRuns": "joined",
+    "NoneInstalled": "pretrained",
     "Objective": "objectives",
+    "Packed": "packing",
     "Run": "folder",
     "RunSettings": "settings",
     "SelfCritical": "objectives",
     "Start": "settings",
     "Trained": "trained",
     "VectorFile": "settings",
+    "chosen": "pretrained",
     "continued": "starting",
     "create": "folder",
+    "installed": "pretrained",
     "join": "joined",
     "keep_settings": "folder",
     "listing": "overview",
     "load": "folder",
+    "pack": "packing",
     "card_text": "card",
 }
 

@@ -8,7 +8,7 @@ of features names such weights as it names all others: by network and checksum.
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from miacap.data import Source
@@ -18,8 +18,9 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, write_json
 from miacap.settings import from_json, to_json
 from miacap.visual import efficientnet_lite
+from miacap.visual.libraries import read_file
 from miacap.visual.lite import Lite
-from miacap.weights import not_finite
+from miacap.weights import halved, not_finite, write_tensors
 from miacap.wording import counted
 
 WEIGHTS, DESCRIPTION = "backbone.safetensors", "backbone.json"
@@ -148,6 +149,37 @@ def copy(record: Record, source: str | os.PathLike[str], target: str | os.PathLi
             shutil.copyfileobj(whole, part, 1 << 20)
     if tuning is not None and Tuning.of(target) != tuning:
         tuning.save(Path(target))
+
+
+def halve(record: Record, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Record:
+    """Write the tuned backbone of a folder into another in half precision, with what it is.
+
+    BatchNorms stay in single precision and unfolded: they are few, and the file stays one that
+    can be tuned further. They are folded, in double precision, when the network is loaded.
+
+    Args:
+        record: of the folder's features.
+        source: folder of a run.
+        target: another folder.
+
+    Returns:
+        The record with the checksum of the new file; `record` itself where the folder carries no
+        backbone.
+
+    Raises:
+        RunError: it is damaged, or not the one of the record.
+    """
+    seen = record.pooling if isinstance(record, Detector) else record
+    file = Path(source) / WEIGHTS
+    if not isinstance(seen, Preprocessing) or not file.is_file():
+        return record
+    _lite(seen, Path(source), "cpu")  # every check of a backbone that is loaded
+    digest = write_tensors(Path(target) / WEIGHTS, halved(read_file(file)))
+    new = replace(seen, weights_sha256=digest)
+    tuning = Tuning.of(source)
+    if tuning is not None:
+        replace(tuning, preprocessing=new).save(Path(target))
+    return replace(record, pooling=new) if isinstance(record, Detector) else new
 
 
 def _lite(record: Preprocessing, folder: Path, device: Device) -> Lite:
