@@ -6,12 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from miacap import terminal
-from miacap.wording import by_number, singular
+from miacap.wording import by_number, duration, singular
 
 if TYPE_CHECKING:
+    from rich.progress import BarColumn
     from rich.progress import Progress as Bar
 
 _SECONDS_BETWEEN_LINES = 15.0
+_NARROW = 8
+"""Columns of a bar beside which much is told, so that 80 are enough for all."""
 
 
 class Progress:
@@ -29,6 +32,7 @@ class Progress:
     ) -> None:
         self.label, self.total, self.unit, self.quiet = label, total, unit, quiet
         self.done = 0
+        self._speed, self._more = "", ""
         self._bar: Bar | None = None
         self._task: Any = None
         self._start = self._last = time.monotonic()
@@ -36,8 +40,9 @@ class Progress:
     def __enter__(self) -> "Progress":
         self._start = self._last = time.monotonic()
         if not self.quiet and sys.stderr.isatty():
-            self._bar = _bar()
-            self._task = self._bar.add_task(terminal.escape(self.label), total=self.total, rate="")
+            self._bar, self._wide = _bar()
+            label = terminal.escape(self.label)
+            self._task = self._bar.add_task(label, total=self.total, rate="", more="")
             self._bar.start()
         return self
 
@@ -52,11 +57,21 @@ class Progress:
         if kind is None:
             self._line(final=True)
 
-    def advance(self, n: int = 1) -> None:
-        """Count `n` more items."""
+    def advance(self, n: int = 1, speed: str = "", more: str = "") -> None:
+        """Count `n` more items.
+
+        Args:
+            n: how many.
+            speed: shown in place of items a second.
+            more: shown at the end.
+        """
         self.done += n
+        self._speed, self._more = speed, more
         if self._bar is not None:
-            self._bar.update(self._task, advance=n, rate=f"{self._rate():.1f} {self.unit}/s")
+            rate = speed or f"{self._rate():.1f} {self.unit}/s"
+            if more:
+                self._wide.bar_width = _NARROW
+            self._bar.update(self._task, advance=n, rate=rate, more=more)
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._line()
 
@@ -79,25 +94,32 @@ class Progress:
         seconds = self._last - self._start
         of = f"/{self.total}" if self.total is not None and not final else ""
         unit = self.unit if of else by_number(self.done, singular(self.unit), self.unit)
-        text = f"{self.label}: {self.done}{of} {unit}, {self._rate():.1f}/s"
+        parts = [f"{self.label}: {self.done}{of} {unit}", self._speed or f"{self._rate():.1f}/s"]
         if final:
-            text += f", {seconds:.1f} s"
+            parts.append(f"{seconds:.1f} s" if seconds < 10 else duration(seconds))
         elif self.total is not None and self.done:
-            text += f", {(self.total - self.done) / self._rate():.0f} s left"
-        terminal.tell(text)
+            parts.append(f"{duration((self.total - self.done) / self._rate())} left")
+        terminal.tell(", ".join([*parts, self._more] if self._more else parts))
 
 
-def _bar() -> "Bar":
+def _bar() -> "tuple[Bar, BarColumn]":
     # Imported where a bar is shown: it takes a tenth of a second, and most programs show none.
     from rich import progress
     from rich.console import Console
+    from rich.table import Column
 
-    return progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeRemainingColumn(),
+    def text(field: str) -> progress.TextColumn:
+        return progress.TextColumn(field, markup=False, table_column=Column(no_wrap=True))
+
+    wide = progress.BarColumn()
+    whole = progress.Progress(
+        text("{task.description}"),
+        wide,
+        progress.MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        text("{task.fields[rate]}"),
+        progress.TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
+        text("{task.fields[more]}"),
         console=Console(stderr=True),
         transient=True,
     )
+    return whole, wide

@@ -53,6 +53,20 @@ def singular(several: str) -> str:
     return several.removesuffix("es") if several.endswith("ches") else several.removesuffix("s")
 
 
+def duration(seconds: float) -> str:
+    """Write a time as a person says it: "48 s", "12 min", "3 h 20 min", "2 d 4 h"."""
+    if seconds < 119.5:
+        return f"{max(seconds, 0.0):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
 def first_lines(lines: Iterable[str], most: int) -> list[str]:
     """Give the first `most` lines and, where there are others, the line "and 7 more"."""
     every = list(lines)

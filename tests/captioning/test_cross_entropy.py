@@ -1,9 +1,13 @@
 from math import log
+from typing import Any
 
 import pytest
 import torch
 
-from miacap.captioning.cross_entropy import summed_loss
+from miacap.captioning.cross_entropy import CrossEntropyTask, summed_loss
+from miacap.data.batches import Batch
+from miacap.pictures import collate
+from miacap.runs import CrossEntropy
 from miacap.text import BOS, EOS, PAD
 
 
@@ -43,3 +47,43 @@ def test_padding_and_bos_never_count() -> None:
     assert bool((logits.grad[0, 0, 2] == 0).all())
     assert bool((logits.grad[0, 0, 0] != 0).all())
     assert BOS not in targets
+
+
+class Fixed(torch.nn.Module):
+    """Says the same logits of every picture, and looks at the concepts alike."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(logits)
+
+    def forward(self, pictures: Any, words: torch.Tensor, trace: bool = False) -> Any:
+        return (self.logits, None) if trace else self.logits
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_parts_of_the_loss_are_told(smoothing: float, weight: float) -> None:
+    """They add up to the loss; NLL is what it would be without smoothing."""
+    torch.manual_seed(0)
+    module = Fixed(torch.randn(2, 2, 3, 9))
+    targets = torch.tensor([[[5, 6, EOS], [7, EOS, PAD]], [[4, EOS, PAD], [PAD, PAD, PAD]]])
+    chosen = CrossEntropy(label_smoothing=smoothing)
+    object.__setattr__(chosen, "regulariser", weight)
+    none: Any = None
+    pictures = collate(["1", "2"], [torch.zeros(1, 1)] * 2)
+    seven = torch.tensor([3.0, 4.0])
+    task = CrossEntropyTask(module, none, none, chosen, lambda trace, mask: seven)
+    loss, words = task.loss(module, Batch(pictures, targets, targets))
+    assert (task.unit, int(task.told.number), int(words)) == ("captions", 3, 7)
+    parts = {name: (float(total), int(by)) for name, (total, by) in task.told.parts.items()}
+    names = {"NLL"} | ({"cross-entropy"} if smoothing else set()) | (
+        {"regulariser"} if weight else set()
+    )  # fmt: skip
+    assert parts.keys() == names and {by for _, by in parts.values()} == {7}
+    plain, _ = summed_loss(module.logits, targets)
+    assert parts["NLL"][0] == float(plain.detach())
+    whole = parts["cross-entropy" if smoothing else "NLL"][0] + 7 * weight
+    assert float(loss.detach()) == pytest.approx(whole, rel=1e-6)
+    if weight:
+        assert parts["regulariser"][0] == 7 * weight
+    assert not any(total.requires_grad for total, _ in task.told.parts.values())

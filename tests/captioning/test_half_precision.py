@@ -48,8 +48,17 @@ def test_no_search_leaves_weights_behind_that_autocast_would_use_again(
         assert cleared
 
 
-def worth(names: Any, words: Any) -> Any:
-    return words.double().mean(dim=2).numpy()
+class Worth:
+    """Stands for `Reward`."""
+
+    def scores(self, names: Any, words: Any) -> Any:
+        return {"worth": words.double().mean(dim=2).numpy()}
+
+    def total(self, scores: Any) -> Any:
+        return scores["worth"]
+
+    def told(self, *arguments: Any) -> dict[str, tuple[float, float]]:
+        return {}
 
 
 @pytest.mark.parametrize("name", ["up-down", "transformer"])
@@ -65,7 +74,7 @@ def test_every_parameter_has_the_gradient_that_it_has_in_single_precision(
     words = torch.randint(4, WORDS, (2, 3, 4), generator=torch.Generator().manual_seed(2))
     for half in (True, False):
         module = captioner(name, dropout=0.0)
-        task = SelfCriticalTask(module, none, worth, none, search, objective)  # type: ignore[arg-type]
+        task = SelfCriticalTask(module, none, Worth(), none, search, objective)  # type: ignore[arg-type]
         drawn = task._hypotheses
 
         def same(pictures: Any, drawn: Any = drawn) -> torch.Tensor:

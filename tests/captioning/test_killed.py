@@ -15,6 +15,7 @@ import pytest
 from miacap import runs
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 
+from ..records import evaluations
 from .small import World, fit, make, settings
 
 KILLS = 20
@@ -101,8 +102,7 @@ def reached(folder: Path) -> int:
 def kept(folder: Path) -> tuple[bytes, ...]:
     """Weights, the last checkpoint's tensors, settings, and the metrics without their seconds."""
     last = sorted((folder / "checkpoints").glob("step-*.safetensors"))[-1]
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    told = json.dumps([{k: v for k, v in row.items() if k != "seconds"} for row in rows])
+    told = json.dumps(evaluations(folder / "metrics.jsonl"))
     files = (folder / "weights.safetensors", last, folder / "settings.json", folder / "dev.json")
     return (last.name.encode(), told.encode(), *(file.read_bytes() for file in files))
 

@@ -76,9 +76,22 @@ NOTHING = 99.0
 """Reward of an empty caption, which only stands where a beam found fewer hypotheses."""
 
 
-def reward(names: Any, words: Tensor) -> np.ndarray:
-    said = [[tuple(w for w in row if w != PAD) for row in rows] for rows in words.tolist()]
-    return np.array([[WORTH[c] if c else NOTHING for c in row] for row in said])
+class Worth:
+    """Stands for `Reward`: what each caption is worth."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def scores(self, names: Any, words: Tensor) -> dict[str, np.ndarray]:
+        self.seen.append(words)
+        said = [[tuple(w for w in row if w != PAD) for row in rows] for rows in words.tolist()]
+        return {"worth": np.array([[WORTH[c] if c else NOTHING for c in row] for row in said])}
+
+    def total(self, scores: dict[str, np.ndarray]) -> np.ndarray:
+        return scores["worth"]
+
+    def told(self, *arguments: Any) -> dict[str, tuple[float, float]]:
+        return {}
 
 
 def probability(module: Toy, caption: tuple[int, ...], scale: float = 1.0) -> Tensor:
@@ -109,7 +122,7 @@ def pictures(number: int) -> Pictures:
 
 def task(module: nn.Module, **settings: Any) -> SelfCriticalTask:
     none: Any = None
-    return SelfCriticalTask(module, none, reward, none, SEARCH, SelfCritical(**settings))  # type: ignore[arg-type]
+    return SelfCriticalTask(module, none, Worth(), none, SEARCH, SelfCritical(**settings))  # type: ignore[arg-type]
 
 
 def gradients(module: Toy, settings: dict[str, Any], draws: int, number: int = 50) -> Tensor:
@@ -211,19 +224,14 @@ def test_the_loss_counts_the_first_end_and_nothing_after_it() -> None:
 
 @pytest.mark.parametrize("dropout", [False, True])
 def test_the_weight_is_the_number_of_words_and_first_ends(dropout: bool) -> None:
-    module, seen = Toy(), []
-
-    def kept(names: Any, words: Tensor) -> np.ndarray:
-        seen.append(words)
-        return reward(names, words)
-
+    module, kept = Toy(), Worth()
     none: Any = None
     chosen = SelfCritical(samples=4, dropout=dropout)
     one = SelfCriticalTask(module, none, kept, none, SEARCH, chosen)  # type: ignore[arg-type]
     empty = torch.zeros(9, 0, 0, dtype=torch.long)
     torch.manual_seed(0)
     _, weight = one.loss(module.train(), Batch(pictures(9), empty, empty))
-    words = [[w for w in row if w != PAD] for row in seen[0].flatten(0, 1).tolist()]
+    words = [[w for w in row if w != PAD] for row in kept.seen[0].flatten(0, 1).tolist()]
     assert int(weight) == sum(map(len, words)) > 36
     assert any(row[-1] == EOS for row in words) and any(len(row) == LIMIT for row in words)
     assert all(EOS not in row[:-1] for row in words)

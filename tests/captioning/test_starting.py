@@ -1,7 +1,6 @@
 """A training that begins with a run: what it keeps, what it refuses, what it leaves behind."""
 
 import hashlib
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from miacap.runs.starting import captioner_of
 from miacap.text import EOS, tokenize_all
 from miacap.training import FitResult
 
+from ..records import evaluations
 from .small import DATA, LONG, World, fit, make, settings, trained
 
 TRAIN, DEV = (DATA.split(name).ids for name in ("train", "dev"))
@@ -52,8 +52,7 @@ def further(run: Run, **objective: Any) -> RunSettings:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+    return evaluations(folder / "metrics.jsonl")
 
 
 def test_the_settings_are_the_runs_and_the_training_is_the_objectives(begun: Run) -> None:
@@ -156,7 +155,7 @@ def test_rewards_are_the_metrics_with_the_training_pictures_frequencies(
     texts = [f"{text} </s>" for text in said]
     texts[1] = "the"
     for name in (TRAIN[0], DEV[1]):
-        found = task.reward((name,), ids)[0]
+        found = task.reward.total(task.reward.scores((name,), ids))[0]
         for index, text in enumerate(texts):
             wanted = alone(name, text)
             total = sum(weight * wanted[metric] for metric, weight in weights.items())

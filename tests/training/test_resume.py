@@ -26,15 +26,15 @@ from miacap.training import TrainingSettings, fit, randomness
 from miacap.training.interrupts import Interrupts
 from miacap.training.state import check_settings
 
+from ..records import evaluations
+
 SETTINGS = TrainingSettings(epochs=3, warmup_steps=4, learning_rate=0.02, seed=7, patience=9)
 
 
 def ending(folder: Path) -> tuple[bytes, dict[str, bytes], list[dict[str, object]]]:
     """Weights, the tensors of the last checkpoint, and the metrics without their seconds."""
     last = sorted((folder / "checkpoints").glob("step-*.safetensors"))[-1]
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        line.pop("seconds")
+    lines = evaluations(folder / "metrics.jsonl")
     return (folder / "weights.safetensors").read_bytes(), {last.name: last.read_bytes()}, lines
 
 

@@ -21,6 +21,9 @@ from miacap.data.batches import Batch, Batches
 from miacap.runs import CrossEntropy
 from miacap.runs.objectives import WATCHED
 from miacap.text import PAD
+from miacap.training.task import NOTHING_TOLD, Example, Told
+
+SMOOTHED = "cross-entropy"
 
 __all__ = ["CrossEntropyTask", "negative_log_likelihood", "summed_loss"]
 
@@ -49,6 +52,12 @@ class CrossEntropyTask:
     numbers: Sequence[str] = ()
     epoch: int = 0
     """The epoch whose batches were asked for last."""
+    told: Told = NOTHING_TOLD
+    """Captions of the last batch; the parts of its loss, a word: NLL, the smoothed cross-entropy
+    where there is smoothing, and the regulariser with its weight where there is one."""
+    shown: Callable[[], Sequence[Example]] | None = None
+    """Gives what the last evaluation said of a few dev pictures."""
+    unit = "captions"
 
     @property
     def batches_per_epoch(self) -> int:
@@ -63,17 +72,31 @@ class CrossEntropyTask:
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch and its number of target words."""
         smoothing = self.objective.label_smoothing
+        extra = None
         if drawn := share(self.objective, self.epoch):
             logits = scheduled_logits(self.module, batch.pictures, batch.words, drawn)
-            return summed_loss(logits, batch.targets, smoothing)
-        if not self.objective.regulariser:
+        elif not self.objective.regulariser:
             logits = module(batch.pictures, batch.words)
-            return summed_loss(logits, batch.targets, smoothing)
-        assert self.regulariser is not None
-        logits, trace = module(batch.pictures, batch.words, trace=True)
+        else:
+            assert self.regulariser is not None
+            logits, trace = module(batch.pictures, batch.words, trace=True)
+            extra = self.regulariser(trace, batch.targets != PAD).sum()
         loss, count = summed_loss(logits, batch.targets, smoothing)
-        extra = self.regulariser(trace, batch.targets != PAD).sum()
-        return loss + self.objective.regulariser * extra, count
+        parts = {"NLL": (loss, count)}
+        if smoothing:
+            parts = {"NLL": (_unsmoothed(logits, batch.targets), count), SMOOTHED: (loss, count)}
+        if extra is not None:
+            extra = self.objective.regulariser * extra
+            loss = loss + extra
+            parts["regulariser"] = (extra, count)
+        captions = (batch.targets != PAD).any(2).sum()
+        self.told = Told(captions, {n: (total.detach(), w) for n, (total, w) in parts.items()})
+        return loss, count
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """What the captioner said of a few dev pictures."""
+        return () if self.shown is None else self.shown()
 
     def evaluate(self) -> Mapping[str, float]:
         """Give the dev scores."""
@@ -99,6 +122,13 @@ def summed_loss(
     smoothing = label_smoothing * words / (words - 1)
     loss = cross_entropy(chosen, wanted, reduction="sum", label_smoothing=smoothing)
     return loss, real.sum()
+
+
+@torch.no_grad()
+def _unsmoothed(logits: Float[Tensor, "B C T W"], targets: Tensor) -> Tensor:
+    """Sum -log p of the target words: what the loss would be without smoothing."""
+    loss, _ = summed_loss(logits.detach(), targets)
+    return loss
 
 
 def negative_log_likelihood(

@@ -31,7 +31,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from miacap.captioning.reward import REWARDED, Reward
+from miacap.captioning.reward import Reward
 from miacap.data.batches import Batch, Batches
 from miacap.decoding import (
     Hypothesis,
@@ -44,10 +44,12 @@ from miacap.decoding import (
 )
 from miacap.decoding.hypotheses import at_rest
 from miacap.decoding.searching import rules_of
+from miacap.metrics.arrays import Floats
 from miacap.pictures import Pictures
 from miacap.runs import SelfCritical
 from miacap.runs.objectives import WATCHED
 from miacap.text import BOS, EOS, PAD
+from miacap.training.task import NOTHING_TOLD, Example, Told
 
 __all__ = ["SelfCriticalTask", "advantages", "policy_loss"]
 
@@ -75,6 +77,11 @@ class SelfCriticalTask:
     objective: SelfCritical = SelfCritical()  # noqa: RUF009 - frozen
     watched: str = WATCHED
     evaluated: Sequence[str] = ()
+    told: Told = NOTHING_TOLD
+    """Samples of the last batch: their rewards, bad endings, and mean log-probability a word."""
+    shown: Callable[[], Sequence[Example]] | None = None
+    """Gives what the last evaluation said of a few dev pictures."""
+    unit = "samples"
 
     @property
     def batches_per_epoch(self) -> int:
@@ -84,7 +91,7 @@ class SelfCriticalTask:
     @property
     def numbers(self) -> Sequence[str]:
         """Names of what `evaluate` gives."""
-        return (*self.evaluated, *REWARDED) if self.evaluated else ()
+        return (*self.evaluated, *self.reward.numbers) if self.evaluated else ()
 
     def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
         """Batches of one epoch in its own order, from the `skip`-th on."""
@@ -104,8 +111,18 @@ class SelfCriticalTask:
             mask = words != PAD
             with _at_rest(module):
                 gains = _log_probabilities(module, pictures, words, self.search)
-        worth = self._advantages(pictures, words, mask)
-        return policy_loss(gains, worth, mask), mask.sum()
+        scores = self.reward.scores(pictures.names, words)
+        real, count = mask.any(dim=2), mask.sum()
+        worth = self._advantages(pictures, self.reward.total(scores), real)
+        likely = gains.detach().masked_fill(~mask, 0.0).sum()
+        parts = self.reward.told(words, scores, real.cpu().numpy())
+        self.told = Told(int(real.sum()), {**parts, "log-probability": (likely, count)})
+        return policy_loss(gains, worth, mask), count
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """What the captioner said of a few dev pictures."""
+        return () if self.shown is None else self.shown()
 
     def evaluate(self) -> Mapping[str, float]:
         """Give the dev scores, and the rewards of samples of the dev pictures."""
@@ -133,18 +150,17 @@ class SelfCriticalTask:
         return sample(module, pictures, number, limit, rules, gradients=gradients)
 
     def _advantages(
-        self, pictures: Pictures, words: Int[Tensor, "B K T"], mask: Bool[Tensor, "B K T"]
+        self, pictures: Pictures, rewards: Floats, real: Bool[Tensor, "B K"]
     ) -> Float[Tensor, "B K"]:
-        rewards = torch.from_numpy(self.reward(pictures.names, words))
         own = None
         if self.objective.baseline == "greedy":
             module: Any = self.module
             limit, rules = self.search.maximum_words, rules_of(self.search)
             said = [[caption] for caption in greedy(module, pictures, limit, rules)]
-            captions = _as_words(said, 1, limit, words.device)
-            own = torch.from_numpy(self.reward(pictures.names, captions))
-        found = advantages(rewards, self.objective.baseline, own, mask.any(dim=2).cpu())
-        return found.to(words.device)
+            captions = _as_words(said, 1, limit, real.device)
+            own = torch.from_numpy(self.reward.total(self.reward.scores(pictures.names, captions)))
+        baseline = self.objective.baseline
+        return advantages(torch.from_numpy(rewards), baseline, own, real.cpu()).to(real.device)
 
 
 def advantages(

@@ -311,7 +311,10 @@ def _task(
     if isinstance(objective, SelfCritical):
         reward = Reward.of(run.vocabulary, texts, dev.references, inputs, objective, seed)
         return SelfCriticalTask(
-            module, batches, reward, dev, settings.search, objective, evaluated=NUMBERS
-        )
+            module, batches, reward, dev, settings.search, objective, evaluated=NUMBERS,
+            shown=dev.examples,
+        )  # fmt: skip
     regulariser = captioners.regulariser(settings.captioner)
-    return CrossEntropyTask(module, batches, dev, objective, regulariser, numbers=NUMBERS)
+    return CrossEntropyTask(
+        module, batches, dev, objective, regulariser, numbers=NUMBERS, shown=dev.examples
+    )

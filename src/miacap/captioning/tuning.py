@@ -238,6 +238,7 @@ class _Learning:
             rate=tuning.rate,
             decay=tuning.decay,
             numbers=NUMBERS,
+            shown=dev.examples,
         )
 
     def finish(self, run: Run, result: FitResult, concepts: ConceptFolder | None) -> None:

@@ -1,7 +1,7 @@
 """Dev scores of a captioner in training: search, then score, then the loss on the references."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -13,6 +13,7 @@ from miacap.captioning.words import encode
 from miacap.metrics import score
 from miacap.metrics.diversity import diversity
 from miacap.runs import Run
+from miacap.training.task import Example
 
 __all__ = ["NUMBERS", "SHOWN", "WATCHED", "DevScores"]
 
@@ -26,6 +27,9 @@ NUMBERS = (*WATCHED, *(name for name in SHOWN if name not in REWARDED))
 """What `DevScores` gives."""
 
 PICTURES_PER_SEARCH = 64
+
+EXAMPLES = 5
+"""Dev pictures whose captions can be looked at while training runs."""
 
 
 @dataclass
@@ -41,6 +45,18 @@ class DevScores:
     run: Run
     inputs: Inputs
     references: Mapping[str, tuple[str, ...]]
+    said: Mapping[str, str] = field(default_factory=dict)
+    """What was said of the pictures of `few` at the last evaluation."""
+
+    @property
+    def few(self) -> list[str]:
+        """A handful of the dev pictures, spread over all and the same every time."""
+        names = list(self.references)
+        return names[:: max(1, len(names) // EXAMPLES)][:EXAMPLES]
+
+    def examples(self) -> list[Example]:
+        """Give what was said of a few pictures, beside their first reference."""
+        return [Example(name, said, self.references[name][0]) for name, said in self.said.items()]
 
     def __call__(self, module: nn.Module) -> Mapping[str, float]:
         """Give WATCHED, how varied and how whole the captions are, and the mean loss.
@@ -52,6 +68,7 @@ class DevScores:
         settings = self.run.settings
         device = next(module.parameters()).device
         candidates = self.candidates(module)
+        self.said = {name: candidates[name] for name in self.few}
         scores = score(dict(self.references), candidates, metrics=WATCHED)
         varied = diversity(list(candidates.values()))
         captioned = self.inputs.batches(

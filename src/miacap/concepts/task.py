@@ -13,6 +13,7 @@ from miacap.concepts.networks import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
 from miacap.pictures import collate
+from miacap.training.task import NOTHING_TOLD, Told
 
 FEW = 25
 """With fewer pictures mAP goes by chance: most words are in one or two of them."""
@@ -100,6 +101,8 @@ class ExtractorTask:
         seed: of the order.
     """
 
+    unit = "pictures"
+
     def __init__(
         self,
         module: nn.Module,
@@ -116,6 +119,7 @@ class ExtractorTask:
             self.watched = "mAP" if len(dev[0]) >= FEW else "log-likelihood"
         self._rows, self._targets, self._dev = rows, targets, dev
         self._batch_size, self._seed = batch_size, seed
+        self.told = NOTHING_TOLD
 
     @property
     def batches_per_epoch(self) -> int:
@@ -131,6 +135,7 @@ class ExtractorTask:
 
     def loss(self, module: nn.Module, batch: ConceptBatch) -> tuple[Tensor, int]:
         """Give the summed loss and the number of pictures."""
+        self.told = Told(len(batch.targets), {})
         beliefs = Beliefs(*module(batch.rows, batch.mask))
         return concept_loss(beliefs, batch.targets), len(batch.targets)
 

@@ -87,23 +87,41 @@ class MixedReward:
         Raises:
             DataError: see `CiderReward`.
         """
+        return self.total(self.scores(names, samples))
+
+    def total(self, scores: Mapping[str, Floats]) -> Floats:
+        """Give the weighted sum of what `scores` gave."""
+        total = np.zeros(next(iter(scores.values())).shape)
+        for name, each in scores.items():
+            total += self.weights[name] * each
+        return total
+
+    def scores(self, names: Sequence[str], samples: ArrayLike) -> dict[str, Floats]:
+        """Score samples by each metric alone: arguments and errors are those of a call.
+
+        Returns:
+            B x K scores by metric, without weights.
+        """
         words = sampled(samples, len(names))
-        total = np.zeros(words.shape[:2])
+        shape = words.shape[:2]
+        scores: dict[str, Floats] = {}
         if self._cider is not None:
-            total += self.weights[cider.NAME] * self._cider(names, words)
-        if not self._references or not total.size:
-            return total
+            scores[cider.NAME] = self._cider(names, words)
+        if not self._references:
+            return scores
+        if not words.shape[0] * words.shape[1]:
+            return {name: np.zeros(shape) for name in self.weights}
         require_known(names, self._references)
         corpus = self._corpus(names, words)
         if any(name in bleu.names() for name in self.weights):
             found = bleu.statistics(corpus, bleu.correct(corpus, distinct(corpus)))
             for name, column in zip(found.names, found.per_picture.T, strict=True):
-                total += self.weights.get(name, 0.0) * column.reshape(total.shape)
+                if name in self.weights:
+                    scores[name] = column.reshape(shape)
         if rouge.NAME in self.weights:
             # ROUGE-L takes a sentence without words for one empty word.
-            scores = rouge.statistics(_filled(corpus)).per_picture
-            total += self.weights[rouge.NAME] * scores.reshape(total.shape)
-        return total
+            scores[rouge.NAME] = rouge.statistics(_filled(corpus)).per_picture.reshape(shape)
+        return scores
 
     def _corpus(self, names: Sequence[str], words: Integers) -> Corpus:
         """Lay each sample and its picture's references out, as a picture of its own."""

@@ -9,24 +9,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miacap.training.loop import fit
     from miacap.training.settings import TrainingSettings
-    from miacap.training.task import Announcing, FitResult, Grouped, ParameterGroup, Task
+    from miacap.training.task import (
+        Announcing,
+        Example,
+        FitResult,
+        Grouped,
+        ParameterGroup,
+        Showing,
+        Task,
+        Telling,
+        Told,
+    )
 
 __all__ = [
     "Announcing",
+    "Example",
     "FitResult",
     "Grouped",
     "ParameterGroup",
+    "Showing",
     "Task",
+    "Telling",
+    "Told",
     "TrainingSettings",
     "fit",
 ]
 
 _LAZY = {
     "Announcing": "task",
+    "Example": "task",
     "FitResult": "task",
     "Grouped": "task",
     "ParameterGroup": "task",
+    "Showing": "task",
     "Task": "task",
+    "Telling": "task",
+    "Told": "task",
     "TrainingSettings": "settings",
     "fit": "loop",
 }

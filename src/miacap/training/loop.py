@@ -104,9 +104,11 @@ def _epoch(session: Session, interrupts: Interrupts, last: int | None) -> None:
     label = f"{session.prefix}epoch {epoch + 1}/{settings.epochs}"
     with Progress(label, total=left, unit="batches", quiet=session.quiet) as progress:
         while state.epoch == epoch:
-            group = _next_group(session, batches)
-            step(session, group)
-            progress.advance(len(group))
+            with session.tally.waiting():
+                group = _next_group(session, batches)
+            with session.tally.working():
+                step(session, group)
+            progress.advance(len(group), *session.status())
             if interrupts.received is not None:
                 session.save()
                 progress.note(f"{label}: stopped; the same command goes on from here.")
@@ -149,6 +151,7 @@ def step(session: Session, group: list[Any]) -> None:
         low = settings.precision == "bfloat16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
             loss, weight = session.task.loss(session.module, devices.to(batch, device))
+        session.tally.add()
         loss.backward()  # type: ignore[no-untyped-call]
         weight = torch.as_tensor(weight, dtype=torch.float32, device=device).detach()
         total += weight

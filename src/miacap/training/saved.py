@@ -59,11 +59,14 @@ def read(value: Any, step: int) -> Saved:
 
 def _place(value: Any) -> State:
     names = [field.name for field in dataclasses.fields(State)]
+    if isinstance(value, dict):
+        value = {"parts": {}, **value}  # checkpoints from before there were parts
     place = dict(_record(value, names, "place"))
     for name in ("epoch", "batch", "step", "evaluated", "without_gain"):
         _count(place[name], f"place.{name}")
     for name in ("loss", "weight", "seconds"):
         place[name] = _number(place[name], f"place.{name}")
+    place["parts"] = _parts(place["parts"])
     if place["reason"] not in _REASONS:
         raise ValueError("place.reason is no reason why a run ends")
     if not isinstance(place["history"], list):
@@ -75,6 +78,15 @@ def _place(value: Any) -> State:
     if (best is None and epochs) or (best is not None and best.epoch not in epochs):
         raise ValueError("place.best is none of the evaluations in place.history")
     return State(**place)
+
+
+def _parts(value: Any) -> dict[str, list[float]]:
+    parts = {}
+    for name, both in _mapping(value, "place.parts").items():
+        if not isinstance(both, list) or len(both) != 2:
+            raise ValueError(f"place.parts.{name} is no sum and weight")
+        parts[name] = [_number(number, f"place.parts.{name}") for number in both]
+    return parts
 
 
 def _best(value: Any) -> Best | None:

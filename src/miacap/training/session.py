@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,8 +27,10 @@ from miacap.training.state import (
     check_watched,
     watched,
 )
-from miacap.training.task import Announcing, FitResult, Grouped, Task
+from miacap.training.tally import LEFT, WAITING, Tally
+from miacap.training.task import Announcing, FitResult, Grouped, Showing, Task
 from miacap.weights import not_finite, read_tensors, write_weights
+from miacap.wording import duration
 
 
 class Session:
@@ -60,6 +63,8 @@ class Session:
         self.state = State()
         self.steps_per_epoch = -(-task.batches_per_epoch // settings.accumulate)
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self.tally = Tally(task, self.device)
+        self._status = ("", "")
         self.board = logs.Board(self.folder / "tensorboard", settings.tensorboard)
         self._began = time.monotonic()
         self._seconds_before = 0.0
@@ -88,6 +93,8 @@ class Session:
         self._restore(checkpoint)
         self.state = checkpoint.saved.place
         self.sums[0], self.sums[1] = self.state.loss, self.state.weight
+        self.tally.restore(self.state.parts)
+        self.board.begin(self.state.loss, self.state.weight)
         self._seconds_before = self.state.seconds
         self.state.reason = "" if self.evaluation_is_due() else self._reason()
         self._settle()
@@ -136,6 +143,7 @@ class Session:
         self.read_sums()
         self._check_finite()
         self.state.seconds = self.seconds()
+        self.state.parts = self.tally.sums()
         generators, others = randomness.capture()
         tensors = {
             "module": self.averages.own_weights(),
@@ -154,9 +162,17 @@ class Session:
 
     def read_sums(self) -> None:
         """Bring the running loss into the state. Raises RunError where it is not finite."""
-        self.state.loss, self.state.weight = self.sums.tolist()
+        at, tally = self.state, self.tally
+        at.loss, at.weight = self.sums.tolist()
         if not torch.isfinite(self.sums).all():
-            self._refuse(f"the loss is {self.state.loss}")
+            self._refuse(f"the loss is {at.loss}")
+        if not tally.batches:
+            return
+        mean = f"loss {at.loss / at.weight:.4g}, " if at.weight else ""
+        speed = f"{tally.speed:.{0 if tally.speed >= 10 else 1}f} {tally.unit}/s"
+        self._status = (speed, f"{mean}waiting {tally.waiting_share:.0%}")
+        numbers = {f"{tally.unit} per second": tally.speed, "waiting": tally.waiting_share}
+        self.board.during(at.step, (at.loss, at.weight), numbers)
 
     def _check_finite(self) -> None:
         name = not_finite(self.module)
@@ -183,22 +199,10 @@ class Session:
 
     def evaluate(self, interrupts: Interrupts) -> None:
         """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
+        began, at = time.monotonic(), self.state
         numbers, value = self._numbers(interrupts)
-        at = self.state
-        rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
-        record = logs.plain(
-            {
-                "epoch": at.epoch,
-                "step": at.step,
-                "seconds": round(self.seconds(), 3),
-                "loss": at.loss / at.weight if at.weight else 0.0,
-                "learning_rate": rate,
-                **numbers,
-            }
-        )
-        at.history.append(record)
+        parts, seconds = self.tally.parts(), time.monotonic() - began
         at.evaluated = at.epoch
-        self.sums.zero_()
         before = at.best.value if at.best else None
         gained = before is None or value is None or self._sign * (value - before) > 0
         if gained:
@@ -207,12 +211,59 @@ class Session:
             at.best = Best(value, at.epoch, at.step, file, digest)
         at.without_gain = 0 if gained else at.without_gain + 1
         at.reason = self._reason()
+        timed = self._timed(seconds)
+        record = logs.plain({**self._counts(), **parts, **numbers, **timed})
+        at.history.append(record)
+        self.sums.zero_()
+        self.tally.begin()
         # From here on a kill loses nothing: what follows is made again from the checkpoint.
         self.save()
         self._settle()
         self.board.add(record)
-        mark = "  (best so far)" if gained and value is not None else ""
-        self.note(self.prefix + logs.summary(record, self.settings.epochs) + mark)
+        if isinstance(self.task, Showing):
+            self.board.show(self.task.examples, at.step)
+        self._say(record, timed, gained and value is not None)
+
+    def _counts(self) -> dict[str, int | float]:
+        """Give what the loop knows of an evaluation by itself."""
+        at = self.state
+        rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
+        return {
+            "epoch": at.epoch,
+            "step": at.step,
+            "seconds": round(self.seconds(), 3),
+            "loss": at.loss / at.weight if at.weight else 0.0,
+            "learning_rate": rate,
+        }
+
+    def _timed(self, evaluation: float) -> dict[str, float]:
+        """Give how fast it went since the evaluation before, and how long it goes on at most.
+
+        Args:
+            evaluation: seconds that this evaluation took.
+        """
+        at, tally = self.state, self.tally
+        if not tally.batches:  # of an epoch that an earlier sitting trained
+            return {}
+        timed = {
+            f"{tally.unit} per second": round(tally.speed, 3),
+            WAITING: round(tally.waiting_share, 4),
+        }
+        if not at.reason:
+            epochs = self.settings.epochs - at.epoch
+            training = tally.seconds_for(epochs * self.task.batches_per_epoch)
+            evaluations = -(-epochs // self.settings.evaluate_every)
+            timed[LEFT] = round(training + evaluations * evaluation, 1)
+        return timed
+
+    def _say(self, record: Mapping[str, Any], timed: Mapping[str, float], best: bool) -> None:
+        said = "  (best so far)" if best else ""
+        if LEFT in timed:
+            most = "at most " if self.settings.patience else ""
+            said += f"  {most}{duration(timed[LEFT])} left"
+        first, *more = logs.summary(record, timed, self.settings.epochs, self.watched, said)
+        for line in (self.prefix + first, *more):
+            self.note(line)
 
     def _numbers(self, interrupts: Interrupts) -> tuple[dict[str, float], float | None]:
         """Give what the evaluation gives, and the number that is watched."""
@@ -237,7 +288,7 @@ class Session:
         return numbers, watched_value
 
     def _check_names(self, numbers: Mapping[str, float]) -> None:
-        for name in RECORDED:
+        for name in (*RECORDED, *self.tally.parts(), WAITING, LEFT):
             if name in numbers:
                 raise RunError(
                     f"The task's evaluation gives a number named {name!r}, which the loop writes "
@@ -271,6 +322,10 @@ class Session:
             history=tuple(at.history),
             weights=self.weights,
         )
+
+    def status(self) -> tuple[str, str]:
+        """Give speed, and loss and waiting, as they were when the sums were read last."""
+        return self._status
 
     def seconds(self) -> float:
         """Time spent in this run, earlier sittings included, in seconds."""

@@ -38,6 +38,7 @@ class State:
         evaluated: the epoch count at the last evaluation.
         without_gain: evaluations since the best one.
         loss, weight: sums over the batches since the last evaluation.
+        parts: sum and weight of what the loss was made of, over the same batches.
         seconds: time spent up to the last checkpoint.
         reason: why the run ended; empty while it goes on.
     """
@@ -49,6 +50,7 @@ class State:
     without_gain: int = 0
     loss: float = 0.0
     weight: float = 0.0
+    parts: dict[str, list[float]] = field(default_factory=dict)
     seconds: float = 0.0
     reason: str = ""
     best: Best | None = None

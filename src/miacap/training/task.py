@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -63,6 +63,56 @@ class Announcing(Protocol):
     @property
     def numbers(self) -> Collection[str]:
         """Names of the numbers; empty where they are not known yet."""
+        ...
+
+
+class Told(NamedTuple):
+    """What the loss of one batch was made of, and of how much.
+
+    Attributes:
+        number: of captions, pictures or whatever a speed is told in.
+        parts: sum and weight by name; what is told is the sum divided by the weight, over all
+            batches between two evaluations.
+    """
+
+    number: Tensor | int
+    parts: Mapping[str, tuple[Tensor | float, Tensor | float]]
+
+
+NOTHING_TOLD = Told(0, {})
+"""Before the first batch."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A task that says more of a batch than its loss."""
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural: "captions"."""
+        ...
+
+    @property
+    def told(self) -> Told:
+        """Of the batch whose loss was asked for last."""
+        ...
+
+
+class Example(NamedTuple):
+    """What a captioner says now of a picture, and what somebody said of it."""
+
+    picture: str
+    said: str
+    reference: str
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A task whose evaluation can be looked at."""
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """Of the last evaluation: the same few pictures every time."""
         ...
 
 

@@ -11,6 +11,7 @@ from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, concept_loss
 from miacap.concepts.task import FEW, Statistics
 from miacap.training import ParameterGroup
+from miacap.training.task import NOTHING_TOLD, Told
 from miacap.visual.learning import Learning, rows_of
 from miacap.visual.photo_batches import PhotoBatches
 
@@ -58,6 +59,8 @@ class TuningTask:
         decay: of the backbone's matrices.
     """
 
+    unit = "photos"
+
     def __init__(
         self,
         module: TunedExtractor,
@@ -74,6 +77,7 @@ class TuningTask:
             self.watched = "mAP" if len(dev[0].names) >= FEW else "log-likelihood"
         self._photos, self._targets, self._dev = photos, targets, dev
         self._rate, self._decay = rate, decay
+        self.told = NOTHING_TOLD
 
     @property
     def batches_per_epoch(self) -> int:
@@ -91,6 +95,7 @@ class TuningTask:
 
     def loss(self, module: nn.Module, batch: PhotoBatch) -> tuple[Tensor, int]:
         """Give the summed loss and the number of pictures."""
+        self.told = Told(len(batch.targets), {})
         return concept_loss(Beliefs(*module(batch.pixels)), batch.targets), len(batch.targets)
 
     @property
