@@ -11,7 +11,7 @@ from pathlib import Path
 from miacap.errors import RunError
 from miacap.files import folder, open_handle
 
-__all__ = ["lock"]
+__all__ = ["is_held", "lock"]
 
 
 @contextlib.contextmanager
@@ -42,6 +42,24 @@ def lock(path: str | os.PathLike[str], timeout: float = 600.0) -> Iterator[None]
             os.close(handle)
 
 
+def is_held(path: str | os.PathLike[str]) -> bool:
+    """Whether some process holds a lock at this moment.
+
+    Looked at and not taken: whoever wants it at the same moment tries again and gets it. Where it
+    cannot be looked at (no permission, no locks on that file system) it counts as not held.
+    """
+    try:
+        handle = open_handle(Path(path), _LOOKING)
+    except (OSError, RunError):
+        return False
+    try:
+        return not _hold(handle, _SHARED)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+
+
 def _locked(target: Path, deadline: float) -> int:
     """Open the file of a lock and hold it."""
     while True:
@@ -62,7 +80,10 @@ def _locked(target: Path, deadline: float) -> int:
 if sys.platform == "win32":
     import msvcrt
 
-    def _hold(handle: int) -> bool:
+    _LOOKING = os.O_RDWR
+    _ALONE = _SHARED = 0
+
+    def _hold(handle: int, how: int = _ALONE) -> bool:
         try:
             # Beyond the process number, which others have to be able to read.
             os.lseek(handle, 1 << 20, os.SEEK_SET)
@@ -74,9 +95,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _hold(handle: int) -> bool:
+    _LOOKING = os.O_RDONLY
+    _ALONE, _SHARED = fcntl.LOCK_EX, fcntl.LOCK_SH
+
+    def _hold(handle: int, how: int = _ALONE) -> bool:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as error:

@@ -40,8 +40,8 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
             "CIDEr-D": 0.1875}]  # fmt: skip
     log = "".join(json.dumps(row) + "\n" for row in rows)
     a_run(tmp_path, "a-finished", log, card=True)
-    a_run(tmp_path, "b-unfinished", log)
-    a_run(tmp_path, "c-untrained", None)
+    a_run(tmp_path, "b-interrupted", log)
+    a_run(tmp_path, "c-laid", None)
     a_run(tmp_path, "d-half", log + '{"CIDEr-D": 0.2')
     a_run(tmp_path, "e-number", "7\n")
     a_run(tmp_path, "f-list", log, settings="[]")
@@ -49,13 +49,13 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
     a_run(tmp_path, "h-deep", "[" * 100_000 + "\n")
     command(tmp_path)
     out = capsys.readouterr().out.splitlines()
-    assert out[0].split() == ["run", "captioner", "source", "state", "epoch", "BLEU-4", "CIDEr-D"]
-    best = ["2", "0.1250", "0.2500"]
-    damaged = ["nic", "plain", "damaged", "-", "-", "-"]
+    assert out[0].split() == ["run", "captioner", "source", "state", "epoch", "CIDEr-D"]
+    best = ["2/3", "0.2500"]
+    damaged = ["nic", "plain", "damaged", "-", "-"]
     assert [line.split()[1:] for line in out[1:]] == [
         ["nic", "plain", "finished", *best],
-        ["nic", "plain", "unfinished", *best],
-        ["nic", "plain", "untrained", "-", "-", "-"],
+        ["nic", "plain", "interrupted", *best],
+        ["nic", "plain", "laid", "-", "-"],
         damaged, damaged, ["-", "-", *damaged[2:]], damaged, damaged,
     ]  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_the_epoch_that_was_kept_is_that_of_the_watched_score(
     log = "".join(json.dumps(row) + "\n" for row in rows)
     a_run(tmp_path, "run", log, settings=json.dumps(settings))
     command(tmp_path)
-    assert capsys.readouterr().out.splitlines()[1].split()[4] == best
+    assert capsys.readouterr().out.splitlines()[1].split()[4] == f"{best}/4"
 
 
 def test_settings_in_which_runs_differ_stand_below_the_table(
@@ -143,7 +143,7 @@ def test_lists_need_no_torch(tmp_path: Path, verb: str) -> None:
         [sys.executable, "-c", _WITHOUT_TORCH, verb, *arguments], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert ("untrained" if verb == "runs" else "nic-plain\t") in done.stdout
+    assert ("laid" if verb == "runs" else "nic-plain\t") in done.stdout
 
 
 def test_installed_captioners_stand_below_and_alone_where_there_is_no_run(

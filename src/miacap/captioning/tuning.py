@@ -31,6 +31,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, subfolder, write_json
 from miacap.runs import CrossEntropy, Run, RunSettings
 from miacap.runs.folder import held
+from miacap.runs.overview import BEGUN, TUNING
 from miacap.runs.starting import begun, captioner_of, unfinished
 from miacap.settings import to_json
 from miacap.training import FitResult, fit
@@ -42,7 +43,6 @@ from miacap.visual.lite import Lite
 from miacap.visual.photo_batches import PhotoBatches, look_once
 from miacap.weights import write_tensors, write_weights
 
-FOLDER = "tuning"
 _TUNABLE = tuple((name, None) for name in efficientnet_lite.VARIANTS)  # grid None: all cells
 
 
@@ -88,8 +88,8 @@ def tune(
     _check_concepts(start, concepts)
     network = _unfolded(start, record, places)
     with held(folder):
-        path = subfolder(folder, FOLDER)
-        _begin(path / "begun.json", settings, dataset, concepts)
+        path = subfolder(folder, TUNING)
+        _begin(path / BEGUN, settings, dataset, concepts)
         learning = _Learning.of(dataset, start, settings, record, concepts, network, path, quiet)
         run = Run(Path(folder), settings, start.vocabulary, record, start.concepts)
         task = learning.task(run)
@@ -121,7 +121,7 @@ def _check_concepts(start: Run, concepts: ConceptFolder | None) -> None:
             "with a run that reads no concepts (--source plain) or others (concepts zero-shot)."
         )
     if concepts is None:
-        raise DataError(f"{start.folder}: reads concepts; give them with --concepts FOLDER.")
+        raise DataError(f"{start.folder}: reads concepts; give them with --concepts TUNING.")
     if start.concepts is not None:
         check_fits(start.concepts, concepts.source, reads_scores="scores" in start.reads)
 
@@ -244,15 +244,15 @@ class _Learning:
     def finish(self, run: Run, result: FitResult, concepts: ConceptFolder | None) -> None:
         """Make the folder a run: backbone, captioner, numbers, card."""
         path = run.folder
-        record = self._keep_backbone(run, path / FOLDER)
+        record = self._keep_backbone(run, path / TUNING)
         leaks = find_leaks(self.dataset, self.sums)
         laid = runs.create(
             path, run.settings, run.vocabulary, record, self.dataset.sources, concepts,
-            path / FOLDER, leaks,
+            path / TUNING, leaks,
         )  # fmt: skip
         runs.keep_settings(laid)
         write_weights(path / "weights.safetensors", self.module.captioner.state_dict())
-        lines, copied = path / FOLDER / "metrics.jsonl", path / "metrics.jsonl"
+        lines, copied = path / TUNING / "metrics.jsonl", path / "metrics.jsonl"
         with open(lines, "rb") as source, atomic(copied) as target:
             shutil.copyfileobj(source, target)
         for leak in leaks:

@@ -1,8 +1,6 @@
 """`miacap caption`: photos in, sentences out."""
 
 import contextlib
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -131,16 +129,18 @@ def _write(rows: Iterable["Row"], form: Form, output: Path | None, alone: bool) 
 
 def _laid_out(rows: Iterable["Row"], form: Form, alone: bool) -> Iterator[list[str]]:
     """Give the lines of a form, each as its columns; text and coco tell errors apart."""
+    from miacap.cli.reporting import csv_line
+
     coco = []
     if form is Form.csv:
-        yield [_csv(["id", "caption", "log_probability", "error"])]
+        yield [csv_line(["id", "caption", "log_probability", "error"])]
     for row in rows:
         told = row.to_json()
         if form is Form.jsonl:
             yield [terminal.json_text(told)]
         elif form is Form.csv:
             names = ("id", "caption", "log_probability", "error")
-            yield [_csv([told.get(name, "") for name in names])]
+            yield [csv_line([told.get(name, "") for name in names])]
         elif row.error is not None:
             terminal.tell(f"miacap: {row.error}")
         elif form is Form.coco:
@@ -149,12 +149,6 @@ def _laid_out(rows: Iterable["Row"], form: Form, alone: bool) -> Iterator[list[s
             yield [*([] if alone else [row.id]), row.caption or ""]
     if form is Form.coco:
         yield [terminal.json_text(coco)]
-
-
-def _csv(cells: list[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
 
 
 def _image_id(name: str) -> int | str:

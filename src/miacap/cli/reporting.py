@@ -1,5 +1,7 @@
 """Lines that several verbs print."""
 
+import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -48,6 +50,13 @@ def report_warnings(warnings: Iterable[str]) -> None:
     """Say on standard error what looks wrong though it can be used."""
     for warning in warnings:
         terminal.tell(f"warning: {warning}")
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    """Give one row of CSV, without the end of its line; None is an empty cell."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(list(cells))
+    return text.getvalue()
 
 
 def table(rows: Iterable[Mapping[str, str]]) -> str:

@@ -1,8 +1,10 @@
-"""`miacap runs`: what was trained here, and what is installed; `pack` stands behind it."""
+"""`miacap runs`: what was trained here or is installed; `pack` stands behind it."""
 
 import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,23 +22,37 @@ Runs = with_further("To make one small: miacap runs pack RUN -o FOLDER", pack=_p
 """`runs FOLDER` lists; `runs pack RUN` packs one."""
 
 _USUAL = Path("runs")
+_WIDTH = 80
+
+
+class Form(StrEnum):
+    """How runs are listed."""
+
+    text = "text"
+    jsonl = "jsonl"
+    csv = "csv"
 
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="Where to look.")] = _USUAL,
+    form: Annotated[
+        Form, typer.Option("--format", help="text for people, jsonl and csv for programs.")
+    ] = Form.text,
 ) -> None:
-    """List run folders: captioner, source, state, and dev scores of the epoch that was kept.
+    """List run folders: captioner, source, state, and CIDEr-D on dev of the epoch that was kept.
 
-    A run is "finished", "unfinished" (the command that began it goes on with it), "untrained"
-    (no epoch yet) or "damaged". Below stands, run by run, in which settings they differ, then
-    which captioners are installed: they need no --run.
+    Epoch "5/8" is the fifth, kept, of eight evaluated. A run is "training" (a process
+    is at work in it), "finished", "interrupted" (the command that began it goes on with
+    it), "diverged" or "failed", "laid" (no step taken) or "damaged". Below stands, run
+    by run, in which settings they differ, then which captioners are installed: they
+    need no --run. jsonl and csv have all scores.
     """
     from miacap.cli.reporting import table
     from miacap.errors import RunError
     from miacap.runs.overview import differences, listing, overview
 
     folders = listing(folder) if folder.is_dir() else []
-    names = _installed()
+    names = _installed() if form is Form.text else []
     if not folders and names and folder == _USUAL:
         terminal.results("\n".join(names))
         return
@@ -46,8 +62,15 @@ def runs(
             "make one with: miacap train"
         )
     overviews = [overview(run) for run in folders]
-    terminal.results(table([_row(run) for run in overviews]))
     rows = differences(overviews)
+    if form is not Form.text:
+        for line in _jsonl(overviews) if form is Form.jsonl else _csv(overviews, rows):
+            terminal.result(line)
+        return
+    terminal.results(table([_row(run) for run in overviews]))
+    broken = [_filled(run, f"{run.state}: {run.failure}") for run in overviews if run.failure]
+    if broken:
+        terminal.results("\n".join(["", *broken]))
     if any(rows):
         told = [_differing(run, own) for run, own in zip(overviews, rows, strict=True)]
         terminal.results("\n".join(["", "settings in which they differ", *told]))
@@ -75,22 +98,61 @@ def _installed() -> list[str]:
 
 
 def _row(run: "Overview") -> dict[str, str]:
-    scores = {name: run.scores.get(name) for name in ("BLEU-4", "CIDEr-D")}
+    score = run.scores.get("CIDEr-D")
     return {
         "run": str(run.folder),
         "captioner": run.captioner,
         "source": run.source,
         "state": run.state,
-        "epoch": "-" if run.epoch is None else str(run.epoch),
-        **{name: "-" if value is None else f"{value:.4f}" for name, value in scores.items()},
+        "epoch": "-" if run.epochs is None else f"{run.epoch or '-'}/{run.epochs}",
+        "CIDEr-D": "-" if score is None else f"{score:.4f}",
     }
 
 
-def _differing(run: "Overview", settings: dict[str, str]) -> str:
-    told = "  ".join(f"{name}={value}" for name, value in settings.items())
+def _jsonl(overviews: Sequence["Overview"]) -> Iterator[str]:
+    for run in overviews:
+        yield terminal.json_text(
+            {
+                **_plain(run),
+                "watched": run.watched,
+                "scores": dict(run.scores),
+                "failure": run.failure or None,
+                "settings": dict(run.settings),
+            }
+        )
+
+
+def _csv(overviews: Sequence["Overview"], rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Give a row for each run, with the scores and the settings in which runs differ."""
+    from miacap.cli.reporting import csv_line
+
+    scores = list(dict.fromkeys(name for run in overviews for name in run.scores))
+    settings = list(dict.fromkeys(name for own in rows for name in own))
+    yield csv_line([*_plain(overviews[0]), *scores, *settings])
+    for run, own in zip(overviews, rows, strict=True):
+        numbers = [run.scores.get(name) for name in scores]
+        yield csv_line([*_plain(run).values(), *numbers, *(own.get(name) for name in settings)])
+
+
+def _plain(run: "Overview") -> dict[str, Any]:
+    return {
+        "run": str(run.folder),
+        "captioner": run.captioner,
+        "source": run.source,
+        "state": run.state,
+        "epoch": run.epoch,
+        "epochs": run.epochs,
+    }
+
+
+def _differing(run: "Overview", settings: Mapping[str, str]) -> str:
+    return _filled(run, "  ".join(f"{name}={value}" for name, value in settings.items()) or "-")
+
+
+def _filled(run: "Overview", told: str) -> str:
     return textwrap.fill(
-        terminal.escape(told) or "-",
-        width=80,
+        terminal.escape(told),
+        width=_WIDTH,
         initial_indent=f"{terminal.escape(str(run.folder))}: ",
         subsequent_indent="    ",
         break_long_words=False,

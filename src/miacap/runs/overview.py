@@ -10,19 +10,33 @@ from typing import Any
 
 from miacap.errors import DataError
 from miacap.files import read_json, read_json_lines
+from miacap.locks import is_held
 from miacap.runs.objectives import WATCHED
+from miacap.training.failures import failure
 from miacap.training.state import watched
 
 __all__ = ["Overview", "differences", "is_run", "listing", "near", "overview"]
+
+TUNING, BEGUN = "tuning", "begun.json"
+"""Where a captioner that learns with its backbone has its training, and what it was begun with."""
+
+BEGAN_WITH = "began-with"
+"""Folder, among the checkpoints, of a copy of the run that a training begins with."""
 
 _LOOKED_AT = 1000
 """Folders among which a misspelt run is sought, at most."""
 
 
 def listing(root: str | os.PathLike[str]) -> list[Path]:
-    """Give the run folders at or below `root`, by name."""
-    settings = Path(root).rglob("settings.json")
-    return sorted(path.parent for path in settings if is_run(path.parent))
+    """Give the run folders at or below `root`, by name.
+
+    A captioner that is tuned with its backbone counts from its beginning, though its folder is a
+    run at the end alone.
+    """
+    settings = {path.parent for path in Path(root).rglob("settings.json")}
+    tuned = {path.parent.parent for path in Path(root).rglob(f"{TUNING}/{BEGUN}")}
+    kept = {path for path in settings if path.parent.name != BEGAN_WITH and is_run(path)}
+    return sorted(kept | tuned)
 
 
 def near(folder: str | os.PathLike[str]) -> str:
@@ -50,38 +64,75 @@ class Overview:
     captioner: str = "-"
     source: str = "-"
     state: str = "damaged"
-    """finished, unfinished (no card yet), untrained (no epoch yet) or damaged."""
+    """training (a process holds its lock), finished, diverged, failed, interrupted, laid (no step
+    that could be gone on from) or damaged."""
     evaluations: int = 0
     epoch: int | None = None
-    """The epoch whose weights were kept: the best on dev by what was watched, CIDEr-D mostly."""
+    """The epoch whose weights were kept: the best on dev by `watched`."""
+    epochs: int | None = None
+    """The epoch that was evaluated last."""
+    watched: str = WATCHED
+    """The score that the epoch was chosen by."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Dev scores of that epoch."""
+    """Dev scores of the kept epoch."""
+    failure: str = ""
+    """What was said when it diverged or failed."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Every setting as `--set` takes it, `training.epochs` -> "12"."""
 
 
 def overview(folder: Path) -> Overview:
-    """Look at a run folder; one whose files cannot tell is "damaged"."""
+    """Look at a run folder, in training or not; one whose files cannot tell is "damaged"."""
+    work = folder if is_run(folder) else folder / TUNING
     try:
-        settings = read_json(folder / "settings.json")
+        settings = _settings(folder, work)
         captioner, source = str(settings["captioner"]), str(settings["source"])
     except (DataError, KeyError, TypeError):
         return Overview(folder)
     chosen = _flat(settings)
     try:
-        log = folder / "metrics.jsonl"
+        log = work / "metrics.jsonl"
         rows = read_json_lines(log) if log.exists() else []
         name, sign = watched(str(settings.get("training", {}).get("watch", "")), WATCHED)
+        assert name is not None
         scored = [row for row in rows if name in row]
         best = max(scored, key=lambda row: sign * float(row[name]), default=None)
         epoch = None if best is None else int(best["epoch"])
-        scores = {} if best is None else _scores(best)
+        scores = {} if best is None else _scores(best, name)
+        epochs = int(rows[-1]["epoch"]) if rows else None
+        state, said = _state(folder, work, rows)
     except (DataError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return Overview(folder, captioner, source, settings=chosen)
-    state = "finished" if (folder / "README.md").is_file() else "unfinished"
-    if not rows:
-        state = "untrained"
-    return Overview(folder, captioner, source, state, len(rows), epoch, scores, chosen)
+    return Overview(
+        folder, captioner, source, state, len(rows), epoch, epochs, name, scores, said, chosen
+    )
+
+
+def _settings(folder: Path, work: Path) -> Any:
+    if work == folder:
+        return read_json(folder / "settings.json")
+    return read_json(work / BEGUN)["settings"]
+
+
+def _state(folder: Path, work: Path, rows: Sequence[Any]) -> tuple[str, str]:
+    """Give the state of a run with these evaluations, and what it failed of."""
+    if is_held(folder / ".lock"):
+        return "training", ""
+    checkpoints = work / "checkpoints"
+    broken = failure(checkpoints)
+    if broken is not None:
+        return broken
+    step = int(rows[-1].get("step", 0)) if rows else 0
+    if (folder / "README.md").is_file() and _finished_at(folder, step) >= step:
+        return "finished", ""
+    begun = rows or next(checkpoints.glob("step-*.json"), None) is not None
+    return ("interrupted" if begun else "laid"), ""
+
+
+def _finished_at(folder: Path, step: int) -> int:
+    """Give the steps after which a run was finished; `step` where dev.json does not say it."""
+    file = folder / "dev.json"
+    return int(read_json(file)["step"]) if file.is_file() else step
 
 
 def differences(overviews: Sequence[Overview]) -> list[dict[str, str]]:
@@ -114,5 +165,6 @@ def _flat(value: Any, name: str = "") -> dict[str, str]:
     return {name: value if isinstance(value, str) else json.dumps(value)}
 
 
-def _scores(row: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(row[name]) for name in ("BLEU-4", "CIDEr-D") if name in row}
+def _scores(row: Mapping[str, Any], watched: str) -> dict[str, float]:
+    names = dict.fromkeys(("BLEU-4", "CIDEr-D", watched))
+    return {name: float(row[name]) for name in names if name in row}

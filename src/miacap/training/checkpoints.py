@@ -91,6 +91,7 @@ def sweep(folder: Path) -> None:
     for pattern in (
         "checkpoints/.step-*.part",
         "checkpoints/.best-*.part",
+        "checkpoints/.failure.json.*.part",
         ".weights.safetensors.*.part",
         ".metrics.jsonl.*.part",
     ):

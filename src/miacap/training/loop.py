@@ -22,7 +22,7 @@ from miacap.errors import RunError
 from miacap.files import subfolder
 from miacap.locks import lock
 from miacap.progress import Progress
-from miacap.training import checkpoints, devices, optimisers, randomness
+from miacap.training import checkpoints, devices, failures, optimisers, randomness
 from miacap.training.interrupts import Interrupts, postponed
 from miacap.training.schedules import learning_rate
 from miacap.training.session import Session
@@ -42,7 +42,8 @@ def fit(
 ) -> FitResult:
     """Train a task, or go on where an earlier call with the same arguments was stopped.
 
-    Owns `checkpoints/`, `metrics.jsonl` and `weights.safetensors` (the best) in `folder`.
+    Owns `checkpoints/`, `metrics.jsonl` and `weights.safetensors` (the best) in `folder`. Where
+    training breaks off with an error, `checkpoints/failure.json` keeps it until it goes on.
     On the same machine and threads, a run that was stopped anywhere, killed even, ends with the
     same weights to the bit as an undisturbed one. A finished run is not trained again. The
     caller's random generators and threads are left as they were.
@@ -72,7 +73,7 @@ def fit(
         session = Session(task, settings, root, quiet, label)
         session.resume()
         try:
-            with postponed() as interrupts:
+            with failures.recorded(session.folder), postponed() as interrupts:
                 finished = _train(session, interrupts, stop_after)
         finally:
             session.board.close()

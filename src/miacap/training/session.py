@@ -14,6 +14,7 @@ from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.training import checkpoints, logs, optimisers, randomness
 from miacap.training.averages import Averages
+from miacap.training.failures import Diverged
 from miacap.training.interrupts import Interrupts
 from miacap.training.saved import RECORDED
 from miacap.training.schedules import learning_rate
@@ -182,7 +183,7 @@ class Session:
     def _refuse(self, what: str) -> None:
         at = self.state
         epoch = at.epoch + (at.batch > 0)
-        raise RunError(
+        raise Diverged(
             f"{self.root}: training broke down: {what} after step {at.step} (epoch {epoch}). "
             "Lower learning_rate, add warmup_steps or set a smaller clip_norm; "
             "the checkpoint before this is kept."
