@@ -17,15 +17,17 @@ from miacap import captioning, concepts, runs, visual
 from miacap.captioning import tuning
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.seeing import PhotoPictures, SeeingCaptioner
+from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.cli.application import app
 from miacap.concepts import ConceptFolder, ListSettings
 from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
-from miacap.runs import Run, RunSettings
+from miacap.runs import Run, RunSettings, SelfCritical
 from miacap.text import PAD
 from miacap.training import fit
 from miacap.visual import tuned
+from miacap.visual.learning import rows_of
 from miacap.weights import read_tensors
 
 NAME = "efficientnet-lite0"
@@ -83,7 +85,10 @@ class Stopped(Exception):
     pass
 
 
-def begun(world: SmallWorld, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+def begun(
+    world: SmallWorld, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    chosen: RunSettings | None = None, **changes: Any,
+) -> Any:  # fmt: skip
     """The task that would be trained."""
     held: list[Any] = []
 
@@ -93,9 +98,8 @@ def begun(world: SmallWorld, folder: Path, monkeypatch: pytest.MonkeyPatch, **ch
 
     monkeypatch.setattr(tuning, "fit", instead)
     with pytest.raises(Stopped):
-        captioning.tune(
-            world.dataset, folder, world.start, settings(world.start, **changes), quiet=True
-        )
+        wanted = chosen or settings(world.start, **changes)
+        captioning.tune(world.dataset, folder, world.start, wanted, quiet=True)
     monkeypatch.setattr(tuning, "fit", fit)
     return held[0]
 
@@ -270,6 +274,39 @@ def test_concepts_are_lists_and_no_extractors(world: SmallWorld, tmp_path: Path)
         captioning.tune(world.dataset, tmp_path / "x", extracted, settings(start), quiet=True)
 
 
+def test_self_critical_training_of_both(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The samples, rewards and loss are those of the rows that the network sees."""
+    objective = SelfCritical(samples=4, rewards={"BLEU-1": 1.0, "ROUGE-L": 1.0})
+    how = {"flips": False, "crops": 0.0}
+    wanted = replace(settings(world.start, **how), objective=objective, beam=1)
+    task = begun(world, tmp_path / "run", monkeypatch, wanted)
+    batch, module = next(iter(task.batches(0, 0))), task.module
+    torch.manual_seed(1)
+    loss, weight = task.loss(module, batch)
+    loss.backward()
+    reached = {n.split(".")[0] for n, p in module.named_parameters() if p.grad is not None
+               and float(p.grad.abs().sum()) > 0}  # fmt: skip
+    assert reached == {"backbone", "captioner"}
+    with torch.no_grad():
+        rows = rows_of(module.backbone(batch.pictures.pixels)).float()
+    seen = replace(batch, pictures=replace(batch.pictures, regions=rows, pixels=None))
+    none: Any = None
+    plain = SelfCriticalTask(module.captioner, none, task.reward, none, wanted.search, objective)
+    torch.manual_seed(1)
+    alone, words = plain.loss(module.captioner, seen)
+    assert float(loss.detach()) == pytest.approx(float(alone.detach()), rel=1e-4)
+    assert abs(float(loss.detach())) > 1e-4 and int(weight) == int(words)
+    looks: list[object] = []
+    see = task.looking.__self__.rows.see
+    monkeypatch.setattr(task.looking.__self__.rows, "see", lambda *a: (looks.append(1), see(*a)))
+    numbers = task.evaluate()
+    assert list(numbers) == list(task.numbers) and len(looks) == 1
+    assert numbers["reward BLEU-1"] > 0 and not task.looking.__self__.rows._rows
+    assert len(task.examples) == 2
+
+
 def test_the_verb(world: SmallWorld, tmp_path: Path) -> None:
     def go(*arguments: object) -> Any:
         return CliRunner().invoke(app, ["tune", *(str(argument) for argument in arguments)])
@@ -288,3 +325,15 @@ def test_the_verb(world: SmallWorld, tmp_path: Path) -> None:
     wrong = go(world.root / "scenes", "--concepts", tmp_path, "-o", tmp_path / "x")
     assert isinstance(wrong.exception, SettingsError) and "--from RUN" in str(wrong.exception)
     assert tuned.Tuning.of(tmp_path / "run") is not None
+    done = go(
+        world.root / "scenes", "--from", world.start.folder, "-o", tmp_path / "critical", "-q",
+        "--device", "cpu", "--set", "objective=self-critical", "--set", "tuning.stages=1",
+        "--set", "training.epochs=1", "--set", "objective.samples=2",
+    )  # fmt: skip
+    assert done.exit_code == 0, (done.output, done.exception)
+    run = runs.load(tmp_path / "critical")
+    assert run.settings.objective == SelfCritical(samples=2)
+    assert (run.settings.training.optimiser, run.settings.training.learning_rate) == ("adam", 5e-5)
+    assert "It learned self-critically" in (run.folder / "README.md").read_text()
+    row = json.loads((run.folder / "metrics.jsonl").read_text())
+    assert row["train reward spread"] >= 0 and row["samples per second"] > 0

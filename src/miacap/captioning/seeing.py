@@ -3,7 +3,8 @@
 rows = cells of backbone(pixels);  logits = captioner(rows, words)    [seeing:rows]
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from miacap.captioning.cross_entropy import CrossEntropyTask
+from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data.batches import Batch, Batches
 from miacap.pictures import Pictures
 from miacap.training import ParameterGroup
@@ -95,21 +97,43 @@ class SeeingBatches:
 
 
 @dataclass
-class SeeingTask(CrossEntropyTask):
-    """Cross-entropy of a captioner and its backbone.
+class _Seeing:
+    """What a task has whose captioner learns with its backbone.
 
     Args:
         rate: the backbone's learning rate, as a part of the captioner's.
         decay: of the backbone's matrices.
+        looking: has the network look at the dev photos, once for all that is evaluated inside.
     """
 
     rate: float = 1.0
     decay: float | None = None
+    looking: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def groups(self) -> Sequence[ParameterGroup]:
         """Give the backbone's parameters a rate and a decay of their own."""
-        assert isinstance(self.module, SeeingCaptioner)
-        return [ParameterGroup(list(self.module.backbone.parameters()), self.rate, self.decay)]
+        module: nn.Module = self.module  # type: ignore[attr-defined]
+        assert isinstance(module, SeeingCaptioner)
+        return [ParameterGroup(list(module.backbone.parameters()), self.rate, self.decay)]
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Give the dev scores, of the network as it is now."""
+        with self.looking():
+            numbers: Mapping[str, float] = super().evaluate()  # type: ignore[misc]
+            return numbers
+
+
+@dataclass
+class SeeingTask(_Seeing, CrossEntropyTask):
+    """Cross-entropy of a captioner and its backbone."""
+
+
+@dataclass
+class SeeingSelfCriticalTask(_Seeing, SelfCriticalTask):
+    """Self-critical training of a captioner and its backbone.
+
+    The network looks twice at a batch: when captions are drawn, and with gradients.
+    """
 
 
 class SeenRows:

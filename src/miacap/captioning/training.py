@@ -28,6 +28,7 @@ from miacap.errors import DataError, SettingsError
 from miacap.pictures import count_unmapped
 from miacap.runs import Run, RunSettings, SelfCritical, VectorFile
 from miacap.runs.folder import build, held, read_sources
+from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
 from miacap.runs.starting import begun, captioner_of, check_start, unfinished
 from miacap.text import BOS, Vocabulary
@@ -105,6 +106,8 @@ def train(
     with held(folder):
         leaks = find_leaks(dataset, regions.photos)
         run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts, leaks)
+        if start is not None:
+            keep_start(start, run.folder)
         _tell(aside, [] if quiet else notes, counted, settings)
         if few := covered(ids, vocabulary, None if start is None else str(start.folder)):
             terminal.tell(f"warning: {few}.")

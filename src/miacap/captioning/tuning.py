@@ -4,22 +4,29 @@ While it is made, the run folder has `tuning/`: the training's own folder, and w
 read. When it is done the folder is a run as any other, which carries its backbone.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from miacap import captioners, runs, terminal
 from miacap.captioning.inputs import Inputs, StoredConcepts, Wanted
 from miacap.captioning.outcome import finish
-from miacap.captioning.seeing import SeeingBatches, SeeingCaptioner, SeeingTask, SeenRows
+from miacap.captioning.reward import Reward
+from miacap.captioning.seeing import (
+    SeeingBatches,
+    SeeingCaptioner,
+    SeeingSelfCriticalTask,
+    SeeingTask,
+    SeenRows,
+)
 from miacap.captioning.training import best_scores
 from miacap.captioning.validation import NUMBERS, DevScores
 from miacap.captioning.words import encode, lengths
@@ -29,11 +36,12 @@ from miacap.data.features import Preprocessing
 from miacap.data.leaks import find as find_leaks
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, subfolder, write_json
-from miacap.runs import CrossEntropy, Run, RunSettings
+from miacap.runs import Run, RunSettings, SelfCritical, Start
 from miacap.runs.folder import held
+from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
 from miacap.runs.starting import begun, captioner_of, unfinished
-from miacap.settings import to_json
+from miacap.settings import from_json, to_json
 from miacap.training import FitResult, fit
 from miacap.version import __version__
 from miacap.visual import Grid, Places, backbones, efficientnet_lite, tuned
@@ -63,7 +71,8 @@ def tune(
         dataset: photos and captions, with a train and a dev split.
         folder: the new run folder.
         start: the run to begin with; its regions are the cells of EfficientNet-Lite.
-        settings: of the new run; `runs.tuned(start)` gives the usual ones.
+        settings: of the new run; `runs.tuned(start)` gives the usual ones, for cross-entropy or
+            self-critical training.
         concepts: of the pictures, where the captioner reads concepts: read from a file or found in
             photos, by no extractor.
         places: where the weights of the backbone may be found.
@@ -80,8 +89,10 @@ def tune(
         SettingsError: settings that do not go with the run.
     """
     settings = begun(settings or runs.tuned(start), start)
-    if settings.tuning is None or not isinstance(settings.objective, CrossEntropy):
-        raise SettingsError("A backbone learns along with cross-entropy, and settings of `tuning`.")
+    if settings.tuning is None:
+        raise SettingsError(
+            "A backbone learns by settings of `tuning`: runs.tuned(start) has them."
+        )
     if not quiet and (told := unfinished(start)):
         terminal.tell(f"note: {told}")
     record = _record(start)
@@ -90,6 +101,7 @@ def tune(
     with held(folder):
         path = subfolder(folder, TUNING)
         _begin(path / BEGUN, settings, dataset, concepts)
+        keep_start(start, path)
         learning = _Learning.of(dataset, start, settings, record, concepts, network, path, quiet)
         run = Run(Path(folder), settings, start.vocabulary, record, start.concepts)
         task = learning.task(run)
@@ -136,9 +148,14 @@ def _begin(
     # Settings of the training are compared by the training itself, which lets some of them grow.
     tree = {name: value for name, value in to_json(settings).items() if name != "training"}
     now = {"format": 1, "data_sha256": digest, "settings": tree}
-    if not file.is_file():
+    before = read_json(file) if file.is_file() else None
+    if isinstance(before, dict) and settings.start is not None:
+        began: Any = before.get("settings", {}).get("start")
+        if from_json(Start, began, str(file)).same(settings.start):
+            tree["start"] = began  # its folder may have a new name
+    if before is None:
         write_json(file, now)
-    elif read_json(file) != now:
+    elif before != now:
         raise RunError(
             f"{file.parent.parent}: begun with other captions, concepts, settings or another run; "
             "choose another folder, or the same again to go on."
@@ -208,38 +225,45 @@ class _Learning:
         sums = {name: looked.sums[name] for name in (*train, *dev)}
         return cls(dataset, settings, record, sums, train, dev, module, inputs, rows)
 
-    def task(self, run: Run) -> SeeingTask:
+    def task(self, run: Run) -> SeeingTask | SeeingSelfCriticalTask:
         """Give what `fit` trains."""
         settings, tuning = self.settings, self.settings.tuning
-        assert tuning is not None and isinstance(settings.objective, CrossEntropy)
+        assert tuning is not None
+        objective, seed = settings.objective, settings.training.seed
+        critical = isinstance(objective, SelfCritical)
         captioned = self.inputs.batches(
             list(self.captions),
-            captions=encode(run.vocabulary, self.captions),
+            captions=None if critical else encode(run.vocabulary, self.captions),
             batch_size=settings.pictures_per_batch,
             maximum=settings.maximum_words,
         )
         train: Any = SeeingBatches(self._photos(self.captions), captioned)
         dev = DevScores(run, self.inputs, self.references)
-
-        def evaluated(module: nn.Module) -> Mapping[str, float]:
-            # The network looks at each dev photo once, for search and loss together.
-            self.rows.see(self.module.backbone, self._photos(self.references))
-            try:
-                return dev(module)
-            finally:
-                self.rows.forget()
-
+        backbone: dict[str, Any] = {
+            "rate": tuning.rate, "decay": tuning.decay, "looking": self._looking
+        }  # fmt: skip
+        if isinstance(objective, SelfCritical):
+            reward = Reward.of(
+                run.vocabulary, self.captions, self.references, self.inputs, objective, seed
+            )
+            return SeeingSelfCriticalTask(
+                self.module, train, reward, dev, settings.search, objective, evaluated=NUMBERS,
+                shown=dev.examples, **backbone,
+            )  # fmt: skip
+        regulariser = captioners.regulariser(settings.captioner)
         return SeeingTask(
-            self.module,
-            train,
-            evaluated,
-            settings.objective,
-            captioners.regulariser(settings.captioner),
-            rate=tuning.rate,
-            decay=tuning.decay,
-            numbers=NUMBERS,
-            shown=dev.examples,
-        )
+            self.module, train, dev, objective, regulariser, numbers=NUMBERS, shown=dev.examples,
+            **backbone,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Have the network look at each dev photo once, for search, loss and samples together."""
+        self.rows.see(self.module.backbone, self._photos(self.references))
+        try:
+            yield
+        finally:
+            self.rows.forget()
 
     def finish(self, run: Run, result: FitResult, concepts: ConceptFolder | None) -> None:
         """Make the folder a run: backbone, captioner, numbers, card."""

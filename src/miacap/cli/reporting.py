@@ -3,11 +3,15 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from miacap import terminal
 from miacap.data.photos import LOST
 from miacap.wording import counted, first_lines
+
+if TYPE_CHECKING:
+    from miacap.runs import Run
 
 _REASONS = 10
 _EXAMPLES = 2
@@ -50,6 +54,16 @@ def report_warnings(warnings: Iterable[str]) -> None:
     """Say on standard error what looks wrong though it can be used."""
     for warning in warnings:
         terminal.tell(f"warning: {warning}")
+
+
+def starting_run(start: Path, output: Path) -> "Run":
+    """Load the run that a training begins with, and say so where its kept copy is taken."""
+    from miacap import runs
+
+    run = runs.load_start(start, output)
+    if run.folder != start:
+        terminal.tell(f"note: {start} is not there; this goes on with the copy in {run.folder}.")
+    return run
 
 
 def csv_line(cells: Iterable[Any]) -> str:

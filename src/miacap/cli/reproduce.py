@@ -62,8 +62,7 @@ def reproduce(
         if value is None:
             raise typer.BadParameter(f"training needs {name}.")
     assert features is not None and output is not None
-    from miacap import runs
-    from miacap.cli.reporting import report_set_aside
+    from miacap.cli.reporting import report_set_aside, starting_run
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
 
@@ -75,7 +74,7 @@ def reproduce(
         FeatureStore.open(features),
         output,
         concepts=ConceptFolder.open(concepts) if concepts else None,
-        start=None if start is None else runs.load(start),
+        start=None if start is None else starting_run(start, output),
         seed=seed,
         sets=tuple(sets or ()),
         quiet=quiet,

@@ -59,13 +59,13 @@ def train(
     Example: miacap train flickr8k --features features --concepts concepts \\
         --captioner spatial-attention --source combined -o runs/combined
     """
-    from miacap import captioning, runs
-    from miacap.cli.reporting import report_set_aside, report_warnings
+    from miacap import captioning
+    from miacap.cli.reporting import report_set_aside, report_warnings, starting_run
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
     from miacap.runs.card import shown
 
-    begin = None if start is None else runs.load(start)
+    begin = None if start is None else starting_run(start, output)
     settings = _settings(begin, captioner, source, seed, sets or [])
     dataset = read_dataset(data, photos, features, splits)
     report_set_aside(dataset.set_aside)

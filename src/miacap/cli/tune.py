@@ -119,12 +119,15 @@ def _captioner(
     quiet: bool,
 ) -> None:
     from miacap import captioning, runs
+    from miacap.cli.reporting import starting_run
     from miacap.concepts import ConceptFolder
     from miacap.runs.card import shown
     from miacap.settings import override
 
-    begun = runs.load(start)
-    settings = runs.tuned(begun)
+    begun = starting_run(start, output)
+    # An objective has training settings of its own, which what is set goes before.
+    objective = override(runs.tuned(begun), sets).objective
+    settings = runs.tuned(begun, objective.kind)
     settings = replace(settings, training=replace(settings.training, seed=seed, device=device))
     result = captioning.tune(
         dataset,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from miacap.runs.card import CARD, card_text
     from miacap.runs.folder import Run, create, keep_settings, load
     from miacap.runs.joined import JoinedRuns, join
+    from miacap.runs.kept_start import load_start
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
     from miacap.runs.packing import Packed, pack
@@ -43,6 +44,7 @@ __all__ = [
     "keep_settings",
     "listing",
     "load",
+    "load_start",
     "pack",
     "tuned",
 ]
@@ -71,6 +73,7 @@ _LAZY = {
     "keep_settings": "folder",
     "listing": "overview",
     "load": "folder",
+    "load_start": "kept_start",
     "pack": "packing",
     "card_text": "card",
 }

@@ -267,6 +267,8 @@ def _same(
     preprocessing: Record,
     sources: Sequence[Source],
 ) -> Run:
+    if run.settings.start is not None and run.settings.start.same(settings.start):
+        settings = replace(settings, start=run.settings.start)  # its folder may have a new name
     old, new = to_json(run.settings), to_json(settings)
     old.pop("training"), new.pop("training")  # training.fit compares its own
     for name in new:

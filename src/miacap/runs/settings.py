@@ -86,6 +86,10 @@ class Start:
     weights_sha256: str
     """Checksum of its weights."""
 
+    def same(self, other: "Start | None") -> bool:
+        """Whether another one has the same weights, whatever its folder is called."""
+        return other is not None and self.weights_sha256 == other.weights_sha256
+
 
 @dataclass(frozen=True)
 class BackboneTuning:

@@ -57,14 +57,23 @@ def continued(
     )
 
 
-def tuned(run: Run) -> RunSettings:
+def tuned(
+    run: Run, objective: Literal["cross-entropy", "self-critical"] = "cross-entropy"
+) -> RunSettings:
     """Give the settings of a training in which the backbone of a run learns as well.
+
+    Args:
+        run: a trained run, as for `continued`.
+        objective: what the new training seeks; self-critical training learns as slowly here as
+            with features.
 
     Raises:
         RunError: the run has no weights yet.
     """
-    settings = continued(run, "cross-entropy")
-    return replace(settings, training=tuned_training(), tuning=BackboneTuning())
+    settings, training = continued(run, objective), tuned_training()
+    if objective == "self-critical":
+        training = replace(settings.training, checkpoint_every=training.checkpoint_every)
+    return replace(settings, training=training, tuning=BackboneTuning())
 
 
 def begun(settings: RunSettings, run: Run | None) -> RunSettings:
@@ -128,7 +137,7 @@ def captioner_of(run: Run, start: Start) -> nn.Module:
         RunError: no weights, damaged ones, or others than `start` says.
     """
     module = run.captioner("cpu")
-    if _start(run) != start:  # after they were read: these are the ones
+    if not start.same(_start(run)):  # after they were read: these are the ones
         raise RunError(
             f"{run.folder}: its weights changed while training was prepared, as it is trained "
             "itself; begin again when it has ended."
