@@ -16,6 +16,7 @@ from torch import Tensor
 
 from miacap.data import FeatureStore, Manifest, StoreWriter
 from miacap.data.features import Preprocessing
+from miacap.data.tensors import is_finite
 from miacap.errors import DataError, RunError
 
 SHARD = 3
@@ -321,6 +322,18 @@ def test_manifests_that_contradict_themselves(change: dict[str, Any], message: s
         manifest(**change)
 
 
+def test_numbers_are_told_finite_by_their_bits() -> None:
+    halves = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.float16)
+    finite = halves.isfinite()
+    assert is_finite(halves[finite][None]) and is_finite(halves[finite].view(-1, 2).T)
+    for odd in halves[~finite]:
+        assert not is_finite(torch.stack([torch.zeros_like(odd), odd])[None])
+    single = torch.finfo(torch.float32)
+    assert is_finite(torch.tensor([[single.max, single.min, single.tiny, -0.0]]))
+    for odd in ("inf", "-inf", "nan"):
+        assert not is_finite(torch.tensor([[1.0, float(odd)]]))
+
+
 def test_what_a_writer_refuses(filled: Path) -> None:
     box = torch.zeros(1, 4)
     with StoreWriter(filled, manifest(), SHARD) as writer:
@@ -336,6 +349,9 @@ def test_what_a_writer_refuses(filled: Path) -> None:
         for wrong in (torch.full((1, 5), float("nan")), torch.full((1, 5), 1e6)):
             with pytest.raises(DataError, match=r"not finite in torch\.float16"):
                 writer.add("x", wrong, box)
+        for wrong in (float("nan"), float("-inf")):
+            with pytest.raises(DataError, match=r"^x: boxes hold numbers that are not finite"):
+                writer.add("x", rows(0), torch.tensor([[0, 0, 1, wrong]]))
         with pytest.raises(RunError, match="'x' comes without boxes and others do not"):
             writer.add("x", rows(0))
         with pytest.raises(DataError, match=r"boxes of shape \(1, 4\) for 2 regions"):

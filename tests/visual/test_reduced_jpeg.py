@@ -65,7 +65,8 @@ def test_what_does_not_fit_is_read_smaller(scale: int, monkeypatch: pytest.Monke
     room = {s: memory.needed(one, 224, held) for s, one in sizes.items()}
     assert needed(image, data) == room[1] > room[2] > room[4] > room[8]
     monkeypatch.setattr(memory, "DECODED", room[scale])
-    assert open_file(data, "a.jpg").size == sizes[scale].size
+    opened, need = open_file(data, "a.jpg")
+    assert (opened.size, need) == (sizes[scale].size, room[scale])
     smaller = decode(data)
     assert smaller.size == sizes[scale].size
     wanted = np.asarray(whole.resize(smaller.size, Image.Resampling.BOX), dtype=int)
@@ -80,7 +81,9 @@ def test_what_does_not_fit_is_read_smaller(scale: int, monkeypatch: pytest.Monke
 def test_what_fits_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved((801, 603), progressive=True)
     before = decode(data).tobytes()
-    monkeypatch.setattr(memory, "DECODED", needed(Image.open(io.BytesIO(data)), data))
+    room = needed(Image.open(io.BytesIO(data)), data)
+    monkeypatch.setattr(memory, "DECODED", room)
+    assert open_file(data, "a.jpg")[1] == room
     assert decode(data).tobytes() == before
 
 
@@ -93,4 +96,4 @@ def test_cameras_photos_are_read(megapixels: int, subsampling: int, scale: int) 
     at = data.index(b"\xff\xc2") + 5
     side = int((megapixels * 1e6) ** 0.5)
     data = data[:at] + side.to_bytes(2, "big") * 2 + data[at + 4 :]
-    assert open_file(data, "camera.jpg").size == (-(-side // scale),) * 2
+    assert open_file(data, "camera.jpg")[0].size == (-(-side // scale),) * 2

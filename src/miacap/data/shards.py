@@ -10,6 +10,7 @@ it counts until that shard is there. A writer that is stopped again leaves `unfi
 and then removes the other: the one with the highest number counts.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from torch import Tensor
 from miacap.data.manifest import FORMAT, check_format
 from miacap.data.sealed import read_sealed, write_sealed
 from miacap.errors import DataError, RunError
-from miacap.files import atomic, sha256
+from miacap.files import atomic
 from miacap.wording import counted
 
 _FINISHED = re.compile(r"shard-(\d{5,})\.json")
@@ -118,12 +119,14 @@ def write_shard(path: Path, pictures: Mapping[str, Picture]) -> None:
             raise RunError(f"{target}: is a link, and a store is written into files of its own.")
     rows = {name: p.rows for name, p in pictures.items() if p.rows is not None}
     boxes = [p.boxes for p in pictures.values() if p.boxes is not None]
+    content = b""
     if rows:
         tensors = {"rows": torch.cat(list(rows.values()))}
         if boxes:
             tensors["boxes"] = torch.cat(boxes)
+        content = save(tensors)
         with atomic(data) as file:
-            file.write(save(tensors))
+            file.write(content)
     else:
         data.unlink(missing_ok=True)  # of a writer that was killed before its index
     aside = {name: p.reason for name, p in pictures.items() if p.reason is not None}
@@ -133,8 +136,9 @@ def write_shard(path: Path, pictures: Mapping[str, Picture]) -> None:
     again = [name for name, p in every.items() if p.again]
     index: dict[str, Any] = {
         "format": FORMAT,
-        "checksum": sha256(data) if rows else "",
-        "bytes": data.stat().st_size if rows else 0,
+        # Of what was to be written, not of what is read back: the same, without reading it.
+        "checksum": hashlib.sha256(content).hexdigest() if rows else "",
+        "bytes": len(content),
         "set_aside": aside,
         "rows": {name: len(matrix) for name, matrix in rows.items()},
     }

@@ -21,7 +21,7 @@ from miacap.data.shards import (
     unfinished_path,
     write_shard,
 )
-from miacap.data.tensors import Shard
+from miacap.data.tensors import Shard, is_finite
 from miacap.errors import DataError, MiacapError, RunError
 from miacap.files import strangers
 from miacap.locks import lock
@@ -144,7 +144,7 @@ class StoreWriter:
                     f"{counted(len(rows), 'region')}."
                 )
             boxes = boxes.detach().to("cpu", torch.float32, copy=True)
-            if not bool(boxes.isfinite().all()):
+            if not is_finite(boxes):
                 raise DataError(f"{name}: boxes hold numbers that are not finite.")
         self._boxed = boxes is not None
         self._take(name, Picture(rows, boxes, photo=photo))
@@ -252,7 +252,7 @@ class StoreWriter:
             wanted = f"({self.manifest.width},)" if concepts else f"(k, {self.manifest.width})"
             raise DataError(f"{name}: features of shape {tuple(tensor.shape)}, not {wanted}.")
         rows = rows.to("cpu", dtype_of(self.manifest), copy=True)
-        if not bool(rows.isfinite().all()):
+        if not is_finite(rows):
             raise DataError(f"{name}: features hold numbers that are not finite in {rows.dtype}.")
         return rows
 

@@ -53,7 +53,8 @@ def decode(
         MemoryError, OSError: no fault of the photo: too little memory, too many open files.
     """
     with refusals(where, data):
-        image, _ = load(open_file(data, where), data)
+        opened, _ = open_file(data, where)
+        image, _ = load(opened, data)
         return Pixels(image, alpha, exif).whole()
 
 
@@ -113,8 +114,10 @@ def refusals(where: str, data: bytes = b"") -> Iterator[None]:
             raise PictureError(f"{where}: {_damage(error)}") from None
 
 
-def open_file(data: bytes, where: str, side: int = 224) -> Image.Image:
+def open_file(data: bytes, where: str, side: int = 224) -> tuple[Image.Image, int]:
     """Open a photo and look at its header; nothing is unpacked yet. To be used in `refusals`.
+
+    Gives the photo, and how many bytes it takes to decode it and to reduce it to `side`.
 
     Args:
         data: the file's bytes.
@@ -136,15 +139,14 @@ def open_file(data: bytes, where: str, side: int = 224) -> Image.Image:
             f"{where}: {jpeg.scans(data)} scans of {width} x {height} pixels take too long to "
             "read; save it as PNG or baseline JPEG."
         )
-    image = _opened(data, kinds, side)
-    need = needed(image, data, side)
+    image, need = _reduced(first, data, side)
     if not _fits(need, data):
         raise PictureError(
             f"{where}: {image.size[0]} x {image.size[1]} pixels as {image.format} take up to "
             f"{(need + len(data)) / 1e6:.0f} MB to read, more than is given to one photo. Make it "
             "smaller, or save it as PNG or baseline JPEG."
         )
-    return image
+    return image, need
 
 
 def _check_bytes(data: bytes, where: str) -> None:
@@ -172,17 +174,21 @@ def _fits(need: int, data: bytes) -> bool:
     return need <= memory.DECODED and need + len(data) <= memory.LARGEST
 
 
-def _opened(data: bytes, kinds: tuple[str, ...], side: int) -> Image.Image:
-    """Open a photo; a JPEG that takes too much memory is decoded at half its size, or less."""
-    whole = Image.open(io.BytesIO(data), formats=kinds)
-    if whole.format not in _JPEG or _fits(needed(whole, data, side), data):
-        return whole
+def _reduced(whole: Image.Image, data: bytes, side: int) -> tuple[Image.Image, int]:
+    """Have a JPEG that takes too much memory decoded at half its size, or less.
+
+    Gives the photo that is to be loaded, and the bytes that it needs.
+    """
+    need = needed(whole, data, side)
+    if whole.format not in _JPEG or _fits(need, data):
+        return whole, need
     for scale in _SCALES:
-        smaller = Image.open(io.BytesIO(data), formats=kinds)
+        smaller = Image.open(io.BytesIO(data), formats=_JPEG)
         smaller.draft(None, (max(1, whole.size[0] // scale), max(1, whole.size[1] // scale)))
-        if _fits(needed(smaller, data, side), data):
-            return smaller
-    return whole
+        less = needed(smaller, data, side)
+        if _fits(less, data):
+            return smaller, less
+    return whole, need
 
 
 def load(image: Image.Image, data: bytes, side: int = 224) -> tuple[Image.Image, str]:
@@ -207,7 +213,8 @@ def _same_whatever_follows(data: bytes, side: int) -> Image.Image | None:
     """Give a JPEG that ends early, if bytes appended to it leave it as it is."""
     digests = []
     for tail in jpeg.TAILS:
-        image = _opened(jpeg.completed(data, tail), ("JPEG",), side)
+        whole = jpeg.completed(data, tail)
+        image, _ = _reduced(Image.open(io.BytesIO(whole), formats=("JPEG",)), whole, side)
         image.load()
         digest = hashlib.sha256()
         for top in range(0, image.size[1], _ROWS_TOGETHER):

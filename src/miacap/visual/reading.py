@@ -18,7 +18,7 @@ from miacap.reading import open_file as open_regular
 from miacap.reading import read_stream
 from miacap.visual import memory
 from miacap.visual.formats import load_formats
-from miacap.visual.photo import NotReadHere, check_size, load, needed, open_file, refusals
+from miacap.visual.photo import NotReadHere, check_size, load, open_file, refusals
 from miacap.visual.pixels import Pixels
 from miacap.visual.regions import Preparing
 
@@ -147,8 +147,8 @@ def _prepare_file(id: str, data: bytes, regions: Preparing, held: int) -> Ready:
     """Decode and prepare a photo; `held` bytes of the decoders' share are this photo's already."""
     side = regions.record.side
     with refusals(id, data):
-        opened = open_file(data, id, side)
-        with memory.decoded.hold(0 if held else needed(opened, data, side)):
+        opened, need = open_file(data, id, side)
+        with memory.decoded.hold(0 if held else need):
             image, note = load(opened, data, side)
             pixels = _pixels(image, regions)
             picture = regions.prepare(pixels)
