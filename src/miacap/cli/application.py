@@ -17,6 +17,7 @@ from miacap.cli.caption import caption
 from miacap.cli.concepts import concepts
 from miacap.cli.demo import demo
 from miacap.cli.evaluate import evaluate
+from miacap.cli.explain import explain
 from miacap.cli.features import Features, features
 from miacap.cli.help import Verb, Verbs
 from miacap.cli.judge import judge
@@ -52,6 +53,7 @@ app.command(cls=Verb, short_help="Train a captioner.")(train)
 app.command(cls=Verb, short_help="Fine-tune a backbone on captioned photos.")(tune)
 app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(evaluate)
 app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(caption)
+app.command(cls=Verb, short_help="Show what a captioner attended to in a photo.")(explain)
 app.command(cls=Verb, short_help="Score captions as the COCO evaluation does.")(score)
 app.command(cls=Verb, short_help="Correlate metrics with human ratings.")(judge)
 app.command(cls=Verb, short_help="Tokenise captions as the COCO scorers do.")(tokenize)

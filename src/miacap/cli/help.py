@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from miacap.cli import interruption
 
 ORDER = (
-    "demo", "features", "concepts", "train", "tune", "evaluate", "caption",
+    "demo", "features", "concepts", "train", "tune", "evaluate", "caption", "explain",
     "score", "judge", "tokenize", "runs", "reproduce",
 )  # fmt: skip
 """Verbs in the order in which one uses them; others follow."""

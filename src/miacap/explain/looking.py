@@ -52,7 +52,7 @@ class Looker:
 
     def __init__(
         self,
-        run: Folders,
+        run: Folders | None = None,
         *,
         beam: int | None = None,
         length_penalty: float | None = None,
@@ -101,8 +101,8 @@ class Looker:
             return _measured(self, pictures, shown, hide)
 
 
-def look(run: Folders, photo: Photo, *, hide: bool = True, **options: Any) -> Look:
-    """Look at one photo with a run, or with several as an ensemble.
+def look(run: Folders | None, photo: Photo, *, hide: bool = True, **options: Any) -> Look:
+    """Look at one photo with a run, with several as an ensemble, or (None) with the installed one.
 
     Options are those of `Looker`; for several photos make one.
 
