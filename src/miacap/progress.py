@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from miacap import terminal
+from miacap import parts, terminal
 from miacap.wording import by_number, duration, singular
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Progress:
     def __init__(
         self, label: str, total: int | None = None, unit: str = "items", quiet: bool = False
     ) -> None:
-        self.label, self.total, self.unit, self.quiet = label, total, unit, quiet
+        self.label, self.total, self.unit = label, total, unit
+        self.quiet = quiet or not parts.speaks()
         self.done = 0
         self._speed, self._more = "", ""
         self._bar: Bar | None = None

@@ -9,7 +9,8 @@ to standard output or standard error (tests/house/test_terminal.py).
     result        one line of results, its columns divided by tabs
     results       several lines that were laid out here; their cells are escaped before
     utf8          one line of results in UTF-8, whatever the terminal's encoding
-    tell          one line to standard error: errors, warnings, notes, progress
+    tell          one line to standard error: warnings, notes, progress
+    tell_end      one line to standard error: why the program ends
     json_text     exact JSON in which such characters are written as JSON's own escapes
 """
 
@@ -21,6 +22,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any
+
+from miacap import parts
 
 OUTPUT = "standard output"
 """Name in an OSError that `result`, `results`, `utf8` or `flush` raises."""
@@ -72,6 +75,8 @@ def results(text: str) -> None:
 
 def utf8(line: str) -> None:
     """Print one line to standard output in UTF-8; it is not sent off before its buffer is full."""
+    if not parts.speaks():
+        return
     with _named(OUTPUT):
         sys.stdout.buffer.write(escape(line).encode("utf-8") + b"\n")
 
@@ -81,11 +86,18 @@ def tell(text: object) -> None:
     _write(sys.stderr, "standard error", escape(shorten(str(text))))
 
 
+def tell_end(text: object) -> None:
+    """Print why the program ends: of several processes each one does, by its name."""
+    who = parts.title()
+    line = f"miacap, {who}: {text}" if who else f"miacap: {text}"
+    _write(sys.stderr, "standard error", escape(shorten(line)), all_speak=True)
+
+
 def tell_fault(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Print a fault of ours with its traceback, as `sys.excepthook` does."""
-    for part in traceback.format_exception(kind, error, trace):
-        for line in part.rstrip("\n").split("\n"):
-            tell(line)
+    for piece in traceback.format_exception(kind, error, trace):
+        for line in piece.rstrip("\n").split("\n"):
+            _write(sys.stderr, "standard error", escape(shorten(line)), all_speak=True)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -116,7 +128,9 @@ def silence() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write(stream: Any, name: str, line: str) -> None:
+def _write(stream: Any, name: str, line: str, all_speak: bool = False) -> None:
+    if not (all_speak or parts.speaks()):
+        return
     if stream is not None:  # a program without a terminal (pythonw) has no streams
         with _named(name):
             stream.write(line + "\n")

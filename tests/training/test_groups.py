@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from miacap.errors import RunError
+from miacap.parts import WHOLE, Part
 from miacap.training import ParameterGroup, TrainingSettings, fit
 from miacap.weights import read_tensors
 
@@ -41,7 +42,7 @@ class Conv:
             for name, rate, decay in self.wanted
         ]
 
-    def batches(self, epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
         for index in range(skip, 3):
             drawn = torch.Generator().manual_seed(epoch * 10 + index)
             x = torch.randn(2, 3, 5, 5, generator=drawn)

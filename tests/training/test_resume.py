@@ -247,8 +247,8 @@ def test_all_checkpoints_damaged_is_an_error(toy: ModuleType, tmp_path: Path) ->
 def test_a_newer_format_is_refused(toy: ModuleType, tmp_path: Path) -> None:
     fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=2)
     file = tmp_path / "checkpoints" / "step-000000002.json"
-    file.write_text(file.read_text().replace('"format": 1', '"format": 2'))
-    with pytest.raises(RunError, match=r"format 2, this miacap reads 1; install a newer"):
+    file.write_text(file.read_text().replace('"format": 1', '"format": 3'))
+    with pytest.raises(RunError, match=r"format 3, this miacap reads 2; install a newer"):
         fit(toy.Toy(), SETTINGS, tmp_path, quiet=True)
 
 

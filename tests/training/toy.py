@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from miacap.parts import WHOLE, Part
 from miacap.settings import from_json
 from miacap.training import TrainingSettings, fit
 
@@ -45,12 +46,15 @@ class Toy:
         self.slow = slow
         self.given = 0
 
-    def batches(self, epoch: int, skip: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, epoch: int, skip: int, part: Part = WHOLE
+    ) -> Iterator[tuple[Tensor, Tensor] | None]:
         order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(epoch))
         for rows in order.view(-1, 4)[skip:]:
             self.given += 1
             time.sleep(self.slow)
-            yield self.rows[rows], self.targets[rows]
+            rows = rows[part.rank :: part.world]
+            yield (self.rows[rows], self.targets[rows]) if len(rows) else None
 
     def loss(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, float]:
         rows, targets = batch

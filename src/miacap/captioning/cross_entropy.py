@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from miacap.captioners import Regulariser
 from miacap.captioning.scheduled_sampling import scheduled_logits, share
 from miacap.data.batches import Batch, Batches
+from miacap.parts import WHOLE, Part
 from miacap.runs import CrossEntropy
 from miacap.runs.objectives import WATCHED
 from miacap.text import PAD
@@ -64,10 +65,10 @@ class CrossEntropyTask:
         """Number of batches of one epoch."""
         return len(self.train)
 
-    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
-        """Batches of one epoch in its own order, from the `skip`-th on."""
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterator[Batch | None]:
+        """Give this part of the batches of an epoch in its own order, from the `skip`-th on."""
         self.epoch = epoch
-        return self.train.epoch(epoch, skip=skip)
+        return self.train.epoch(epoch, skip, part)
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch and its number of target words."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from miacap.captioning.cross_entropy import CrossEntropyTask
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data.batches import Batch, Batches
+from miacap.parts import WHOLE, Part
 from miacap.pictures import Pictures
 from miacap.training import ParameterGroup
 from miacap.visual.learning import Learning, rows_of
@@ -88,9 +89,13 @@ class SeeingBatches:
         """Batches an epoch."""
         return len(self._photos)
 
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
-        """Give each photo once, as it is seen in this epoch."""
-        for indices, pixels in self._photos.epoch(number, skip):
+    def epoch(self, number: int, skip: int = 0, part: Part = WHOLE) -> Iterator[Batch | None]:
+        """Give each photo once, as it is seen in this epoch; this part of every batch."""
+        for seen in self._photos.epoch(number, skip, part):
+            if seen is None:
+                yield None
+                continue
+            indices, pixels = seen
             batch = self._captioned.of(indices)
             pictures = PhotoPictures(**_fields(batch.pictures), pixels=pixels)
             yield replace(batch, pictures=pictures)

@@ -45,6 +45,7 @@ from miacap.decoding import (
 from miacap.decoding.hypotheses import at_rest
 from miacap.decoding.searching import rules_of
 from miacap.metrics.arrays import Floats
+from miacap.parts import WHOLE, Part
 from miacap.pictures import Pictures
 from miacap.runs import SelfCritical
 from miacap.runs.objectives import WATCHED
@@ -93,9 +94,9 @@ class SelfCriticalTask:
         """Names of what `evaluate` gives."""
         return (*self.evaluated, *self.reward.numbers) if self.evaluated else ()
 
-    def batches(self, epoch: int, skip: int) -> Iterator[Batch]:
-        """Batches of one epoch in its own order, from the `skip`-th on."""
-        return self.train.epoch(epoch, skip=skip)
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterator[Batch | None]:
+        """Give this part of the batches of an epoch in its own order, from the `skip`-th on."""
+        return self.train.epoch(epoch, skip, part)
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Give the summed loss of a batch's samples and their number of words and ends.

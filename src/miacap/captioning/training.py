@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from miacap.runs.overview import is_run
 from miacap.runs.starting import begun, captioner_of, check_start, unfinished
 from miacap.text import BOS, Vocabulary
 from miacap.training import FitResult, Task, fit
+from miacap.training.processes import join
 from miacap.visual import tuned
 from miacap.wording import all_of, by_number, counted, part
 
@@ -65,6 +67,9 @@ def train(
         word_vectors: a file of start values for the word table (`captioning/word_vectors.py`).
         stop_after: stop after this many steps, resumable.
         quiet: show no progress, and not which concepts are left out.
+
+    Several processes that were launched together train it together (`training.processes`); each
+    calls this alike.
 
     Pictures that a store has set aside (broken photos, no list of concepts) are left out, and
     standard error says so.
@@ -103,11 +108,20 @@ def train(
     _try(settings, vocabulary, inputs, next(iter(captions)))
     ids = encode(vocabulary, captions)
     counted = lengths(ids, settings.maximum_words)
-    with held(folder):
-        leaks = find_leaks(dataset, regions.photos)
-        run = _lay(Path(folder), settings, vocabulary, regions, dataset, concepts, leaks)
-        if start is not None:
-            keep_start(start, run.folder)
+    processes = join(settings.training.device)
+    run = _unlaid(Path(folder), settings, vocabulary, regions, concepts)
+    leaks: list[Leak] = []
+    with ExitStack() as stack:
+
+        def lay() -> None:
+            nonlocal run
+            stack.enter_context(held(folder))
+            leaks.extend(find_leaks(dataset, regions.photos))
+            run = _lay(run, regions, dataset, concepts, leaks)
+            if start is not None:
+                keep_start(start, run.folder)
+
+        processes.from_main(lay)
         _tell(aside, [] if quiet else notes, counted, settings)
         if few := covered(ids, vocabulary, None if start is None else str(start.folder)):
             terminal.tell(f"warning: {few}.")
@@ -123,9 +137,13 @@ def train(
             terminal.tell(f"{has} a vector in {word_vectors}.")
         task = _task(run, inputs, captions, ids, dev, start, vectors)
         result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
-        runs.keep_settings(run)
-        if result.finished:
-            finish(result, best_scores(result), task.module, dev, captions, counted, leaks)
+
+        def keep() -> None:
+            runs.keep_settings(run)
+            if result.finished:
+                finish(result, best_scores(result), task.module, dev, captions, counted, leaks)
+
+        processes.from_main(keep)
     return result
 
 
@@ -238,25 +256,35 @@ def _try(settings: RunSettings, vocabulary: Vocabulary, inputs: Inputs, name: st
         module(inputs.stored([name]), torch.tensor([[[BOS]]]))
 
 
-def _lay(
+def _unlaid(
     folder: Path,
     settings: RunSettings,
     vocabulary: Vocabulary,
+    regions: FeatureStore,
+    concepts: ConceptFolder | None,
+) -> Run:
+    """Give the run as it will be; of several processes the main one alone lays its folder."""
+    source = None if concepts is None else concepts.source
+    return Run(folder, settings, vocabulary, regions.manifest.preprocessing, source)
+
+
+def _lay(
+    run: Run,
     regions: FeatureStore,
     dataset: Dataset,
     concepts: ConceptFolder | None,
     leaks: Sequence[Leak],
 ) -> Run:
     """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
-    if is_run(folder) and concepts is not None:
-        before = ConceptSource.of(folder)
+    if is_run(run.folder) and concepts is not None:
+        before = ConceptSource.of(run.folder)
         if before is not None:
             check_same(before, concepts.source)
     return runs.create(
-        folder,
-        settings,
-        vocabulary,
-        regions.manifest.preprocessing,
+        run.folder,
+        run.settings,
+        run.vocabulary,
+        run.preprocessing,
         dataset.sources,
         concepts,
         regions.folder,

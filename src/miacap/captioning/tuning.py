@@ -10,7 +10,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,13 @@ from miacap.runs.overview import BEGUN, TUNING
 from miacap.runs.starting import begun, captioner_of, unfinished
 from miacap.settings import from_json, to_json
 from miacap.training import FitResult, fit
+from miacap.training.processes import join
 from miacap.version import __version__
 from miacap.visual import Grid, Places, backbones, efficientnet_lite, tuned
 from miacap.visual.learning import Learning
 from miacap.visual.libraries import read_file
 from miacap.visual.lite import Lite
-from miacap.visual.photo_batches import PhotoBatches, look_once
+from miacap.visual.photo_batches import Looked, PhotoBatches, look_once
 from miacap.weights import write_tensors, write_weights
 
 _TUNABLE = tuple((name, None) for name in efficientnet_lite.VARIANTS)  # grid None: all cells
@@ -98,16 +100,29 @@ def tune(
     record = _record(start)
     _check_concepts(start, concepts)
     network = _unfolded(start, record, places)
-    with held(folder):
-        path = subfolder(folder, TUNING)
-        _begin(path / BEGUN, settings, dataset, concepts)
-        keep_start(start, path)
-        learning = _Learning.of(dataset, start, settings, record, concepts, network, path, quiet)
+    processes, path = join(settings.training.device), Path(folder, TUNING)
+    names = [name for split in ("train", "dev") for name in dataset.split(split).captions]
+    with ExitStack() as stack:
+
+        def begin() -> dict[str, dict[str, str]]:
+            stack.enter_context(held(folder))
+            subfolder(folder, TUNING)
+            _begin(path / BEGUN, settings, dataset, concepts)
+            keep_start(start, path)
+            looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
+            return asdict(looked)
+
+        looked = Looked(**processes.from_main(begin))
+        learning = _Learning.of(dataset, start, settings, record, concepts, network, looked)
         run = Run(Path(folder), settings, start.vocabulary, record, start.concepts)
         task = learning.task(run)
         result = fit(task, settings.training, path, quiet=quiet, stop_after=stop_after)
-        if result.finished:
-            learning.finish(run, result, concepts)
+
+        def keep() -> None:
+            if result.finished:
+                learning.finish(run, result, concepts)
+
+        processes.from_main(keep)
     return result
 
 
@@ -198,13 +213,10 @@ class _Learning:
         record: Preprocessing,
         concepts: ConceptFolder | None,
         network: efficientnet_lite.EfficientNetLite,
-        path: Path,
-        quiet: bool,
+        looked: Looked,
     ) -> "_Learning":
         assert settings.tuning is not None and settings.start is not None
         parts = [dataset.split("train").captions, dataset.split("dev").captions]
-        names = [name for part in parts for name in part]
-        looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
         stored = concepts if Wanted.of(settings).any_concepts else None
         aside = {} if stored is None else stored.store.set_aside
         train, dev = (

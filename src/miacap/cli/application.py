@@ -189,5 +189,5 @@ def _is_shortage(error: MemoryError | RuntimeError) -> bool:
 
 def _end(message: str, code: int) -> NoReturn:
     with contextlib.suppress(OSError):  # standard error may be full, too
-        terminal.tell(f"miacap: {message}")
+        terminal.tell_end(message)
     sys.exit(code)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from miacap import parts
 from miacap.cli import interruption
 
 ORDER = (
@@ -22,6 +23,9 @@ ORDER = (
     "score", "judge", "tokenize", "runs", "reproduce",
 )  # fmt: skip
 """Verbs in the order in which one uses them; others follow."""
+
+SHARED = frozenset({"train", "tune"})
+"""Verbs whose work several processes share that were launched together."""
 
 _USAGE_ERROR: Any = typer.BadParameter.__base__
 _FOLDERS = ("concepts", "features", "output", "photos", "run")
@@ -60,7 +64,9 @@ class Verb(TyperCommand):
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the verb."""
+        """Run the verb. Raises RunError where it is the work of one process, and several run."""
+        if ctx.command_path.partition(" ")[2] not in SHARED:
+            parts.require_alone(f"`{ctx.command_path}`")
         interruption.verb_begins()
         return super().invoke(ctx)
 

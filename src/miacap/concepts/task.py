@@ -12,6 +12,7 @@ from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, Head, concept_loss
 from miacap.data.store import FeatureStore
 from miacap.errors import RunError
+from miacap.parts import WHOLE, Part
 from miacap.pictures import collate
 from miacap.training.task import NOTHING_TOLD, Told
 
@@ -126,11 +127,14 @@ class ExtractorTask:
         """Steps an epoch."""
         return -(-len(self._rows) // self._batch_size)
 
-    def batches(self, epoch: int, skip: int) -> Iterator[ConceptBatch]:
-        """Give the batches of an epoch from the `skip`-th on, drawn by seed and epoch."""
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterator[ConceptBatch | None]:
+        """Give this part of the batches of an epoch, drawn by seed and epoch."""
         order = np.random.default_rng((self._seed, epoch)).permutation(len(self._rows)).tolist()
         for start in range(skip * self._batch_size, len(order), self._batch_size):
-            indices = order[start : start + self._batch_size]
+            indices = list(part.of(order[start : start + self._batch_size]))
+            if not indices:
+                yield None
+                continue
             yield ConceptBatch(*self._rows.read(indices), self._targets[indices])
 
     def loss(self, module: nn.Module, batch: ConceptBatch) -> tuple[Tensor, int]:

@@ -43,6 +43,7 @@ from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import choose
 from miacap.errors import DataError
 from miacap.files import read_json, write_json
+from miacap.parts import require_alone
 from miacap.progress import Progress
 from miacap.settings import to_json
 from miacap.training import TrainingSettings, fit
@@ -83,6 +84,7 @@ def train(
         DataError: nothing to learn from.
         RunError: the folder was begun with other settings or data; `regions` holds none.
     """
+    require_alone("Training concept extractors")
     settings = settings or ConceptSettings()
     require_regions(regions)
     choose(settings.training.device)  # before a folder is begun with a device that is not there

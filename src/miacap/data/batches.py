@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from miacap.errors import DataError
+from miacap.parts import WHOLE, Part
 from miacap.pictures import Pictures
 from miacap.text.vocabulary import BOS, EOS, PAD
 from miacap.wording import part
@@ -67,23 +68,27 @@ class Batches:
         """Batches an epoch."""
         return -(-len(self.ids) // self.batch_size)
 
-    def epoch(self, number: int, skip: int = 0) -> Iterator[Batch]:
+    def epoch(self, number: int, skip: int = 0, part: Part = WHOLE) -> Iterator[Batch | None]:
         """Give each picture once, in the order drawn for this seed and epoch.
 
         Args:
             number: of the epoch, from 0.
             skip: leave out so many batches at the start, unread.
+            part: give this part of every batch; None where a batch has fewer pictures than parts.
         """
-        order = np.random.default_rng((self.seed, number)).permutation(len(self.ids))
-        yield from self._batches(order.tolist(), skip)
+        order = np.random.default_rng((self.seed, number)).permutation(len(self.ids)).tolist()
+        for indices in self._grouped(order, skip):
+            share = list(part.of(indices))
+            yield self.of(share) if share else None
 
     def ordered(self) -> Iterator[Batch]:
         """Give each picture once, in the order of `ids`."""
-        yield from self._batches(list(range(len(self.ids))), 0)
+        for indices in self._grouped(list(range(len(self.ids))), 0):
+            yield self.of(indices)
 
-    def _batches(self, order: list[int], skip: int) -> Iterator[Batch]:
+    def _grouped(self, order: list[int], skip: int) -> Iterator[list[int]]:
         for start in range(skip * self.batch_size, len(order), self.batch_size):
-            yield self.of(order[start : start + self.batch_size])
+            yield order[start : start + self.batch_size]
 
     def of(self, indices: list[int]) -> Batch:
         """Give the pictures with these indices in `ids` as one batch."""

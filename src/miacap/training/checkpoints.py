@@ -19,11 +19,13 @@ from torch import Tensor
 
 from miacap.errors import DataError, MiacapError, RunError
 from miacap.files import atomic, read_json, remove_abandoned, sha256, write_json
+from miacap.training.processes import Processes
 from miacap.training.saved import Saved
 from miacap.training.saved import read as read_saved
 from miacap.weights import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
+"""Of a run of several processes; one process writes format 1, which older versions read."""
 KEPT = 2  # the newest, and the one before it should the newest turn out damaged
 
 
@@ -37,10 +39,24 @@ class Checkpoint:
 
 def write(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
     """Write the checkpoint of a step; it counts from the moment its JSON is there."""
-    flat = {f"{group}/{name}": t for group, named in tensors.items() for name, t in named.items()}
-    digest = write_tensors(folder / f"step-{step:09d}.safetensors", flat)
-    body = {"format": FORMAT, "tensors_sha256": digest, "state": state}
+    digest = write_tensors(folder / f"step-{step:09d}.safetensors", flat(tensors))
+    number = FORMAT if "others" in state else 1
+    body = {"format": number, "tensors_sha256": digest, "state": state}
     write_json(folder / f"step-{step:09d}.json", {**body, "sha256": _digest(body)})
+
+
+def flat(tensors: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Give tensors by group and name as `{group}/{name}` -> tensor."""
+    return {f"{group}/{name}": t for group, named in tensors.items() for name, t in named.items()}
+
+
+def grouped(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Do the opposite of `flat`."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        group, _, name = key.partition("/")
+        groups.setdefault(group, {})[name] = tensor
+    return groups
 
 
 def newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
@@ -63,6 +79,26 @@ def newest(folder: Path, note: Callable[[str], None]) -> Checkpoint | None:
             "Delete the folder to train from the start."
         )
     return None
+
+
+def for_all(processes: Processes, read: Callable[[], Checkpoint | None]) -> Checkpoint | None:
+    """Have the main process read a checkpoint, and give it to all; errors as of `from_main`."""
+    if not processes.several:
+        return read()
+    found: list[Checkpoint] = []
+
+    def told() -> dict[str, Any] | None:
+        checkpoint = read()
+        if checkpoint is None:
+            return None
+        found.append(checkpoint)
+        return checkpoint.saved.to_json()
+
+    state = processes.from_main(told)
+    if state is None:
+        return None
+    tensors = processes.tensors_from_main(lambda: flat(found[0].tensors))
+    return Checkpoint(grouped(tensors), read_saved(state, state["place"]["step"]))
 
 
 def prune(folder: Path, best: str | None, kept: int = KEPT) -> None:
@@ -142,11 +178,7 @@ def _read(file: Path) -> Checkpoint:
     path = file.with_suffix(".safetensors")
     if not _has(path, digest):
         raise _Damaged(f"{path}: missing, or damaged (its checksum differs).")
-    groups: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in read_tensors(path).items():
-        group, _, name = key.partition("/")
-        groups.setdefault(group, {})[name] = tensor
-    return Checkpoint(groups, saved)
+    return Checkpoint(grouped(read_tensors(path)), saved)
 
 
 def _read_json(file: Path) -> tuple[Saved, str]:

@@ -5,12 +5,16 @@
                                      average (averages.py)
     after `evaluate_every` epochs:   evaluate, keep the best weights, stop when patience ends
 
+Several processes (processes.py) take a part of each batch and sum losses, weights and gradients
+before they divide: all take the same step as one process with whole batches would.
+
 Exact resume: after any step the run is its parameters, the optimiser's state, the average, the
 generators and a State; all of these are in a checkpoint, and batches depend on the epoch alone.
 """
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,11 @@ from torch import Tensor
 from miacap.errors import RunError
 from miacap.files import subfolder
 from miacap.locks import lock
+from miacap.parts import WHOLE
 from miacap.progress import Progress
 from miacap.training import checkpoints, devices, failures, optimisers, randomness
 from miacap.training.interrupts import Interrupts, postponed
+from miacap.training.processes import join
 from miacap.training.schedules import learning_rate
 from miacap.training.session import Session
 from miacap.training.settings import TrainingSettings
@@ -56,21 +62,31 @@ def fit(
         label: put before the progress lines, where several runs follow each other.
         stop_after: leave a checkpoint and return after this many steps of this call.
 
+    Of several processes that were launched together, all call it alike; the main one has the
+    folder, and all give the same result.
+
     Returns:
         How the run stands. If it is finished, the module holds the best weights.
 
     Raises:
         RunError: settings, data or module differ from the checkpoint's; all checkpoints are
-            damaged; the folder is in use; the loss or the watched number is not finite.
+            damaged; the folder is in use; the loss or the watched number is not finite; another
+            number of processes than the run was begun with, or one of them is gone.
         SettingsError: a device that torch does not have.
-        MissingExtra: TensorBoard was asked for and is not installed.
+        MissingExtra: TensorBoard, or several processes, were asked for and are not installed.
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, a checkpoint having been left.
     """
     root = Path(folder)
-    held = subfolder(root, "checkpoints") / ".lock"
-    with lock(held, timeout=2.0), randomness.apart(settings.seed, settings.threads):
-        checkpoints.sweep(root)
-        session = Session(task, settings, root, quiet, label)
+    processes = join(settings.device)
+    seed = randomness.stream(settings.seed, processes.part.rank)
+    with ExitStack() as held, randomness.apart(seed, settings.threads):
+
+        def take() -> None:
+            held.enter_context(lock(subfolder(root, "checkpoints") / ".lock", timeout=2.0))
+            checkpoints.sweep(root)
+
+        processes.from_main(take)
+        session = Session(task, settings, root, quiet, label, processes)
         session.resume()
         try:
             with failures.recorded(session.folder), postponed() as interrupts:
@@ -79,6 +95,7 @@ def fit(
             session.board.close()
         if finished:
             session.load_best()
+        processes.largest([0])  # nobody leaves before all have what they were told
         return session.result(finished)
 
 
@@ -101,7 +118,7 @@ def _epoch(session: Session, interrupts: Interrupts, last: int | None) -> None:
     state, settings, epoch = session.state, session.settings, session.state.epoch
     session.module.train()
     left = session.task.batches_per_epoch - state.batch
-    batches = iter(session.task.batches(epoch, state.batch))
+    batches = _batches(session)
     label = f"{session.prefix}epoch {epoch + 1}/{settings.epochs}"
     with Progress(label, total=left, unit="batches", quiet=session.quiet) as progress:
         while state.epoch == epoch:
@@ -110,6 +127,8 @@ def _epoch(session: Session, interrupts: Interrupts, last: int | None) -> None:
             with session.tally.working():
                 step(session, group)
             progress.advance(len(group), *session.status())
+            # A signal to any process ends all of them, after the same step.
+            interrupts.received = session.processes.largest([interrupts.received or 0])[0] or None
             if interrupts.received is not None:
                 session.save()
                 progress.note(f"{label}: stopped; the same command goes on from here.")
@@ -120,6 +139,14 @@ def _epoch(session: Session, interrupts: Interrupts, last: int | None) -> None:
             ended = state.epoch != epoch and not session.evaluation_is_due()
             if ended or (every and state.step % every == 0):
                 session.save()
+
+
+def _batches(session: Session) -> Iterator[Any]:
+    """Give what is left of this epoch; of several processes each its part."""
+    at, part = session.state, session.processes.part
+    # A task that is trained in one process alone need not know of parts.
+    given = (at.epoch, at.batch) if part == WHOLE else (at.epoch, at.batch, part)
+    return iter(session.task.batches(*given))
 
 
 def _next_group(session: Session, batches: Iterator[Any]) -> list[Any]:
@@ -143,12 +170,17 @@ def step(session: Session, group: list[Any]) -> None:
 
     [loop:step]  g = (sum over batches of d loss / d parameters) / (sum of weights)
 
+    Both sums go over all processes, too. A batch of which this one has no part is None.
+
     Raises RunError where the loss is not finite.
     """
     state, settings, device = session.state, session.settings, session.device
     session.optimiser.zero_grad(set_to_none=True)
     total = torch.zeros((), device=device)
+    sums = []
     for batch in group:
+        if batch is None:
+            continue
         low = settings.precision == "bfloat16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
             loss, weight = session.task.loss(session.module, devices.to(batch, device))
@@ -156,7 +188,12 @@ def step(session: Session, group: list[Any]) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         weight = torch.as_tensor(weight, dtype=torch.float32, device=device).detach()
         total += weight
-        session.sums += torch.stack((loss.detach().double(), weight.double()))
+        sums.append(torch.stack((loss.detach().double(), weight.double())))
+    if session.processes.several:
+        sums = [_added(session, sums)]
+        total = sums[0][1].float()
+    for both in sums:
+        session.sums += both
     _divide(session, total)
     optimisers.clip(session.module, settings)
     optimisers.set_rate(
@@ -171,6 +208,16 @@ def step(session: Session, group: list[Any]) -> None:
     # Reading the sums makes a GPU wait, so there not after every step.
     if device.type == "cpu" or state.step % 50 == 0:
         session.read_sums()
+
+
+def _added(session: Session, sums: list[Tensor]) -> Tensor:
+    """Sum gradients, and the loss and weight of this step, over all processes."""
+    both = torch.zeros_like(session.sums)
+    for own in sums:
+        both += own
+    session.processes.add_gradients(session.module)
+    session.processes.add([both])
+    return both
 
 
 def _divide(session: Session, weight: Tensor) -> None:

@@ -38,6 +38,13 @@ def restore(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
     np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
 
 
+def stream(seed: int, rank: int) -> int:
+    """Give the seed of one of several processes: the first one's is the seed itself."""
+    if not rank:
+        return seed
+    return int(np.random.SeedSequence((seed, rank)).generate_state(1, np.uint64)[0]) >> 1
+
+
 @contextlib.contextmanager
 def apart(seed: int, threads: int | None = None) -> Iterator[None]:
     """Seed everything inside, and leave the caller's generators and threads as they were."""

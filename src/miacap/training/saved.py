@@ -20,6 +20,19 @@ _NUMPY_KEYS = 624
 
 
 @dataclass(frozen=True)
+class Other:
+    """What a process that is not the main one has of its own.
+
+    Attributes:
+        random: its generators.
+        parts: as `State.parts`, over its part of the batches.
+    """
+
+    random: dict[str, Any]
+    parts: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
 class Saved:
     """Everything of a checkpoint that is no tensor.
 
@@ -27,13 +40,27 @@ class Saved:
         settings: `TrainingSettings` as JSON, of this or an earlier version.
         task: what `check_task` compares.
         place: where the run stands.
-        random: as `randomness.capture` gives it.
+        random: as `randomness.capture` gives it; of several processes, the main one's.
+        others: of several processes, what the other ones have of their own.
     """
 
     settings: dict[str, Any]
     task: dict[str, Any]
     place: State
     random: dict[str, Any]
+    others: tuple[Other, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as it stands in a checkpoint; `read` reads it."""
+        found = dataclasses.asdict(self)
+        del found["others"]
+        others = [{**other.random, "parts": other.parts} for other in self.others]
+        return {**found, "others": others} if others else found
+
+    @property
+    def processes(self) -> int:
+        """How many processes the run was begun with."""
+        return 1 + len(self.others)
 
 
 def read(value: Any, step: int) -> Saved:
@@ -42,6 +69,9 @@ def read(value: Any, step: int) -> Saved:
     Raises:
         ValueError: it is none; the message says which entry is wrong.
     """
+    others = _others(value)
+    if others:
+        value = {name: item for name, item in value.items() if name != "others"}
     state = _record(value, ("settings", "task", "place", "random"), "state")
     settings = _mapping(state["settings"], "settings")
     for name in GROWING:
@@ -49,15 +79,30 @@ def read(value: Any, step: int) -> Saved:
             _count(settings[name], f"settings.{name}")
     task = _record(state["task"], ("batches_per_epoch", "watched", "shapes"), "task")
     _mapping(task["shapes"], "task.shapes")
-    place = _place(state["place"])
+    place = read_place(state["place"])
     if place.step != step:
         raise ValueError(f"place.step is {place.step}, and the file's name says {step}")
     if place.batch >= _count(task["batches_per_epoch"], "task.batches_per_epoch"):
         raise ValueError("place.batch is beyond the epoch")
-    return Saved(settings, task, place, _random(state["random"]))
+    return Saved(settings, task, place, _random(state["random"]), others)
 
 
-def _place(value: Any) -> State:
+def _others(value: Any) -> tuple[Other, ...]:
+    """Give what the other processes have; a run of one process says nothing of them."""
+    if not isinstance(value, dict) or "others" not in value:
+        return ()
+    if not isinstance(value["others"], list) or not value["others"]:
+        raise ValueError("state.others is no list of processes")
+    found = []
+    for other in value["others"]:
+        known = _record(other, ("python", "numpy", "parts"), "state.others")
+        random = _random({name: known[name] for name in ("python", "numpy")})
+        found.append(Other(random, _parts(known["parts"])))
+    return tuple(found)
+
+
+def read_place(value: Any) -> State:
+    """Read where a run stands, as `State.to_json` gives it. Raises ValueError."""
     names = [field.name for field in dataclasses.fields(State)]
     if isinstance(value, dict):
         value = {"parts": {}, **value}  # checkpoints from before there were parts

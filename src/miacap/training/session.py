@@ -1,14 +1,14 @@
 """One sitting of a training run: its tensors, its state, and the files that hold both."""
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from miacap.devices import choose
 from miacap.errors import RunError
 from miacap.progress import Progress
 from miacap.settings import to_json
@@ -16,13 +16,15 @@ from miacap.training import checkpoints, logs, optimisers, randomness
 from miacap.training.averages import Averages
 from miacap.training.failures import Diverged
 from miacap.training.interrupts import Interrupts
-from miacap.training.saved import RECORDED
+from miacap.training.processes import Processes
+from miacap.training.saved import RECORDED, read_place
 from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
 from miacap.training.state import (
     Best,
     State,
     check_known,
+    check_processes,
     check_settings,
     check_task,
     check_watched,
@@ -41,19 +43,28 @@ class Session:
         task, settings: as in `fit`.
         root: the folder; `checkpoints/`, `metrics.jsonl`, `weights.safetensors` are ours.
         quiet, label: as in `fit`.
+        processes: that train together, of which the main one reads and writes the folder; None:
+            this one alone.
     """
 
     def __init__(
-        self, task: Task, settings: TrainingSettings, root: Path, quiet: bool, label: str
+        self,
+        task: Task,
+        settings: TrainingSettings,
+        root: Path,
+        quiet: bool,
+        label: str,
+        processes: Processes | None = None,
     ) -> None:
         if task.batches_per_epoch < 1:
             raise RunError("The task has no batch to train on: is its training split empty?")
         self.task, self.settings, self.root, self.quiet = task, settings, root, quiet
+        self.processes = processes = processes or Processes()
         self.prefix = f"{label}: " if label else ""
         self.folder = root / "checkpoints"
         self.weights = root / "weights.safetensors"
         self.metrics = root / "metrics.jsonl"
-        self.device = choose(settings.device)
+        self.device = processes.device(settings.device)
         self.module: nn.Module = task.module.to(self.device)
         groups = task.groups() if isinstance(task, Grouped) else ()
         self.optimiser = optimisers.build(self.module, settings, groups)
@@ -66,7 +77,8 @@ class Session:
         self.sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         self.tally = Tally(task, self.device)
         self._status = ("", "")
-        self.board = logs.Board(self.folder / "tensorboard", settings.tensorboard)
+        wanted = settings.tensorboard and processes.main
+        self.board = logs.Board(self.folder / "tensorboard", wanted)
         self._began = time.monotonic()
         self._seconds_before = 0.0
 
@@ -77,41 +89,71 @@ class Session:
 
         Raises RunError: see `fit`.
         """
-        checkpoint = checkpoints.newest(self.folder, self.note)
+        self._require_alike()
+        checkpoint = checkpoints.for_all(self.processes, self._newest)
         if checkpoint is None:
-            for file in (self.weights, self.metrics):
-                if file.exists():
-                    raise RunError(
-                        f"{file}: there is no checkpoint beside it to go on from. Choose another "
-                        f"folder, or delete {file.name} to train anew."
-                    )
+            # All begin with the main one's parameters, also where a task draws them without a seed.
+            begun = self.processes.tensors_from_main(self.module.state_dict)
+            if self.processes.several:
+                self.module.load_state_dict(begun)
             return
-        before = checkpoint.saved.settings
-        if not checkpoint.saved.place.history:
-            before = {**before, "watch": self.settings.watch}  # it has chosen nothing yet
-        check_settings(before, self.settings, self.root)
-        check_task(checkpoint.saved.task, self._task_facts(), self.root)
         self._restore(checkpoint)
         self.state = checkpoint.saved.place
         self.sums[0], self.sums[1] = self.state.loss, self.state.weight
-        self.tally.restore(self.state.parts)
+        own = [self.state.parts, *(other.parts for other in checkpoint.saved.others)]
+        self.tally.restore(dict(enumerate(own)).get(self.processes.part.rank, {}))
         self.board.begin(self.state.loss, self.state.weight)
         self._seconds_before = self.state.seconds
         self.state.reason = "" if self.evaluation_is_due() else self._reason()
-        self._settle()
+        if not self.state.reason:
+            check_processes(checkpoint.saved.processes, self.processes.part.world, self.root)
+        self.processes.from_main(self._settle)
         if not self.state.reason and self.state.step:
             self.note(
                 f"{self.prefix}going on after step {self.state.step} "
                 f"(epoch {self.state.epoch + 1}, batch {self.state.batch})"
             )
 
+    def _require_alike(self) -> None:
+        """Refuse processes that were given different data, settings or parameters."""
+        own = json.dumps([to_json(self.settings), self._task_facts()], sort_keys=True)
+        if self.processes.from_main(lambda: own) != own:
+            raise RunError(
+                f"{self.root}: process {self.processes.part.rank} was given other data or settings "
+                "than the main one; give all processes the same command and the same files."
+            )
+
+    def _newest(self) -> checkpoints.Checkpoint | None:
+        """Read the newest checkpoint and see that it fits."""
+        checkpoint = checkpoints.newest(self.folder, self.note)
+        if checkpoint is None:
+            self._require_empty()
+            return None
+        before = checkpoint.saved.settings
+        if not checkpoint.saved.place.history:
+            before = {**before, "watch": self.settings.watch}  # it has chosen nothing yet
+        check_settings(before, self.settings, self.root)
+        check_task(checkpoint.saved.task, self._task_facts(), self.root)
+        return checkpoint
+
+    def _require_empty(self) -> None:
+        for file in (self.weights, self.metrics):
+            if file.exists():
+                raise RunError(
+                    f"{file}: there is no checkpoint beside it to go on from. Choose another "
+                    f"folder, or delete {file.name} to train anew."
+                )
+
     def _restore(self, checkpoint: checkpoints.Checkpoint) -> None:
-        tensors = checkpoint.tensors
+        tensors, rank = checkpoint.tensors, self.processes.part.rank
+        generators = [checkpoint.saved.random, *(o.random for o in checkpoint.saved.others)]
+        own = f"random-{rank}" if rank else "random"
         try:
             self.module.load_state_dict(tensors.get("module", {}))
             optimisers.restore(self.optimiser, tensors.get("optimiser", {}))
             self.averages.restore(tensors.get("average", {}))
-            randomness.restore(tensors.get("random", {}), checkpoint.saved.random)
+            if rank < len(generators):  # a finished run has others' and needs none
+                randomness.restore(tensors.get(own, {}), generators[rank])
         # What torch, numpy and Python raise of tensors and generators that somebody else wrote.
         except (RuntimeError, LookupError, TypeError, ValueError, OverflowError) as error:
             what = str(error).strip().replace("\n", " ")[:200]
@@ -145,19 +187,32 @@ class Session:
         self._check_finite()
         self.state.seconds = self.seconds()
         self.state.parts = self.tally.sums()
-        generators, others = randomness.capture()
+        generators, values = randomness.capture()
+        own = {name: state.tolist() for name, state in generators.items()}
+        told = self.processes.gathered({"tensors": own, **values, "parts": self.state.parts})
+        self.processes.from_main(lambda: self._write(told))
+
+    def _write(self, told: Sequence[dict[str, Any]]) -> None:
+        """Write a checkpoint, with the generators and sums of every process."""
         tensors = {
             "module": self.averages.own_weights(),
             "optimiser": optimisers.tensors(self.optimiser),
             "average": self.averages.tensors(),
-            "random": generators,
         }
-        state = {
+        for rank, one in enumerate(told):
+            states = {
+                name: torch.tensor(s, dtype=torch.uint8) for name, s in one["tensors"].items()
+            }
+            tensors[f"random-{rank}" if rank else "random"] = states
+        state: dict[str, Any] = {
             "settings": to_json(self.settings),
             "task": self._task_facts(),
             "place": self.state.to_json(),  # its name in checkpoints since format 1
-            "random": others,
+            "random": {name: told[0][name] for name in ("python", "numpy")},
         }
+        if told[1:]:
+            names = ("python", "numpy", "parts")
+            state["others"] = [{name: one[name] for name in names} for one in told[1:]]
         checkpoints.write(self.folder, self.state.step, tensors, state)
         checkpoints.prune(self.folder, self.state.best.file if self.state.best else None)
 
@@ -170,9 +225,11 @@ class Session:
         if not tally.batches:
             return
         mean = f"loss {at.loss / at.weight:.4g}, " if at.weight else ""
-        speed = f"{tally.speed:.{0 if tally.speed >= 10 else 1}f} {tally.unit}/s"
+        # Parts of a batch differ by a picture; what all processes counted is told when it is over.
+        rate = tally.speed * self.processes.part.world
+        speed = f"{rate:.{0 if rate >= 10 else 1}f} {tally.unit}/s"
         self._status = (speed, f"{mean}waiting {tally.waiting_share:.0%}")
-        numbers = {f"{tally.unit} per second": tally.speed, "waiting": tally.waiting_share}
+        numbers = {f"{tally.unit} per second": rate, "waiting": tally.waiting_share}
         self.board.during(at.step, (at.loss, at.weight), numbers)
 
     def _check_finite(self) -> None:
@@ -200,9 +257,35 @@ class Session:
 
     def evaluate(self, interrupts: Interrupts) -> None:
         """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
-        began, at = time.monotonic(), self.state
+        began = time.monotonic()
         numbers, value = self._numbers(interrupts)
-        parts, seconds = self.tally.parts(), time.monotonic() - began
+        told = self.processes.gathered(self.tally.told())
+        lasted, said = time.monotonic() - began, list[tuple[dict[str, float], bool]]()
+
+        def judged() -> dict[str, Any]:
+            self.tally.join(told)
+            said.append(self._judge(numbers, value, lasted))
+            place: dict[str, Any] = self.state.to_json()
+            return place
+
+        place = self.processes.from_main(judged)
+        if not self.processes.main:
+            self.state = read_place(place)
+        self.sums.zero_()
+        self.tally.begin()
+        # From here on a kill loses nothing: what follows is made again from the checkpoint.
+        self.save()
+        self.processes.from_main(lambda: self._tell(*said[0]))
+
+    def _judge(
+        self, numbers: Mapping[str, float], value: float | None, seconds: float
+    ) -> tuple[dict[str, float], bool]:
+        """Bring an evaluation into the state; write the weights if they are the best.
+
+        Returns:
+            What was timed, and whether these are the best weights by a number that is watched.
+        """
+        at = self.state
         at.evaluated = at.epoch
         before = at.best.value if at.best else None
         gained = before is None or value is None or self._sign * (value - before) > 0
@@ -213,17 +296,18 @@ class Session:
         at.without_gain = 0 if gained else at.without_gain + 1
         at.reason = self._reason()
         timed = self._timed(seconds)
-        record = logs.plain({**self._counts(), **parts, **numbers, **timed})
-        at.history.append(record)
-        self.sums.zero_()
-        self.tally.begin()
-        # From here on a kill loses nothing: what follows is made again from the checkpoint.
-        self.save()
+        parts = self.tally.parts()
+        at.history.append(logs.plain({**self._counts(), **parts, **numbers, **timed}))
+        return timed, gained and value is not None
+
+    def _tell(self, timed: Mapping[str, float], best: bool) -> None:
+        """Write and say what the last evaluation gave."""
         self._settle()
+        record = self.state.history[-1]
         self.board.add(record)
         if isinstance(self.task, Showing):
-            self.board.show(self.task.examples, at.step)
-        self._say(record, timed, gained and value is not None)
+            self.board.show(self.task.examples, self.state.step)
+        self._say(record, timed, best)
 
     def _counts(self) -> dict[str, int | float]:
         """Give what the loop knows of an evaluation by itself."""
@@ -272,12 +356,17 @@ class Session:
         self._check_finite()
         generators = randomness.capture()
         self.module.eval()
-        try:
+
+        def measured() -> tuple[dict[str, float], float | None]:
             # The average goes in and out while signals wait: half of it in place is no state.
             with self.averages.in_place(), interrupts.at_once(), torch.no_grad():
                 numbers = {name: float(value) for name, value in self.task.evaluate().items()}
-            watched_value = check_watched(numbers, self.watched)
+            value = check_watched(numbers, self.watched)
             self._check_names(numbers)
+            return numbers, value
+
+        try:
+            numbers, value = self.processes.from_main(measured)
         except BaseException:
             # The epoch's work outlives an evaluation that was interrupted, failed or gave too
             # little.
@@ -286,7 +375,7 @@ class Session:
             raise
         # What is measured, and how often, changes nothing of what is trained.
         randomness.restore(*generators)
-        return numbers, watched_value
+        return numbers, value
 
     def _check_names(self, numbers: Mapping[str, float]) -> None:
         for name in (*RECORDED, *self.tally.parts(), WAITING, LEFT):
@@ -306,7 +395,8 @@ class Session:
 
     def load_best(self) -> None:
         """Put the kept weights into the module."""
-        self.module.load_state_dict(read_tensors(self.weights))
+        best = self.processes.tensors_from_main(lambda: read_tensors(self.weights))
+        self.module.load_state_dict(best)
         self.module.eval()
 
     def result(self, finished: bool) -> FitResult:

@@ -104,6 +104,17 @@ def check_task(saved: dict[str, Any], now: dict[str, Any], folder: object) -> No
             )
 
 
+def check_processes(saved: int, now: int, folder: object) -> None:
+    """Refuse to go on with another number of processes: each has its own random numbers."""
+    if saved != now:
+        before = "one process" if saved == 1 else f"{saved} processes"
+        raise RunError(
+            f"{folder}: begun with {before}, now {now}: dropout and samples would be "
+            f"others. Go on with {before} (accelerate launch --num_processes {saved}), or choose "
+            "another folder to train anew."
+        )
+
+
 def watched(wish: str, own: str | None) -> tuple[str | None, int]:
     """Say which number is watched, and whether higher (1) or lower (-1) is better.
 

@@ -11,7 +11,8 @@ it waits at most.
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ class Tally:
         self._device = device
         self.unit = "batches" if self._task is None else self._task.unit
         self._sums: dict[str, Tensor] = {}
-        self._count: Tensor | int = 0
+        self._count: Tensor | float = 0
         self.begin()
 
     def begin(self) -> None:
@@ -89,6 +90,24 @@ class Tally:
             name: torch.tensor(both, dtype=torch.float64, device=self._device)
             for name, both in sums.items()
         }
+
+    # -- several processes ---------------------------------------------------------------------
+
+    def told(self) -> dict[str, Any]:
+        """Give what this process counted, as JSON can hold it."""
+        return {"sums": self.sums(), "count": float(self._count)}
+
+    def join(self, told: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what all processes counted of their parts of the batches."""
+        if not told[1:]:
+            return
+        sums: dict[str, list[float]] = {}
+        for one in told:
+            for name, both in one["sums"].items():
+                before = sums.get(name, [0.0, 0.0])
+                sums[name] = [old + new for old, new in zip(before, both, strict=True)]
+        self.restore(sums)
+        self._count = sum(one["count"] for one in told)
 
     # -- what comes of it ----------------------------------------------------------------------
 

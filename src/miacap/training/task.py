@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from miacap.parts import WHOLE, Part
+
 
 @runtime_checkable
 class Task(Protocol):
@@ -34,17 +36,25 @@ class Task(Protocol):
         """
         ...
 
-    def batches(self, epoch: int, skip: int) -> Iterable[Any]:
-        """Give the batches of an epoch (from 0) without its first `skip`.
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterable[Any]:
+        """Give a part of each batch of an epoch (from 0) without its first `skip`.
 
-        They depend on the epoch alone, never on the global generators: exact resume rests on it.
+        Batches depend on the epoch alone, never on the global generators: exact resume rests on it.
+
+        Args:
+            epoch: which one.
+            skip: leave out so many batches at the start.
+            part: which part of every batch; one process has the whole of it. Together the parts
+                have each row of the batch once. A batch with too few rows has no such part: its
+                place is taken by None.
         """
         ...
 
     def loss(self, module: nn.Module, batch: Any) -> tuple[Tensor, Tensor | float]:
         """Give the summed loss of a batch (a scalar) and what to divide it by.
 
-        Gradients flow only through `module(...)`, so that wrappers around it see them.
+        Of several processes each gives those of its part of a batch; losses, weights and gradients
+        are summed over all.
         """
         ...
 

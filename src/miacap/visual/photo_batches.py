@@ -25,6 +25,8 @@ from miacap.data.features import Preprocessing
 from miacap.data.photos import Photos
 from miacap.errors import DataError
 from miacap.files import read_json, write_json
+from miacap.parts import WHOLE as ALL
+from miacap.parts import Part
 from miacap.progress import Progress
 from miacap.visual.grid import stacked
 from miacap.visual.pixels import Pixels
@@ -145,40 +147,53 @@ class PhotoBatches:
         return -(-len(self.names) // self.batch_size)
 
     def epoch(
-        self, number: int, skip: int = 0
-    ) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]]]:
+        self, number: int, skip: int = 0, part: Part = ALL
+    ) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]] | None]:
         """Give each photo once, as it is seen in this epoch, with its index in `names`.
 
         Args:
             number: of the epoch, from 0.
             skip: leave out so many batches at the start, unread.
+            part: read this part of every batch; None where a batch has fewer photos than parts.
 
         Raises:
             DataError: a photo cannot be read any more, or changed.
         """
         order = np.random.default_rng((self._seed, number)).permutation(len(self.names)).tolist()
-        rest = order[skip * self.batch_size :]
+        starts = range(skip * self.batch_size, len(order), self.batch_size)
+        groups = [list(part.of(order[start : start + self.batch_size])) for start in starts]
         views = [
-            drawn(self._seed, number, self.names[index], self._flips, self._crops) for index in rest
+            [drawn(self._seed, number, self.names[i], self._flips, self._crops) for i in group]
+            for group in groups
         ]
-        yield from self._batches(rest, views)
+        yield from self._batches(groups, views)
 
     def ordered(self) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]]]:
         """Give each photo once, whole and not mirrored, in the order of `names`."""
-        indices = list(range(len(self.names)))
-        yield from self._batches(indices, [WHOLE] * len(indices))
+        starts = range(0, len(self.names), self.batch_size)
+        groups = [list(range(len(self.names)))[start : start + self.batch_size] for start in starts]
+        for batch in self._batches(groups, [[WHOLE] * len(group) for group in groups]):
+            assert batch is not None
+            yield batch
 
     def _batches(
-        self, indices: list[int], views: list[View]
-    ) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]]]:
+        self, groups: list[list[int]], views: list[list[View]]
+    ) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]] | None]:
         sums: dict[str, str] = {}
         items = (
             (name, summed(self._photos, name, sums), _Seen(self._record, view))
-            for name, view in zip((self.names[index] for index in indices), views, strict=True)
+            for name, view in zip(
+                (self.names[index] for group in groups for index in group),
+                (view for some in views for view in some),
+                strict=True,
+            )
         )
         ahead = prepared_each(items, self._record.side)
-        for start in range(0, len(indices), self.batch_size):
-            group = list(islice(ahead, self.batch_size))
+        for indices in groups:
+            if not indices:
+                yield None
+                continue
+            group = list(islice(ahead, len(indices)))
             for ready in group:
                 if ready.picture is None:
                     raise DataError(
@@ -190,7 +205,7 @@ class PhotoBatches:
                         f"{ready.id}: the photo is not the one that this was begun with; put it "
                         "back, or choose another folder to begin anew."
                     )
-            yield indices[start : start + self.batch_size], stacked([r.picture for r in group])
+            yield indices, stacked([r.picture for r in group])
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from miacap.data.features import Preprocessing
 from miacap.devices import choose
 from miacap.errors import SettingsError, UnknownName
 from miacap.files import read_json, sha256, write_json
+from miacap.parts import require_alone
 from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.version import __version__
@@ -78,6 +79,7 @@ def tune(
         UnknownName, MissingExtra: no such backbone, or its weights are not installed.
         SettingsError: a network that cannot be tuned, or a device that is not there.
     """
+    require_alone("Tuning a backbone on words")
     settings = settings or TuneSettings()
     choose(settings.training.device)  # before a folder is begun with a device that is not there
     start = _Start.of(backbone, settings, places)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from miacap.concepts.evaluation import after_an_epoch, names_after_an_epoch
 from miacap.concepts.networks import Beliefs, concept_loss
 from miacap.concepts.task import FEW, Statistics
+from miacap.parts import WHOLE, Part
 from miacap.training import ParameterGroup
 from miacap.training.task import NOTHING_TOLD, Told
 from miacap.visual.learning import Learning, rows_of
@@ -88,10 +89,10 @@ class TuningTask:
         """Give the backbone's parameters a rate and a decay of their own."""
         return [ParameterGroup(list(self.module.backbone.parameters()), self._rate, self._decay)]
 
-    def batches(self, epoch: int, skip: int) -> Iterator[PhotoBatch]:
-        """Give the batches of an epoch from the `skip`-th on."""
-        for indices, pixels in self._photos.epoch(epoch, skip):
-            yield PhotoBatch(pixels, self._targets[indices])
+    def batches(self, epoch: int, skip: int, part: Part = WHOLE) -> Iterator[PhotoBatch | None]:
+        """Give this part of the batches of an epoch from the `skip`-th on."""
+        for seen in self._photos.epoch(epoch, skip, part):
+            yield None if seen is None else PhotoBatch(seen[1], self._targets[seen[0]])
 
     def loss(self, module: nn.Module, batch: PhotoBatch) -> tuple[Tensor, int]:
         """Give the summed loss and the number of pictures."""

@@ -1,0 +1,140 @@
+"""Two processes train a captioner as one does: cross-entropy, self-critical, exact resume."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from miacap import captioning, runs
+from miacap.captioning.self_critical import SelfCriticalTask
+from miacap.errors import RunError
+from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.text import EOS, PAD
+from miacap.weights import read_tensors
+
+from .small import DATA, World, fit, make, settings
+
+
+def _launched() -> Any:
+    path = Path(__file__).parents[1] / "training" / "launched.py"
+    spec = importlib.util.spec_from_file_location("launched", path)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules.setdefault("launched", importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    return module
+
+
+together: Callable[..., list[Any]] = _launched().together
+
+# 6 pictures in batches of 4, 2: of three processes, one has no part of the second.
+OBJECTIVES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "cross-entropy": (CrossEntropy(label_smoothing=0.1), {}),
+    "accumulated": (CrossEntropy(), {"accumulate": 2}),
+    "self-critical beam": (SelfCritical(baseline="beam", samples=3), {"average": "exponential"}),
+    "self-critical mean": (SelfCritical(samples=3), {"clip_norm": 0.01}),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make(tmp_path_factory.mktemp("processes"))
+
+
+@pytest.fixture(scope="module")
+def begun(world: World) -> Run:
+    return fit(world, world.root / "begun", settings("up-down", "plain", dropout=0.0), None)
+
+
+def chosen(begun: Run, objective: Any, **more: Any) -> RunSettings:
+    run = replace(runs.continued(begun), objective=objective)
+    training = replace(
+        run.training, epochs=2, optimiser="sgd", learning_rate=0.5, threads=1, **more
+    )
+    return replace(run, training=training)
+
+
+def said_by_name(self: SelfCriticalTask, pictures: Any) -> Tensor:
+    """Stand in for samples: three captions that depend on the picture alone."""
+    words = torch.full((len(pictures.names), 3, 5), PAD)
+    for row, name in zip(words, pictures.names, strict=True):
+        chance = np.random.default_rng(int(name[1:]))
+        for caption in row:
+            length = int(chance.integers(1, 5))
+            caption[:length] = torch.from_numpy(chance.integers(4, 10, length))
+            caption[length] = EOS
+    return words
+
+
+@pytest.mark.parametrize(("name", "world_size"), [(n, 2 + i % 2) for i, n in enumerate(OBJECTIVES)])
+def test_weights_are_those_of_one_process(
+    world: World,
+    begun: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    world_size: int,
+) -> None:
+    objective, more = OBJECTIVES[name]
+    if name == "self-critical mean":
+        monkeypatch.setattr(SelfCriticalTask, "_hypotheses", said_by_name)
+    run = chosen(begun, objective, **more)
+
+    def train(folder: Path) -> Any:
+        result = captioning.train(DATA, world.regions, folder, run, start=begun, quiet=True)
+        return [dict(line) for line in result.history]
+
+    several = together(lambda rank: train(tmp_path / "several"), tmp_path / "logs", world_size)
+    assert all(history == several[0] for history in several)
+    # In a child, too: a process whose threads have run is not forked again.
+    [alone] = together(lambda rank: train(tmp_path / "alone"), tmp_path / "log", 1)
+    for one, wanted in zip(several[0], alone, strict=True):
+        # Advantages cancel: a self-critical loss is a small difference of numbers around 1.
+        assert one["loss"] == pytest.approx(wanted["loss"], rel=1e-5, abs=1e-6)
+        for part in (part for part in wanted if part.startswith("train ")):
+            assert one[part] == pytest.approx(wanted[part], rel=1e-5, abs=1e-6)
+    first, second = (
+        read_tensors(tmp_path / run / "weights.safetensors") for run in ("alone", "several")
+    )
+    before = read_tensors(begun.folder / "weights.safetensors")
+    assert any(not torch.equal(before[key], first[key]) for key in first)
+    for key, value in first.items():
+        assert (second[key] - value).abs().max() <= 1e-5 * value.abs().max(), key
+    files = {path.name for path in (tmp_path / "several").iterdir()}
+    assert files == {path.name for path in (tmp_path / "alone").iterdir()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "objective",
+    [
+        CrossEntropy(sampling_most=0.5, sampling_increase=0.5, sampling_every=1),
+        SelfCritical(),
+        SelfCritical(baseline="greedy", samples=2, dropout=True),
+    ],
+)
+def test_stopped_and_resumed_with_chance(world: World, tmp_path: Path, objective: Any) -> None:
+    first = fit(world, tmp_path / "first", settings("up-down", "plain", dropout=0.3), None)
+    run = chosen(first, objective, average="exponential")
+    run = replace(run, training=replace(run.training, epochs=4))
+
+    def train(folder: Path, stop_after: int | None) -> Any:
+        arguments = {"start": first, "quiet": True, "stop_after": stop_after}
+        while not captioning.train(DATA, world.regions, folder, run, **arguments).finished:
+            pass
+
+    together(lambda rank: train(tmp_path / "whole", None), tmp_path / "logs")
+    together(lambda rank: train(tmp_path / "parts", 3), tmp_path / "logs")
+    for name in ("weights.safetensors", "dev.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    with pytest.raises(RunError, match="begun with 2 processes, now 1"):
+        longer = replace(run, training=replace(run.training, epochs=5))
+        captioning.train(DATA, world.regions, tmp_path / "whole", longer, start=first, quiet=True)
+    assert json.loads((tmp_path / "whole" / "settings.json").read_text())["start"] is not None
