@@ -2,9 +2,6 @@
 
 import json
 import os
-import random
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +12,10 @@ import pytest
 from miacap import runs
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 
+from ..kills import kill_inside, kill_often, last_tensors, left_alone, newest
 from ..records import evaluations
 from .small import World, fit, make, settings
 
-KILLS = 20
 INSIDE = (".best-", ".step-000000009.safetensors", ".step-000000012.json")
 """What is half written when the process kills itself."""
 
@@ -54,54 +51,9 @@ def begun(world: World) -> Run:
     return fit(world, world.root / "begun", settings("up-down", "plain", dropout=0.3), None)
 
 
-def forked(work: Callable[[], object]) -> int:
-    """Do something in a child of this process; torch is loaded there already."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
-
-
-def ended(child: int) -> int | None:
-    """The signal that killed a child; None where it came to its own end."""
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return os.WTERMSIG(status)
-    assert os.WEXITSTATUS(status) == 0
-    return None
-
-
-def dying(work: Callable[[], object], inside: str) -> Callable[[], object]:
-    """Do something, and be killed when a file of this name is written and not yet there."""
-
-    def doing() -> None:
-        real = os.fsync
-
-        def fsync(file: int) -> None:
-            if inside in os.readlink(f"/proc/self/fd/{file}"):
-                os.kill(os.getpid(), signal.SIGKILL)
-            real(file)
-
-        os.fsync = fsync
-        work()
-
-    return doing
-
-
-def reached(folder: Path) -> int:
-    """The step of the newest checkpoint."""
-    steps = [int(path.stem[5:]) for path in (folder / "checkpoints").glob("step-*.json")]
-    return max(steps, default=0)
-
-
 def kept(folder: Path) -> tuple[bytes, ...]:
     """Weights, the last checkpoint's tensors, settings, and the metrics without their seconds."""
-    last = sorted((folder / "checkpoints").glob("step-*.safetensors"))[-1]
+    last = last_tensors(folder)
     told = json.dumps(evaluations(folder / "metrics.jsonl"))
     files = (folder / "weights.safetensors", last, folder / "settings.json", folder / "dev.json")
     return (last.name.encode(), told.encode(), *(file.read_bytes() for file in files))
@@ -126,25 +78,10 @@ def test_killed_again_and_again(world: World, begun: Run, tmp_path: Path, name: 
     def train(folder: Path) -> Callable[[], object]:
         return lambda: fit(world, folder, wanted, None, start=begun)
 
-    assert ended(forked(train(tmp_path / "whole" / "run"))) is None
-    for inside in INSIDE:
-        assert ended(forked(dying(train(tmp_path / "killed" / "run"), inside))) == signal.SIGKILL, (
-            inside
-        )
-        assert any(inside in path.name for path in (tmp_path / "killed" / "run").rglob("*.part"))
-    moments, folder = random.Random(name), tmp_path / "killed" / "run"
-    first = reached(folder)
-    for kill in range(KILLS):
-        # After so many more steps, and anywhere within the next.
-        more_steps, wanted_step = moments.choice((0, 0, 1, 2)), reached(folder)
-        child, deadline = forked(train(folder)), time.monotonic() + 120
-        while reached(folder) < wanted_step + more_steps:
-            assert time.monotonic() < deadline, "it takes no step"
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0.0, 0.05))
-        os.kill(child, signal.SIGKILL)
-        assert ended(child) == signal.SIGKILL, f"it had ended before kill {kill}"
-    assert reached(folder) > first + 5  # it came forward in between
-    assert ended(forked(train(tmp_path / "killed" / "run"))) is None
-    assert kept(tmp_path / "killed" / "run") == kept(tmp_path / "whole" / "run")
-    assert not list((tmp_path / "killed" / "run").rglob("*.part"))
+    left_alone(train(tmp_path / "whole" / "run"))
+    folder = tmp_path / "killed" / "run"
+    kill_inside(train(folder), folder, INSIDE)
+    kill_often(train(folder), lambda: newest(folder), seed=name)
+    left_alone(train(folder))
+    assert kept(folder) == kept(tmp_path / "whole" / "run")
+    assert not list(folder.rglob("*.part"))

@@ -10,10 +10,14 @@ from types import ModuleType
 import pytest
 import torch
 
+from miacap.training import fit
+
+from .endings import SETTINGS
+
 
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
-    """The module toy.py beside this file: ``Toy``, ``Net``, and a program."""
+    """The module toy.py beside this file: `Toy` and `Net`."""
     path = Path(__file__).with_name("toy.py")
     spec = importlib.util.spec_from_file_location("training_toy", path)
     assert spec is not None and spec.loader is not None
@@ -37,3 +41,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(toy: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that was left alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    torch.set_num_threads(1)
+    fit(toy.Toy(), SETTINGS, folder, quiet=True)
+    return folder

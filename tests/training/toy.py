@@ -1,17 +1,12 @@
-"""A small task with dropout, and a program that trains it (killed and resumed by the tests)."""
+"""A small task with dropout."""
 
-import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from miacap.parts import WHOLE, Part
-from miacap.settings import from_json
-from miacap.training import TrainingSettings, fit
 
 
 class Net(nn.Module):
@@ -65,12 +60,3 @@ class Toy:
         torch.rand(3)  # an evaluation that draws must not disturb exactness
         time.sleep(self.slow)
         return {"score": -float(((self.module(self.rows) - self.targets) ** 2).mean())}
-
-
-if __name__ == "__main__":
-    import json
-
-    torch.set_num_threads(1)
-    folder, settings, slow = Path(sys.argv[1]), json.loads(sys.argv[2]), float(sys.argv[3])
-    print(os.getpid(), flush=True)
-    fit(Toy(slow=slow), from_json(TrainingSettings, settings, "argument"), folder, quiet=True)

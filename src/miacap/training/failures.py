@@ -22,12 +22,15 @@ class Diverged(RunError):
 
 
 @contextlib.contextmanager
-def recorded(folder: Path) -> Iterator[None]:
+def recorded(folder: Path | None) -> Iterator[None]:
     """Forget what an earlier sitting failed of; write down what this one fails of, and raise it.
 
     Args:
-        folder: of the checkpoints.
+        folder: of the checkpoints; None for a process that is not the main one, and writes nothing.
     """
+    if folder is None:
+        yield
+        return
     file = folder / NAME
     with contextlib.suppress(OSError):  # somebody's folder of that name: nothing is forgotten
         file.unlink(missing_ok=True)

@@ -89,7 +89,8 @@ def fit(
         session = Session(task, settings, root, quiet, label, processes)
         session.resume()
         try:
-            with failures.recorded(session.folder), postponed() as interrupts:
+            kept = session.folder if processes.main else None
+            with failures.recorded(kept), postponed() as interrupts:
                 finished = _train(session, interrupts, stop_after)
         finally:
             session.board.close()
