@@ -42,9 +42,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[SearchSettings]:
     seen: list[SearchSettings] = []
     real = rows.search
 
-    def search(captioner: Any, pictures: Any, wanted: SearchSettings) -> Any:
+    def search(captioner: Any, pictures: Any, wanted: SearchSettings, rules: Any) -> Any:
         seen.append(wanted)
-        return real(captioner, pictures, wanted)
+        return real(captioner, pictures, wanted, rules)
 
     monkeypatch.setattr(rows, "search", search)
     return seen

@@ -70,7 +70,7 @@ def test_each_photo_has_its_own_row_in_order_whatever_breaks_beside_it(
     """The search tells which photo it saw by the first number of its regions."""
     batches: list[int] = []
 
-    def search(captioner: object, pictures: Any, wanted: object) -> list[Hypothesis]:
+    def search(captioner: object, pictures: Any, wanted: object, *_: object) -> list[Hypothesis]:
         batches.append(len(pictures))
         seen = (255 * pictures.regions[:, 0, 0]).round().tolist()
         return [Hypothesis((5,), -shade, True) for shade in seen]

@@ -83,9 +83,9 @@ def test_what_is_asked_for_reaches_the_search(
     asked: list[SearchSettings] = []
     real = rows.search
 
-    def search(captioner: object, pictures: object, settings: SearchSettings):
+    def search(captioner: object, pictures: object, settings: SearchSettings, rules: object):
         asked.append(settings)
-        return real(captioner, pictures, settings)  # type: ignore[arg-type]
+        return real(captioner, pictures, settings, rules)  # type: ignore[arg-type]
 
     monkeypatch.setattr(rows, "search", search)
     folder = world.run("plain")

@@ -89,9 +89,9 @@ def test_the_search_has_the_runs_settings_and_a_module_at_rest(
     asked: list[tuple[bool, SearchSettings]] = []
     real = rows.search
 
-    def search(captioner: nn.Module, pictures: Any, wanted: SearchSettings) -> Any:
+    def search(captioner: nn.Module, pictures: Any, wanted: SearchSettings, rules: Any) -> Any:
         asked.append((captioner.training, wanted))
-        return real(captioner, pictures, wanted)
+        return real(captioner, pictures, wanted, rules)
 
     monkeypatch.setattr(rows, "search", search)
     once = dev.candidates(module)

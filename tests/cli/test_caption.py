@@ -13,7 +13,7 @@ import pytest
 from miacap import captioning
 from miacap.captioning import Row
 from miacap.cli.application import _invoke
-from miacap.cli.caption import _image_id
+from miacap.cli.caption_forms import image_id
 from miacap.errors import DataError
 from miacap.runs import pretrained
 
@@ -196,7 +196,7 @@ def test_coco_ids_are_numbers_of_coco_or_paths() -> None:
         "a_COCO_val2014_000000391895.jpg": "a_COCO_val2014_000000391895.jpg",
         "١.jpg": "١.jpg",
     }
-    assert {name: _image_id(name) for name in ids} == ids
+    assert {name: image_id(name) for name in ids} == ids
 
 
 def test_two_photos_of_one_coco_id_are_refused() -> None:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from miacap import captioning, data, runs
 from miacap.captioning import Evaluation, Row
+from miacap.captioning.alt_text import LIMIT
 from miacap.cli.application import app
 
 
@@ -68,7 +69,10 @@ def test_captions_options_reach_the_pipeline(
 
     def load(folders: Any, **options: Any) -> Any:
         last.update({"folders": folders, **options})
-        return SimpleNamespace(rows=lambda photos, ids=None: iter([Row("a", "A dog.", -1.0)]))
+        return SimpleNamespace(
+            rows=lambda photos, ids=None: iter([Row("a", "A dog.", -1.0)]),
+            why_uncalibrated=lambda: None,
+        )
 
     monkeypatch.setattr(captioning, "load", load)
     (tmp_path / "a.jpg").write_bytes(b"")
@@ -78,8 +82,14 @@ def test_captions_options_reach_the_pipeline(
     assert [Path(folder) for folder in last.pop("folders")] == [Path("r"), Path("s")]
     assert last == {
         "beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu", "weights": [Path("w")],
-        "allow_download": True,
+        "allow_download": True, "best": 0, "alt_text": None,
     }  # fmt: skip
+    go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--best", "4", "--alt", "--limit", "80")
+    assert (last["best"], last["alt_text"]) == (4, 80)
+    go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--scores")
+    assert (last["best"], last["alt_text"]) == (1, None)
+    go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--alt")
+    assert (last["best"], last["alt_text"]) == (0, LIMIT)
 
 
 def test_settings_of_features_reach_the_extraction(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from safetensors.torch import load_file
 
 from miacap import runs
 from miacap.errors import RunError
+from miacap.files import sha256
 from miacap.runs import folder as module
+from miacap.runs.confidence import Calibration, calibration_of
 from miacap.runs.packing import PACKED, SUMS
 from miacap.weights import halved, write_weights
 
@@ -132,3 +135,18 @@ def test_what_is_not_whole_is_not_packed(run: Path, tmp_path: Path) -> None:
     (run / "weights.safetensors").unlink()
     with pytest.raises(RunError, match="no weights yet"):
         runs.pack(run, tmp_path / "another")
+
+
+def test_a_calibration_goes_along_and_holds_for_the_rounded_weights(
+    run: Path, tmp_path: Path
+) -> None:
+    weights = run / "weights.safetensors"
+    made = Calibration(-3.0, -4.0, (1.0,), 0.5, sha256(weights), "dev", 9, 0.5, 0.0, ())
+    made.save(run)
+    packed = runs.pack(run, tmp_path / "small").run
+    found, _ = calibration_of(packed)
+    assert found is not None and found.weights_sha256 != made.weights_sha256
+    assert replace(found, weights_sha256=made.weights_sha256) == made
+    assert "confidence.json" in (tmp_path / "small" / SUMS).read_text()
+    write_weights(weights, {})  # other weights: it says nothing of them any more
+    assert calibration_of(runs.load(run))[0] is None

@@ -8,6 +8,7 @@ loaded when they are first used: a caption needs no training and no scores.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from miacap.captioning.calibrating import calibrate
     from miacap.captioning.candidates import Candidate
     from miacap.captioning.comparing import Comparison, captions_of, compare
     from miacap.captioning.evaluation import Evaluation, evaluate
@@ -26,6 +27,7 @@ __all__ = [
     "Pipeline",
     "Row",
     "best_scores",
+    "calibrate",
     "captions_of",
     "compare",
     "doubt",
@@ -43,6 +45,7 @@ _LAZY = {
     "Pipeline": "pipeline",
     "Row": "rows",
     "best_scores": "training",
+    "calibrate": "calibrating",
     "captions_of": "comparing",
     "compare": "comparing",
     "doubt": "outcome",

@@ -23,6 +23,7 @@ from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
 from miacap.progress import Progress
 from miacap.runs import Trained
+from miacap.runs.confidence import calibration_of
 from miacap.text import tokenize_all
 from miacap.wording import all_of, by_number
 
@@ -120,12 +121,15 @@ def evaluate(
     aside = inputs.set_aside(part.ids)
     names = _not_aside(part, split, aside)
     captioner = run.captioner(chosen)
+    calibration, _ = calibration_of(run)
     batches = inputs.batches(names, batch_size=_PICTURES_PER_SEARCH)
     pictures = (batch.pictures for batch in batches.ordered())
     rows: list[Row] = []
     start = time.monotonic()
     with Progress(f"captioning {split}", len(names), "photos", quiet) as progress:
-        for row in caption_rows(captioner, pictures, run.vocabulary, settings, chosen):
+        for row in caption_rows(
+            captioner, pictures, run.vocabulary, settings, chosen, calibration=calibration
+        ):
             rows.append(row)
             progress.advance()
     seconds = time.monotonic() - start

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from miacap import runs
+from miacap.captioning.alt_text import alt_text, check_limit, rules_for, wide
 from miacap.captioning.candidates import Candidate
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows, search_settings
@@ -24,7 +25,9 @@ from miacap.data.features import Detector, Given
 from miacap.decoding.settings import MOST_HYPOTHESES
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
+from miacap.pictures import Pictures
 from miacap.runs import Run, Trained, join
+from miacap.runs.confidence import calibration_of
 from miacap.settings import check_at_least, check_at_most
 from miacap.visual import Places, Ready, Regions, detectors, memory, prepared, regions_for
 
@@ -45,6 +48,9 @@ class Pipeline:
         length_penalty: of the search; the run's own unless told (`decoding.SearchSettings`).
         best: candidates of each photo that `rows` tells of, its caption among them; a search that
             is narrower is repeated with as many hypotheses. 0 leaves them out.
+        alt_text: the most characters of an alternative text, in place of a plain caption: it
+            never begins with "a photo of", and begins with "Perhaps:" where the run is unsure
+            (`captioning.alt_text`).
         batch_size: photos that go through the network together.
         device: where the networks run; "auto" takes a GPU where torch sees one.
         weights: files or folders of the weights of other libraries' networks, where they are not
@@ -55,7 +61,8 @@ class Pipeline:
         RunError: a folder is no run or lacks something (a run whose concepts came from a file has
             nothing to find them with), or several do not agree in vocabulary, features and
             concepts.
-        SettingsError: no hypothesis, no photo at a time, or candidates below 0 or above 1,000.
+        SettingsError: no hypothesis, no photo at a time, candidates below 0 or above 1,000, or
+            too few characters.
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class Pipeline:
         beam: int | None = None,
         length_penalty: float | None = None,
         best: int = 0,
+        alt_text: int | None = None,
         batch_size: int = 16,
         device: Device = "auto",
         weights: Iterable[str | os.PathLike[str]] = (),
@@ -75,6 +83,10 @@ class Pipeline:
         self.best = _candidates(best)
         self.run = _load(run)
         self.search = search_settings(self.run, beam, length_penalty)
+        self.alt_text = alt_text
+        if alt_text is not None:
+            check_limit(alt_text)
+            self.search = wide(self.search)
         self.batch_size = batch_size
         self.device = device
         self.places = Places.of(weights, allow_download)
@@ -122,6 +134,14 @@ class Pipeline:
         if row.caption is None:
             raise PictureError(row.error)
         return row
+
+    def why_uncalibrated(self) -> str | None:
+        """Say why captions come without confidence; None where the run is calibrated.
+
+        Raises:
+            RunError: `confidence.json` is damaged.
+        """
+        return calibration_of(self.run)[1] or None
 
     def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
         """Caption many photos in order, a few at a time; a broken one gives a row with an error.
@@ -180,6 +200,7 @@ class _Networks:
         self.inputs = Inputs.of_photos(run, regions, self.device, places=places)
         assert self.inputs.regions is not None
         self.regions: Regions = self.inputs.regions
+        self.calibration, _ = calibration_of(run)
 
     def caption(self, batch: Sequence[Ready], pipeline: Pipeline, best: int) -> Iterator[Row]:
         """Give a row for each photo; one that could not be read has its reason."""
@@ -188,11 +209,20 @@ class _Networks:
         if good:
             with memory.decoded.hold(memory.NETWORK):  # photos are decoded meanwhile
                 pictures = self.inputs.live([r.id for r in good], [r.picture for r in good])
-                words, search = pipeline.run.vocabulary, pipeline.search
-                rows = caption_rows(self.captioner, [pictures], words, search, self.device, best)
+                rows = self._rows(pictures, pipeline, best)
                 results = iter(list(rows))
         for ready in batch:
             yield Row(ready.id, error=ready.reason) if ready.picture is None else next(results)
+
+    def _rows(self, pictures: Pictures, pipeline: Pipeline, best: int) -> Iterator[Row]:
+        words, limit = pipeline.run.vocabulary, pipeline.alt_text
+        calibration = self.calibration
+        rules = () if limit is None else rules_for(words, limit, calibration is not None)
+        rows = caption_rows(
+            self.captioner, [pictures], words, pipeline.search, self.device, best, calibration,
+            rules,
+        )  # fmt: skip
+        return rows if limit is None else alt_text(rows)
 
 
 def load(run: Folders | None = None, **options: Any) -> Pipeline:

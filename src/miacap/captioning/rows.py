@@ -1,17 +1,16 @@
 """Captions of many pictures: batches in, a row for each picture out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import repeat
 from typing import Any
 
 import torch
 
 from miacap.captioning.candidates import Candidate, candidates_of
-from miacap.decoding import SearchSettings, search
+from miacap.decoding import Hypothesis, Rule, SearchSettings, search
 from miacap.pictures import Pictures
 from miacap.runs import Trained
-from miacap.runs.confidence import Confidence
+from miacap.runs.confidence import Calibration, Confidence, likeness
 from miacap.text import Vocabulary, detokenize
 
 
@@ -79,6 +78,8 @@ def caption_rows(
     settings: SearchSettings,
     device: torch.device,
     best: int = 0,
+    calibration: Calibration | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Iterator[Row]:
     """Caption pictures in their order, in float32.
 
@@ -89,17 +90,24 @@ def caption_rows(
         settings: of the search.
         device: where the captioner is.
         best: candidates that each row gets, its caption among them; 0 leaves them out.
+        calibration: of the captioner; None leaves the rows without confidence.
+        rules: on logits, besides those of the settings.
     """
     captioner.eval()
     for pictures in batches:
         there = pictures.to(device)
         with torch.inference_mode():
-            found = search(captioner, there, settings)
-            told: Iterable[tuple[Candidate, ...]] = repeat(())
+            found = search(captioner, there, settings, rules)
+            told: Sequence[tuple[Candidate, ...]] = [()] * len(found)
             if best:
-                told = list(candidates_of(captioner, there, found, best, vocabulary, settings))
+                told = list(
+                    candidates_of(captioner, there, found, best, vocabulary, settings, rules)
+                )
+        sure = _confidences(there, found, calibration)
         penalty = settings.length_penalty
-        for name, hypothesis, candidates in zip(pictures.names, found, told, strict=False):
+        for name, hypothesis, candidates, confidence in zip(
+            pictures.names, found, told, sure, strict=True
+        ):
             yield Row(
                 name,
                 detokenize(vocabulary.decode(list(hypothesis.words))),
@@ -107,4 +115,15 @@ def caption_rows(
                 hypothesis.score(penalty) if penalty else None,
                 per_word=hypothesis.score(1.0),
                 candidates=candidates,
+                confidence=confidence,
             )
+
+
+def _confidences(
+    pictures: Pictures, found: Sequence[Hypothesis], calibration: Calibration | None
+) -> list[Confidence | None]:
+    if calibration is None:
+        return [None] * len(found)
+    alike = likeness(pictures, calibration.typical).tolist()
+    pairs = zip(found, alike, strict=True)
+    return [calibration.confidence(h.score(1.0), near) for h, near in pairs]

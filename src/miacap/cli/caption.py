@@ -1,15 +1,14 @@
 """`miacap caption`: photos in, sentences out."""
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from miacap import terminal
+from miacap.cli.caption_forms import Form, image_id, laid_out
 from miacap.cli.options import Device, Download, LengthPenalty, Quiet, Weights
 from miacap.cli.outputs import check_outputs
 from miacap.wording import part
@@ -18,17 +17,8 @@ if TYPE_CHECKING:
     from miacap.captioning import Row
 
 _LISTED = 3
-_NUMBERED = re.compile(r"(?:COCO_[^_]+_(?=[0-9]{12}$))?([0-9]{1,18})")
-"""COCO_val2014_000000391895, or digits alone."""
-
-
-class Form(StrEnum):
-    """How captions are printed."""
-
-    text = "text"
-    jsonl = "jsonl"
-    csv = "csv"
-    coco = "coco"
+_LIMIT = 125
+"""As `captioning.alt_text.LIMIT`, which needs torch."""
 
 
 def caption(
@@ -54,6 +44,21 @@ def caption(
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
     length_penalty: LengthPenalty = None,
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores", help="Tell how probable each caption is, and how often such are wrong."
+        ),
+    ] = False,
+    best: Annotated[
+        int, typer.Option(help="Captions of each photo: its own, and the best others.", min=1)
+    ] = 1,
+    alt: Annotated[
+        bool, typer.Option("--alt", help="Alternative texts: short, and no 'a photo of'.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(help="Most characters of an alternative text; 125 by default.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Photos at a time.", min=1)] = 16,
     device: Device = "auto",
     weights: Weights = None,
@@ -64,19 +69,24 @@ def caption(
 
     jsonl prints {"id", "caption", "log_probability"} or {"id", "error"} for each photo,
     in the order given; csv has these four columns; coco is a list of {"image_id",
-    "caption"}. Exit code 1 if nothing was captioned, or all captions are empty.
+    "caption"}. With --scores a caption comes with its log-probability per word and the
+    share of such captions that people would call wrong, where the run is calibrated;
+    jsonl then has each word's too. Exit code 1 if nothing was captioned, or all captions are empty.
 
     Example: miacap caption photo.jpg
 
     With a run of yours: miacap caption photo.jpg --run runs/combined
 
     An ensemble: miacap caption photo.jpg --run runs/a --run runs/b
+
+    Alternative texts: miacap caption photos --run runs/a --alt --limit 100
     """
     from miacap import captioning
     from miacap.cli.chosen import chosen_runs
     from miacap.memory import keep_freed
     from miacap.progress import Progress
 
+    _check_asked(form, scores, best, alt, limit)
     _refuse_runs(photo)
     folders = chosen_runs(run)
     photos = [path for argument in photo for path in _expand(argument)]
@@ -84,22 +94,35 @@ def caption(
     if form is Form.coco:
         _require_unique_ids(photos)
     keep_freed()
+    characters = _LIMIT if limit is None else limit
     pipeline = captioning.load(
         folders, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
         weights=weights or (), allow_download=download,
+        best=best if scores or best > 1 else 0, alt_text=characters if alt else None,
     )  # fmt: skip
     for folder in folders:
         if said := captioning.doubt(folder):
             terminal.tell(f"warning: {folder}: {said}")
-    counts = {"captioned": 0, "empty": 0}
+    if (scores or alt) and (why := pipeline.why_uncalibrated()):
+        terminal.tell(
+            f"note: {why}: nothing says which captions are probably wrong "
+            "(docs/confidence.md says how to calibrate)."
+        )
+    counts = {"captioned": 0, "empty": 0, "out of depth": 0}
     # One photo needs no progress; a folder does.
     with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:
         rows = _counted(pipeline.rows(photos), progress, counts)
-        _write(rows, form, output, alone=len(photos) == 1)
+        _write(laid_out(rows, form, len(photos) == 1, scores), form, output)
     if counts["empty"]:
         terminal.tell(
             f"warning: {part(counts['empty'], counts['captioned'], 'caption', 'is', 'are')} empty; "
             "try a smaller --beam, or train longer."
+        )
+    if counts["out of depth"]:
+        many = part(counts["out of depth"], counts["captioned"], "photo", "is", "are")
+        terminal.tell(
+            f"warning: {many} unlike those that the run was calibrated on; do not trust what it "
+            "says of such photos (--scores tells which)."
         )
     if counts["captioned"] == counts["empty"]:
         raise typer.Exit(1)
@@ -110,16 +133,32 @@ def _counted(rows: Iterable["Row"], progress: Any, counts: dict[str, int]) -> It
         progress.advance()
         counts["captioned"] += row.caption is not None
         counts["empty"] += row.caption == ""
+        counts["out of depth"] += row.confidence is not None and row.confidence.out_of_depth
         yield row
 
 
-def _write(rows: Iterable["Row"], form: Form, output: Path | None, alone: bool) -> None:
-    """Write rows to a file, exactly, or to standard output, as a terminal may be shown them."""
+def _check_asked(form: Form, scores: bool, best: int, alt: bool, limit: int | None) -> None:
+    """Refuse what a form has no room for, and a limit without what it limits."""
+    if best > 1 and form in (Form.csv, Form.coco):
+        raise typer.BadParameter(
+            f"{form} has one caption a photo; take --format jsonl or text.", param_hint="'--best'"
+        )
+    if scores and form is Form.coco:
+        raise typer.BadParameter(
+            "coco has no place for them; take --format jsonl, csv or text.",
+            param_hint="'--scores'",
+        )
+    if limit is not None and not alt:
+        raise typer.BadParameter("limits alternative texts; add --alt.", param_hint="'--limit'")
+
+
+def _write(lines: Iterable[list[str]], form: Form, output: Path | None) -> None:
+    """Write lines to a file, exactly, or to standard output, as a terminal may be shown them."""
     from miacap.files import output as opened
 
     with contextlib.ExitStack() as stack:
         file = None if output is None else stack.enter_context(opened(output))
-        for columns in _laid_out(rows, form, alone):
+        for columns in lines:
             if file is None:
                 terminal.result(*columns)
             else:
@@ -127,42 +166,12 @@ def _write(rows: Iterable["Row"], form: Form, output: Path | None, alone: bool) 
                 file.write("\t".join(cells) + "\n")
 
 
-def _laid_out(rows: Iterable["Row"], form: Form, alone: bool) -> Iterator[list[str]]:
-    """Give the lines of a form, each as its columns; text and coco tell errors apart."""
-    from miacap.cli.reporting import csv_line
-
-    coco = []
-    if form is Form.csv:
-        yield [csv_line(["id", "caption", "log_probability", "error"])]
-    for row in rows:
-        told = row.to_json()
-        if form is Form.jsonl:
-            yield [terminal.json_text(told)]
-        elif form is Form.csv:
-            names = ("id", "caption", "log_probability", "error")
-            yield [csv_line([told.get(name, "") for name in names])]
-        elif row.error is not None:
-            terminal.tell(f"miacap: {row.error}")
-        elif form is Form.coco:
-            coco.append({"image_id": _image_id(row.id), "caption": row.caption})
-        else:
-            yield [*([] if alone else [row.id]), row.caption or ""]
-    if form is Form.coco:
-        yield [terminal.json_text(coco)]
-
-
-def _image_id(name: str) -> int | str:
-    """Give the number of a photo that COCO named, or that is all digits, and else its path."""
-    number = _NUMBERED.fullmatch(Path(name).stem)
-    return int(number[1]) if number else name
-
-
 def _require_unique_ids(photos: Iterable[str]) -> None:
     from miacap.errors import DataError
 
     taken: dict[int | str, str] = {}
     for photo in photos:
-        id = _image_id(photo)
+        id = image_id(photo)
         if id in taken:
             raise DataError(
                 f"{photo}: has the image_id {id!r}, as {taken[id]} has; give each photo once, and "

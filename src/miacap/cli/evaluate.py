@@ -14,8 +14,8 @@ from miacap.wording import by_number, counted
 if TYPE_CHECKING:
     from miacap.captioning import Evaluation
     from miacap.concepts import ConceptFolder
-    from miacap.data import Dataset
-    from miacap.runs import Trained
+    from miacap.data import Dataset, FeatureStore
+    from miacap.runs import Run, Trained
 
 _LISTED = 5
 
@@ -62,6 +62,14 @@ def evaluate(
         Path | None,
         typer.Option("--write-df", help="Write the frequencies of this split's references here."),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Learn from the split how often RUN's captions are wrong, by how probable they "
+            "are, and keep it in RUN (confidence.json) for `caption --scores` and --alt.",
+        ),
+    ] = False,
     photos: Photos = None,
     splits: Splits = None,
     device: Device = "auto",
@@ -84,6 +92,12 @@ def evaluate(
     from miacap.metrics.files import read_frequencies
 
     folders = runs.chosen((run, *(others or [])))
+    if calibrate and (others or beam is not None or length_penalty is not None or df is not None):
+        raise typer.BadParameter(
+            "learns of RUN alone, by its own search: leave out --with, --beam, --length-penalty "
+            "and --df.",
+            param_hint="'--calibrate'",
+        )
     check_outputs(
         (output, json_file, write_df),
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
@@ -112,8 +126,27 @@ def evaluate(
     if write_df is not None:
         _write_frequencies(write_df, dataset, split, result)
     _print(result, split)
+    if calibrate:
+        _calibrate(loaded[0], result, dataset, store, split)
     if json_file is not None:
         _write_json(json_file, result)
+
+
+def _calibrate(
+    run: "Run", result: "Evaluation", dataset: "Dataset", store: "FeatureStore", split: str
+) -> None:
+    from miacap.captioning.calibrating import calibrate
+    from miacap.runs.confidence import FILE
+    from miacap.runs.folder import held
+
+    with held(run.folder):  # no training changes the weights meanwhile
+        found = calibrate(run, result, dataset, store, split)
+        found.save(run.folder)
+    terminal.result(
+        f"calibrated: of {counted(found.pictures, 'caption')} {found.wrong:.0%} are such as people "
+        f"would call wrong; expected calibration error {found.calibration_error:.3f} "
+        f"({run.folder / FILE})"
+    )
 
 
 def _write_frequencies(path: Path, dataset: "Dataset", split: str, result: "Evaluation") -> None:

@@ -17,8 +17,8 @@ _STEPS = 50
 _RIDGE = 1e-6
 _DONE = 1e-9
 
-Part = tuple[Float[Tensor, "B A F"], Bool[Tensor, "B A"]]
-"""Features of some pictures' words, and which words their captions name."""
+Part = tuple[Float[Tensor, "B A F"], Bool[Tensor, "B A"] | Float[Tensor, "B A"]]
+"""Features of some pictures' words, and which words their captions name (or how probably)."""
 
 
 def fit(parts: Callable[[], Iterable[Part]], features: int) -> Float[Tensor, " F"]:

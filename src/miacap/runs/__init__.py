@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from miacap.runs.card import CARD, card_text
+    from miacap.runs.confidence import Calibration, Confidence
     from miacap.runs.folder import Run, create, keep_settings, load
     from miacap.runs.joined import JoinedRuns, join
     from miacap.runs.kept_start import load_start
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CARD",
     "BackboneTuning",
+    "Calibration",
+    "Confidence",
     "CrossEntropy",
     "Installed",
     "JoinedRuns",
@@ -53,6 +56,8 @@ _LAZY = {
     "BackboneTuning": "settings",
     "tuned": "starting",
     "CARD": "card",
+    "Calibration": "confidence",
+    "Confidence": "confidence",
     "CrossEntropy": "objectives",
     "Installed": "pretrained",
     "JoinedRuns": "joined",

@@ -1,22 +1,171 @@
-"""What a run's calibration says of one caption: how often captions like it are wrong."""
+"""How far a run's captions may be trusted: `confidence.json` in its folder.
 
-from dataclasses import dataclass
+Two things are asked of a caption. How often captions that are as probable as this one are wrong:
 
-__all__ = ["Confidence"]
+    wrong = 1 / (1 + exp(-(b_0 + b_1 * log p a word)))
+
+And whether the photo is like those that this was learned on at all: a captioner is quite sure of
+what it says of noise. The mean of a photo's regions is compared with the typical one:
+
+    likeness = cosine(mean of the photo's rows, mean of the same over the split)
+
+Below the likeness that 3 of 100 photos of the split do not reach, the photo is out of the run's
+depth, and no share is given. `captioning/calibrating.py` fits the numbers.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from miacap.errors import DataError, RunError, SettingsError
+from miacap.files import read_json, sha256, write_json
+from miacap.pictures import Pictures
+from miacap.settings import check_at_least, check_share, from_json, to_json
+
+if TYPE_CHECKING:
+    from miacap.runs.trained import Trained
+
+__all__ = ["FILE", "Bin", "Calibration", "Confidence", "calibration_of", "carry", "likeness"]
+
+FILE = "confidence.json"
 
 
 @dataclass(frozen=True)
 class Confidence:
-    """How far a caption may be trusted, by its log-probability per word.
+    """How far a caption may be trusted.
 
     Attributes:
         wrong: share of the captions with this log-probability per word that people would call
-            wrong, from 0 to 1 (docs/captioning.md says how it was estimated).
-        unsure: a wrong caption is more likely than a right one.
-        out_of_depth: the photo is unlike those that the run was calibrated on; `wrong` is then no
-            more than a lower bound.
+            wrong, from 0 to 1 (docs/confidence.md says how it was estimated); None where the
+            photo is out of the run's depth.
+        unsure: a wrong caption is at least as likely as a right one, or nothing is known.
+        out_of_depth: the photo is unlike those that the run was calibrated on.
     """
 
-    wrong: float
+    wrong: float | None
     unsure: bool
     out_of_depth: bool
+
+
+@dataclass(frozen=True)
+class Bin:
+    """A tenth of the captions by what was predicted of them: reliability, cross-validated."""
+
+    predicted: float
+    observed: float
+    captions: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What `confidence.json` holds.
+
+    Attributes:
+        intercept: b_0 above.
+        slope: b_1 above; below 0.
+        typical: mean over the split's pictures of the mean of their rows, of length 1.
+        least_likeness: below it a photo is out of the run's depth.
+        weights_sha256: of the weights that it was made with; of others it says nothing.
+        split: whose captions it was fitted on.
+        pictures: how many.
+        wrong: share of their captions that people would call wrong.
+        calibration_error: expected calibration error, each half of the pictures predicted from
+            the other one.
+        bins: the ten parts that it sums over.
+        format: of this file.
+    """
+
+    intercept: float
+    slope: float
+    typical: tuple[float, ...]
+    least_likeness: float
+    weights_sha256: str
+    split: str
+    pictures: int
+    wrong: float
+    calibration_error: float
+    bins: tuple[Bin, ...]
+    format: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        check_share(wrong=self.wrong, calibration_error=self.calibration_error)
+        check_at_least(1, pictures=self.pictures)
+        if not self.slope < 0 or not any(self.typical):
+            raise SettingsError("slope is below 0, and typical holds numbers other than 0.")
+
+    def share(self, per_word: float) -> float:
+        """Give the share of captions with this log-probability per word that are wrong."""
+        odds = self.intercept + self.slope * per_word
+        return 1 / (1 + math.exp(-max(-700.0, min(700.0, odds))))
+
+    def confidence(self, per_word: float, alike: float) -> Confidence:
+        """Say how far a caption may be trusted.
+
+        Args:
+            per_word: its log-probability per word.
+            alike: likeness of its photo, as `likeness` gives it.
+        """
+        if not alike >= self.least_likeness:
+            return Confidence(None, unsure=True, out_of_depth=True)
+        wrong = self.share(per_word)
+        return Confidence(wrong, unsure=wrong >= 0.5, out_of_depth=False)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write it into a run folder."""
+        write_json(Path(folder) / FILE, to_json(self))
+
+
+def likeness(pictures: Pictures, typical: Sequence[float]) -> Float[Tensor, " B"]:
+    """Give the cosine between the mean of each picture's rows and the typical one.
+
+    Raises:
+        RunError: the rows are of another width.
+    """
+    rows = pictures.regions.double()
+    if rows.shape[2] != len(typical):
+        raise RunError(
+            f"{FILE}: made for regions of width {len(typical)}, not {rows.shape[2]}; calibrate the "
+            "run again (miacap evaluate RUN DATA --features F --calibrate)."
+        )
+    held = pictures.region_mask.unsqueeze(2)
+    means = (rows * held).sum(1) / held.sum(1).clamp(min=1)
+    wanted = torch.tensor(typical, dtype=torch.float64, device=rows.device)
+    return torch.cosine_similarity(means, wanted[None], dim=1)
+
+
+def calibration_of(run: "Trained") -> tuple[Calibration | None, str]:
+    """Give a run's calibration, and else why it has none.
+
+    Several runs together have none, nor has one whose weights are not those that it was made
+    with.
+
+    Raises:
+        RunError: `confidence.json` is damaged.
+    """
+    if len(run.members) != 1:
+        return None, "several runs together are not calibrated"
+    file = run.folder / FILE
+    if not file.is_file():
+        return None, f"{run.folder} is not calibrated"
+    try:
+        found = from_json(Calibration, read_json(file), str(file))
+    except (DataError, SettingsError) as error:
+        raise RunError(f"{error} Delete {file}, or calibrate again.") from None
+    if found.weights_sha256 != sha256(run.folder / "weights.safetensors"):
+        return None, f"{file} was made with other weights, so that the run is not calibrated"
+    return found, ""
+
+
+def carry(run: "Trained", target: str | os.PathLike[str]) -> None:
+    """Give a run's calibration to a folder whose weights are the run's, rounded."""
+    found, _ = calibration_of(run)
+    if found is not None:
+        weights = Path(target) / "weights.safetensors"
+        replace(found, weights_sha256=sha256(weights)).save(target)

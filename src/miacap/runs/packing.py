@@ -20,6 +20,7 @@ from miacap.concepts import extractor
 from miacap.data.features import Detector
 from miacap.errors import RunError
 from miacap.files import CLAIM, atomic, claim, sha256, strangers, write_json
+from miacap.runs import confidence
 from miacap.runs.card import CARD
 from miacap.runs.folder import Run, load
 from miacap.settings import to_json
@@ -76,6 +77,7 @@ def pack(run: str | os.PathLike[str], output: str | os.PathLike[str]) -> Packed:
     for name in _IF_THERE:
         if (whole.folder / name).is_file():
             _copy(whole.folder / name, target / name)
+    confidence.carry(whole, target)
     write_json(target / PACKED, _told(whole))
     write_json(target / _SETTINGS, to_json(whole.settings))  # last: now it is a run
     write_sums(target)
