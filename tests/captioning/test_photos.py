@@ -155,7 +155,10 @@ def test_a_row_is_the_hypothesis_as_a_sentence(
     monkeypatch.setattr(rows, "search", lambda *_: said)
     pipeline = Pipeline(folder)
     found = list(pipeline.rows([photo(40), photo(80)], ["x", "y"]))
-    assert found == [Row("x", "A dog.", -1.0), Row("y", "The cat and.", -2.0)]
+    assert found == [
+        Row("x", "A dog.", -1.0, per_word=-1 / 3),
+        Row("y", "The cat and.", -2.0, per_word=-2 / 4),
+    ]
     assert found[1].to_json() == {"id": "y", "caption": "The cat and.", "log_probability": -2.0}
     scored = list(Pipeline(folder, length_penalty=0.5).rows([photo(40), photo(80)]))
     assert [row.score for row in scored] == [one.score(0.5) for one in said]
