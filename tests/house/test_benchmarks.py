@@ -44,6 +44,17 @@ def test_a_command_is_told_as_it_was_typed() -> None:
     assert command(typed) == "python benchmarks/spice.py --rounds 1"
 
 
+def test_photos_of_each_size_have_a_row() -> None:
+    parts = ("network", "decoding", "scaling", "checksums", "writing", "all")
+    times = {name: [0.002 * (at + 1), 9.0] for at, name in enumerate(parts)}
+    numbers = {"rows": [], "command": "", "machine": NUMBERS["extraction"]["machine"]}
+    sizes = {"1 x 2": {"photos": 2, "kilobytes": 8.6, "times": times}}
+    told = page.table({"extraction": {**numbers, "photos": sizes}})
+    row = "| 1 x 2 | 9 | 1.00 | 2.00 | 3.00 | 4.00 | 5.00 | 6.00 | 166.7 | 17 % of 1000.0 |"
+    assert row in told.splitlines()
+    assert "by the size" not in page.table({"extraction": numbers})
+
+
 def test_ratios_follow_from_the_times() -> None:
     for measured in NUMBERS.values():
         for row in measured["rows"]:
