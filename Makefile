@@ -6,14 +6,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TORCH := torch==2.13.0
+CAPTIONER := $(wildcard ./pretrained/flickr8k)
 
 .PHONY: install demo test check slow docs bench dist clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml $(wildcard $(addprefix $(CAPTIONER)/,pyproject.toml src/*/run/SHA256SUMS))
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) -e '.[dev]' $(CAPTIONER)
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -33,6 +34,8 @@ slow: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python tests/house/test_docs_tables.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 bench: $(STAMP)
 	rm -rf bench
@@ -44,4 +47,4 @@ dist: $(STAMP)
 	$(BIN)/python -m build --no-isolation --outdir dist .
 
 clean:
-	rm -rf $(VENV) build dist demo
+	rm -rf $(VENV) build dist demo site

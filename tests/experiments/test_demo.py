@@ -55,7 +55,8 @@ def test_the_demos_arms_are_trained_as_asked_and_told_apart(
     assert "| metric | plain | combined |\n" in text
     assert "| distinct captions | 1 | 2 |\n" in text and "\n2 drawn test scenes" in text
     assert (tmp_path / "demo" / "table.md").read_text() == text
-    ((page, dataset, results, table),) = pages
+    ((page, dataset, results, table, photos, pictures),) = pages
+    assert photos == [] and pictures == tmp_path / "demo" / "photos"
     assert page.name == "index.html" and table == text and list(results) == ["plain", "combined"]
     assert len(dataset) == 20
 

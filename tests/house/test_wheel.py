@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ def test_the_wheel_scores_in_an_environment_without_torch(tmp_path: Path) -> Non
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    assert "miacap/experiments/photos/CREDITS.csv" in names
+    assert sum(name.startswith("miacap/experiments/photos/") for name in names) == 10
+    assert not [name for name in names if "flickr8k" in name or name.endswith(".safetensors")]
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     installed = run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from miacap.experiments import paper, recipes
 
 if TYPE_CHECKING:
-    from miacap.experiments.demonstration import Demo, demo
+    from miacap.experiments.demonstration import Demo, demo, first_look
     from miacap.experiments.knobs import Knobs, Probe
+    from miacap.experiments.real_photos import Seen
     from miacap.experiments.recipes import Recipe, recipe
     from miacap.experiments.reproducing import Reproduced, reproduce
 
@@ -20,7 +21,9 @@ __all__ = [
     "Probe",
     "Recipe",
     "Reproduced",
+    "Seen",
     "demo",
+    "first_look",
     "paper",
     "recipe",
     "recipes",
@@ -33,7 +36,9 @@ _LAZY = {
     "Probe": "knobs",
     "Recipe": "recipes",
     "Reproduced": "reproducing",
+    "Seen": "real_photos",
     "demo": "demonstration",
+    "first_look": "demonstration",
     "recipe": "recipes",
     "reproduce": "reproducing",
 }

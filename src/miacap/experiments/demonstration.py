@@ -1,10 +1,11 @@
 """The main job once, on drawn scenes: draw, see, find concepts, train twice, score, show.
 
-Every step leaves its result in the output folder and is not done again if it is there.
+It begins with photos that people took, captioned by what is installed (`real_photos.py`). Every
+step leaves its result in the output folder and is not done again if it is there.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,15 +17,16 @@ from miacap.data.store import FeatureStore
 from miacap.devices import choose
 from miacap.errors import DataError, RunError
 from miacap.experiments.page import write_page
+from miacap.experiments.real_photos import Seen, look_at_photos, seen
 from miacap.files import CLAIM, atomic, claim, is_claimed, strangers, subfolder
 from miacap.metrics import Scores
-from miacap.runs import RunSettings
+from miacap.runs import Installed, RunSettings
 from miacap.wording import counted
 
 ARMS = ("plain", "combined")
 """The paper's Baseline and w/ MIA."""
 
-PARTS = ("scenes", "features", "concepts", "runs")
+PARTS = ("photos", "scenes", "features", "concepts", "runs")
 """Folders of the demo's steps."""
 
 SHOWN = ("BLEU-1", "BLEU-4", "ROUGE-L", "CIDEr-D")
@@ -69,10 +71,7 @@ def demo(
     settings = settings or Demo()
     path = Path(folder)
     choose(device)
-    _require_ours(path)
-    claim(path, "demo", PARTS)
-    for part in PARTS:
-        subfolder(path, part)
+    _take(path)
     dataset = _scenes(path / "scenes", settings)
     regions = visual.extract(dataset, path / "features", device=device, quiet=quiet)
     _concepts(path, regions, dataset, settings, device, quiet)
@@ -91,13 +90,43 @@ def demo(
     text = table(results, dataset)
     with atomic(path / "table.md", "w") as file:
         file.write(text)
-    write_page(path / "index.html", dataset, results, text)
+    write_page(path / "index.html", dataset, results, text, seen(path), path / "photos")
     return text
+
+
+def first_look(
+    folder: str | os.PathLike[str], captioner: Installed, *, device: str = "auto"
+) -> Iterator[Seen]:
+    """Begin the demo: caption photos with what is installed, one after another.
+
+    Args:
+        folder: of the demo; its folder `photos` gets a picture for each photo.
+        captioner: that is installed (`runs.installed`).
+        device: where the networks run; "auto" takes a GPU where torch sees one.
+
+    Raises:
+        RunError: the folder holds something else, or the captioner is not whole.
+        SettingsError: a device that torch does not have.
+    """
+    choose(device)
+    _take(Path(folder))
+    yield from look_at_photos(captioner, folder, device)
+
+
+def _take(path: Path) -> None:
+    """Take the folder and those of the steps. Raises RunError where they hold something else."""
+    _require_ours(path)
+    claim(path, "demo", PARTS)
+    for part in PARTS:
+        subfolder(path, part)
 
 
 def _require_ours(folder: Path) -> None:
     """Refuse folders of steps that hold something else, before anything is written."""
-    marks = {"scenes": "scenes.json", "features": "manifest.json", "concepts": "settings.json"}
+    marks = {
+        "photos": "captions.json", "scenes": "scenes.json", "features": "manifest.json",
+        "concepts": "settings.json",
+    }  # fmt: skip
     for part in PARTS:
         inside = folder / part
         if inside.is_symlink():
