@@ -34,7 +34,7 @@ def commands(run: Run, data: str = "flickr8k") -> list[str]:
     before = [] if earlier is None else commands(earlier, data)
     begins = [] if earlier is None else ["--from", f"runs/{earlier.folder.resolve().name}"]
     if settings.tuning is not None:
-        usual: RunSettings = runs.tuned(earlier) if earlier is not None else settings
+        usual = settings if earlier is None else runs.tuned(earlier, settings.objective.kind)
         made = ["miacap", "tune", data, *begins, "-o", folder]
         made += [*_seed(settings), *_sets(settings, usual)]
         return [*before, shlex.join(made)]

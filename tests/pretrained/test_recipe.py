@@ -59,7 +59,7 @@ def of_command(command: str, start: Run | None = None) -> RunSettings:
     sets = given.get("sets") or []
     if command.startswith("miacap tune"):
         assert start is not None
-        settings = runs.tuned(start)
+        settings = runs.tuned(start, override(runs.tuned(start), sets).objective.kind)
         settings = replace(settings, training=replace(settings.training, seed=given["seed"]))
         return override(settings, sets)
     return _settings(start, given["captioner"], given["source"], given["seed"], sets)
@@ -105,6 +105,15 @@ def test_a_run_whose_backbone_learned_and_one_that_began_with_it(tmp_path: Path)
     assert commands[3] == made
     assert parsed(commands[4])["features"] == Path("features-tuned")
     assert free(of_command(commands[4], tuned)) == free(last)
+
+
+def test_a_backbone_that_learned_from_rewards(tmp_path: Path) -> None:
+    first = lay(tmp_path / "first", FIRST)
+    settings = replace(runs.tuned(first, "self-critical"), start=began(first))
+    settings = replace(settings, objective=SelfCritical(samples=3))
+    last = recipe.commands(lay(tmp_path / "last", settings))[-1]
+    assert last.startswith("miacap tune flickr8k --from runs/first -o runs/last --seed 0 --set obj")
+    assert free(of_command(last, first)) == free(settings)
 
 
 def test_features_that_were_prepared_otherwise(tmp_path: Path) -> None:
