@@ -33,24 +33,44 @@ _MOVED = {
     "CONTRIBUTING.md": "contributing.md",
     "CITATION.cff": "citation.md",
     "LICENSE": "licence.md",
+    "examples/photos/README.md": "photos.md",
+    "examples/photos/CREDITS.csv": "pictures/photos/CREDITS.csv",
     "pretrained/flickr8k/README.md": "pretrained.md",
     "pretrained/flickr8k/LICENSE": "pretrained-licence.md",
 }
 """Files of the repository outside docs/ that are pages of the site."""
-_LINK = re.compile(r"(?<!!)(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
-_PICTURE = re.compile(r"(!\[[^\]]*\]\()(?!\w+:)([^)\s]+)(\))")
+_LINK = re.compile(r"(\]\()(?!\w+:|#)([^)\s#]+)((?:#[^)\s]*)?\))")
+"""Links and pictures; not those that lead to another site or stay on the page."""
+
+
+def on_config(config: Any) -> Any:
+    """Add the pages of docs/ that the navigation does not name."""
+    named = set(_named(config["nav"]))
+    pages = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    if more := [page for page in pages if page not in named]:
+        config["nav"].append({"More": more})
+    return config
+
+
+def _named(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    for inside in nav.values() if isinstance(nav, dict) else nav if isinstance(nav, list) else ():
+        yield from _named(inside)
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are no files of docs/."""
     for name, page in _MOVED.items():
-        if (ROOT / name).is_file():
+        if (ROOT / name).is_file() and not name.endswith(".csv"):
             files.append(File.generated(config, page, content=_moved(name)))
     files.append(File.generated(config, "examples.md", content=_examples()))
     for room in ROOMS:
         page = f"reference/{room}.md"
         files.append(File.generated(config, page, content=_reference(room)))
-    for photo in sorted((ROOT / "examples" / "photos").glob("*.jpg")):
+    for photo in sorted((ROOT / "examples" / "photos").glob("*.*")):
+        if photo.suffix == ".md":
+            continue
         path = f"pictures/photos/{photo.name}"
         files.append(File.generated(config, path, abs_src_path=str(photo)))
     worker = (Path(__file__).parent / "iframe-worker.js").read_text(encoding="utf-8")
@@ -76,8 +96,7 @@ def turned(markdown: str, home: str) -> str:
     """
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.S | re.M)
     for index in range(0, len(parts), 2):  # code stays
-        for pattern in (_LINK, _PICTURE):
-            parts[index] = pattern.sub(lambda m: m[1] + _target(home, m[2]) + m[3], parts[index])
+        parts[index] = _LINK.sub(lambda m: m[1] + _target(home, m[2]) + m[3], parts[index])
     return "".join(parts)
 
 
