@@ -8,7 +8,9 @@ import hashlib
 import os
 import random
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -26,6 +28,9 @@ def forked(work: Work) -> int:
     try:
         work()
         code = 0
+    except BaseException:
+        traceback.print_exc()  # nobody else tells it
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
@@ -56,7 +61,13 @@ def last_tensors(folder: Path) -> Path:
 
 
 def kill_inside(work: Work, folder: Path, names: Collection[str]) -> None:
-    """Have the work killed each time when a file of such a name is half written."""
+    """Have the work killed each time when a file of such a name is half written.
+
+    Args:
+        work: goes on where it was.
+        folder: of the work.
+        names: parts of names of files, in the order in which the work comes to them.
+    """
     for inside in names:
         assert ended(forked(_dying(work, inside))) == signal.SIGKILL, inside
         assert any(inside in path.name for path in folder.rglob("*.part")), inside

@@ -121,7 +121,7 @@ class Reward:
         said = (ids != PAD) & (ids != EOS)
         length = said.sum(axis=2)
         last = np.take_along_axis(ids, np.maximum(length - 1, 0)[:, :, None], axis=2)[:, :, 0]
-        ends = np.isin(last, self.bad) & (length > 0) & real
+        ends = np.isin(last, self.bad)  # an empty caption has no last word, only its end or nothing
         parts["bad endings"] = (float(ends.sum()), float(number.sum()))
         return parts
 
