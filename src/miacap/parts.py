@@ -5,8 +5,8 @@
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from miacap.errors import RunError
 
@@ -25,11 +25,17 @@ class Part(NamedTuple):
         """Give every `world`-th item: all parts together have each item once."""
         return items[self.rank :: self.world]
 
+    def groups(self, items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+        """Give every `world`-th group of `size` items; the last of all may be smaller."""
+        for start in range(self.rank * size, len(items), self.world * size):
+            yield items[start : start + size]
+
 
 WHOLE = Part()
 """The only part: all of the work."""
 
 
+@runtime_checkable
 class Sharing(Protocol):
     """Processes that share work whose results one of them writes; `training.processes` has it."""
 
@@ -41,6 +47,10 @@ class Sharing(Protocol):
     @property
     def main(self) -> bool:
         """Whether this process writes."""
+        ...
+
+    def from_main(self, work: Callable[[], T]) -> T:
+        """Do something in the main process alone, and tell the others what came of it."""
         ...
 
     def in_turn(self, own: Iterator[bytes]) -> Iterator[bytes]:
@@ -57,6 +67,10 @@ class Alone:
 
     part = WHOLE
     main = True
+
+    def from_main(self, work: Callable[[], T]) -> T:
+        """Do it."""
+        return work()
 
     def in_turn(self, own: Iterator[bytes]) -> Iterator[bytes]:
         """Give its own results."""

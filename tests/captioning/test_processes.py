@@ -14,10 +14,18 @@ import torch
 from torch import Tensor
 
 from miacap import captioning, runs
+from miacap.captioning import evaluation
+from miacap.captioning.candidates import Candidate, Word
+from miacap.captioning.inputs import Inputs
+from miacap.captioning.pipeline import Pipeline
+from miacap.captioning.rows import Row
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.errors import RunError
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.runs.confidence import Confidence
+from miacap.settings import to_json
 from miacap.text import EOS, PAD
+from miacap.training.processes import join
 from miacap.weights import read_tensors
 
 from .small import DATA, World, fit, make, settings
@@ -109,6 +117,60 @@ def test_weights_are_those_of_one_process(
         assert (second[key] - value).abs().max() <= 1e-5 * value.abs().max(), key
     files = {path.name for path in (tmp_path / "several").iterdir()}
     assert files == {path.name for path in (tmp_path / "alone").iterdir()}
+
+
+def test_an_evaluation_is_shared_out(
+    world: World, begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "_PICTURES_PER_SEARCH", 2)
+    looked: list[str] = []
+    real = Inputs.stored
+
+    def stored(self: Inputs, names: Any) -> Any:
+        looked.extend(names)
+        return real(self, names)
+
+    monkeypatch.setattr(Inputs, "stored", stored)
+
+    def work(rank: int) -> Any:
+        sharing = join("cpu")
+        found = captioning.evaluate(
+            begun, DATA, "train", world.regions, quiet=True, sharing=sharing
+        )
+        scores = None if found.scores is None else dict(found.scores.items())
+        return [[to_json(row) for row in found.rows], scores, looked]
+
+    first, second, third = together(work, tmp_path / "several", 3)
+    [alone] = together(work, tmp_path / "alone", 1)
+    assert first[:2] == alone[:2] and len(alone[0]) == 6
+    assert [first[2], second[2], third[2]] == [["p0", "p1"], ["p2", "p3"], ["p4", "p5"]]
+    assert second[:2] == third[:2] == [[], None]
+
+
+def test_rows_of_photos_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        Row(f"{number}", "a dog", -1.5, None, None, -0.5, best, sure)
+        for number, best, sure in (
+            (0, (Candidate("a dog", -1.5, -0.5, (Word("a", -1.0), Word("", -0.5))),), None),
+            (1, (), Confidence(0.25, unsure=False, out_of_depth=True)),
+            *((number, (), None) for number in range(2, 10)),
+        )
+    ]
+    rows[5] = Row("5", error="5: broken")
+    monkeypatch.setattr(
+        Pipeline, "_rows", lambda self, items, best: (rows[int(name)] for name, _ in items)
+    )
+    pipeline = Pipeline.__new__(Pipeline)
+    pipeline.batch_size, pipeline.best = 3, 0
+
+    def work(rank: int) -> Any:
+        photos = (bytes([number]) for number in range(10))
+        found = list(pipeline.rows(photos, sharing=join("cpu")))
+        assert found == (rows if rank == 0 else [])
+        return len(found)
+
+    assert together(work, tmp_path) == [10, 0]
+    assert together(work, tmp_path, 5) == [10, 0, 0, 0, 0]  # more processes than batches
 
 
 @pytest.mark.slow

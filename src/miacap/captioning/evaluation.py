@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from miacap import terminal
 from miacap.captioning.inputs import Inputs
-from miacap.captioning.rows import Row, caption_rows, search_settings
+from miacap.captioning.rows import Row, caption_rows, search_settings, shared
 from miacap.concepts import ConceptFolder, check_fits, no_extractor, not_in_features
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
@@ -21,6 +21,7 @@ from miacap.files import output
 from miacap.metrics import DocumentFrequencies, Scores, score
 from miacap.metrics.blind import best_constant, shuffled
 from miacap.metrics.comparisons import Interval, paired_bootstrap
+from miacap.parts import ALONE, Sharing
 from miacap.progress import Progress
 from miacap.runs import Trained
 from miacap.runs.confidence import calibration_of
@@ -86,6 +87,7 @@ def evaluate(
     concepts_of: Mapping[str, str] | None = None,
     device: Device = "auto",
     quiet: bool = False,
+    sharing: Sharing = ALONE,
 ) -> Evaluation:
     """Caption every picture of a split and, where it has references, score the captions.
 
@@ -105,6 +107,8 @@ def evaluate(
         concepts_of: whose concepts a picture gets where not its own; for controls.
         device: where the captioner runs; "auto" takes a GPU where there is one.
         quiet: show no progress.
+        sharing: processes that share the pictures out, batch by batch; each calls this alike. The
+            main one gets all rows and scores them, the others get nothing.
 
     Raises:
         RunError: features made in another way than the run's, or concepts that are not the
@@ -121,18 +125,22 @@ def evaluate(
     aside = inputs.set_aside(part.ids)
     names = _not_aside(part, split, aside)
     captioner = run.captioner(chosen)
+    inputs.require(names)
+    groups = sharing.part.groups(names, _PICTURES_PER_SEARCH)
+    pictures = (inputs.stored(list(group)) for group in groups)
     calibration, _ = calibration_of(run)
-    batches = inputs.batches(names, batch_size=_PICTURES_PER_SEARCH)
-    pictures = (batch.pictures for batch in batches.ordered())
+    found = caption_rows(
+        captioner, pictures, run.vocabulary, settings, chosen, calibration=calibration
+    )
     rows: list[Row] = []
     start = time.monotonic()
     with Progress(f"captioning {split}", len(names), "photos", quiet) as progress:
-        for row in caption_rows(
-            captioner, pictures, run.vocabulary, settings, chosen, calibration=calibration
-        ):
+        for row in shared(found, _PICTURES_PER_SEARCH, sharing):
             rows.append(row)
             progress.advance()
     seconds = time.monotonic() - start
+    if not sharing.main:
+        return Evaluation((), seconds)
     by_name = {row.id: row for row in rows} | {n: Row(n, error=aside[n]) for n in aside}
     every = Evaluation(
         tuple(by_name[name] for name in part.ids),

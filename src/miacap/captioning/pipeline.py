@@ -7,7 +7,7 @@ many machines; rows go in as `{"id", "path" or "bytes"}` and come out as
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from miacap import runs
 from miacap.captioning.alt_text import alt_text, check_limit, rules_for, wide
 from miacap.captioning.candidates import Candidate
 from miacap.captioning.inputs import Inputs
-from miacap.captioning.rows import Row, caption_rows, search_settings
+from miacap.captioning.rows import Row, caption_rows, search_settings, shared
 from miacap.concepts import no_extractor
 from miacap.concepts.extractor import WEIGHTS as EXTRACTOR_WEIGHTS
 from miacap.data.features import Detector, Given
 from miacap.decoding.settings import MOST_HYPOTHESES
 from miacap.devices import Device, choose
 from miacap.errors import PictureError, RunError, SettingsError
+from miacap.parts import ALONE, Part, Sharing
 from miacap.pictures import Pictures
 from miacap.runs import Run, Trained, join
 from miacap.runs.confidence import calibration_of
@@ -143,12 +144,19 @@ class Pipeline:
         """
         return calibration_of(self.run)[1] or None
 
-    def rows(self, photos: Iterable[Photo], ids: Sequence[str] | None = None) -> Iterator[Row]:
+    def rows(
+        self,
+        photos: Iterable[Photo],
+        ids: Sequence[str] | None = None,
+        sharing: Sharing = ALONE,
+    ) -> Iterator[Row]:
         """Caption many photos in order, a few at a time; a broken one gives a row with an error.
 
         Args:
             photos: any number of them; read a little ahead of the network.
             ids: one for each photo; without them paths, or numbers from 0, are the ids.
+            sharing: processes that share the photos out, batch by batch; the main one gets all
+                rows, the others none, and draw them all the same.
 
         Raises:
             SettingsError: one photo, or a folder, in place of a list of photos.
@@ -160,7 +168,8 @@ class Pipeline:
                 "for a folder: rows(sorted(Path(folder).rglob('*.jpg')))."
             )
         items = _named(photos) if ids is None else zip(ids, photos, strict=True)
-        return self._rows(items, self.best)
+        own = self._rows(_own(items, self.batch_size, sharing.part), self.best)
+        return shared(own, self.batch_size, sharing)
 
     def __call__(self, batch: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
         """Map columns `id` and `path` or `bytes` to the columns of a row.
@@ -320,6 +329,17 @@ def _is_missing(value: Any) -> bool:
 
 def _first_given(cells: Sequence[Any]) -> Any:
     return next((cell for cell in cells if not _is_missing(cell)), None)
+
+
+def _own(items: Iterable[tuple[str, Photo]], size: int, part: Part) -> Iterator[tuple[str, Photo]]:
+    """Give the groups of `size` photos that are this part's; there may be endless ones."""
+    rest = iter(items)
+    for number in count():
+        group = list(islice(rest, size))
+        if not group:
+            return
+        if number % part.world == part.rank:
+            yield from group
 
 
 def _named(photos: Iterable[Photo]) -> Iterator[tuple[str, Photo]]:

@@ -1,16 +1,20 @@
 """Captions of many pictures: batches in, a row for each picture out."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
 
 from miacap.captioning.candidates import Candidate, candidates_of
 from miacap.decoding import Hypothesis, Rule, SearchSettings, search
+from miacap.parts import WHOLE, Sharing
 from miacap.pictures import Pictures
 from miacap.runs import Trained
 from miacap.runs.confidence import Calibration, Confidence, likeness
+from miacap.settings import from_json
 from miacap.text import Vocabulary, detokenize
 
 
@@ -57,6 +61,24 @@ class Row:
             "confidence": None if sure is None else asdict(sure),
             "candidates": [candidate.to_json() for candidate in self.candidates],
         }
+
+
+def shared(rows: Iterator[Row], size: int, sharing: Sharing) -> Iterator[Row]:
+    """Give the main process the rows of all, in the order of the pictures.
+
+    Args:
+        rows: of this process's groups of `size` pictures (`Part.groups`).
+        size: pictures a group.
+        sharing: the processes.
+    """
+    if sharing.part == WHOLE:
+        yield from rows
+        return
+    groups = iter(lambda: list(islice(rows, size)), [])
+    own = (json.dumps([asdict(row) for row in group]).encode() for group in groups)
+    for data in sharing.in_turn(own):
+        for row in json.loads(data):
+            yield from_json(Row, row, "a row of another process")
 
 
 def search_settings(

@@ -85,7 +85,9 @@ def caption(
     from miacap.cli.chosen import chosen_runs
     from miacap.memory import keep_freed
     from miacap.progress import Progress
+    from miacap.training.processes import join
 
+    sharing = join(device)
     _check_asked(form, scores, best, alt, limit)
     _refuse_runs(photo)
     folders = chosen_runs(run)
@@ -111,7 +113,10 @@ def caption(
     counts = {"captioned": 0, "empty": 0, "out of depth": 0}
     # One photo needs no progress; a folder does.
     with Progress("captioning", len(photos), "photos", quiet or len(photos) < 20) as progress:
-        rows = _counted(pipeline.rows(photos), progress, counts)
+        rows = _counted(pipeline.rows(photos, sharing=sharing), progress, counts)
+        if not sharing.main:
+            list(rows)  # none is left here: the main process has them
+            return
         _write(laid_out(rows, form, len(photos) == 1, scores), form, output)
     if counts["empty"]:
         terminal.tell(

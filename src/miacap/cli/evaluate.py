@@ -90,7 +90,9 @@ def evaluate(
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
     from miacap.metrics.files import read_frequencies
+    from miacap.training.processes import join
 
+    sharing = join(device)
     folders = runs.chosen((run, *(others or [])))
     if calibrate and (others or beam is not None or length_penalty is not None or df is not None):
         raise typer.BadParameter(
@@ -120,7 +122,10 @@ def evaluate(
         frequencies=None if df is None else read_frequencies(df),
         device=device,
         quiet=quiet,
+        sharing=sharing,
     )
+    if not sharing.main:
+        return
     if output is not None:
         write_rows(output, result.rows)
     if write_df is not None:

@@ -90,7 +90,9 @@ def features(
     from miacap.errors import DataError, SettingsError
     from miacap.memory import keep_freed
     from miacap.settings import override
+    from miacap.training.processes import join
 
+    sharing = join(device)
     _, named, detector = regions.partition("detector:")
     require_there(Path(detector) if named else None)
     try:
@@ -124,6 +126,7 @@ def features(
         batch_size=batch_size,
         quiet=quiet,
         again=again,
+        sharing=sharing,
     )
     aside = f", {len(store.set_aside)} set aside" if store.set_aside else ""
     terminal.result(

@@ -24,7 +24,7 @@ ORDER = (
 )  # fmt: skip
 """Verbs in the order in which one uses them; others follow."""
 
-SHARED = frozenset({"train", "tune"})
+SHARED = frozenset({"train", "tune", "features", "evaluate", "caption"})
 """Verbs whose work several processes share that were launched together."""
 
 _USAGE_ERROR: Any = typer.BadParameter.__base__

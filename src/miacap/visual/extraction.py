@@ -3,7 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from miacap.data.features import Preprocessing
 from miacap.data.photos import Photos, sha256_of
 from miacap.data.spelling import ByForm
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.data.writing import dtype_of
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
+from miacap.parts import ALONE, WHOLE, Sharing
 from miacap.progress import Progress
 from miacap.version import __version__
 from miacap.visual import backbones, detectors, memory, tuned
 from miacap.visual.backbone import Backbone
 from miacap.visual.detector_regions import DetectorRegions
+from miacap.visual.found import Found, packed, unpacked
 from miacap.visual.grid import Grid, preprocessing_for
 from miacap.visual.lite import Lite
 from miacap.visual.reading import Ready, prepared, summed
@@ -51,6 +55,7 @@ def extract(
     device: Device = "auto",
     shard_size: int = 512,
     again: bool = False,
+    sharing: Sharing = ALONE,
 ) -> FeatureStore:
     """Extract the regions of a dataset's photos into a feature store.
 
@@ -71,6 +76,8 @@ def extract(
         shard_size: photos a shard of the store.
         again: look at all photos again that were set aside, and extract those anew that are not
             the photos that their features were made of.
+        sharing: processes that share the photos out, batch by batch; each calls this alike, and
+            the main one writes. All have to see the photos and the folder.
 
     Raises:
         DataError: not one of the photos is there, or many in a row could not be read.
@@ -83,25 +90,58 @@ def extract(
         regions = Grid(net, preprocessing or preprocessing_for(net))
     present = [id for id in dataset.ids if id in dataset.photos]
     report = _Report(absent=_absent(dataset, present))
-    with StoreWriter(folder, _manifest(regions), shard_size) as writer:
-        _keep_networks(regions, writer.folder)
-        writer.retry(_changed(dataset.photos, present, writer, again, quiet))
-        _fill(dataset, present, regions, writer, report, batch_size, quiet)
+    writer = StoreWriter(folder, _manifest(regions), shard_size)
+    with ExitStack() as held:
+
+        def begin() -> list[str]:
+            held.enter_context(writer)
+            _keep_networks(regions, writer.folder)
+            writer.retry(_changed(dataset.photos, present, writer, again, quiet))
+            done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
+            return [id for id in present if id not in done]
+
+        ids = sharing.from_main(begin)
+        found = _looked(dataset.photos, list(sharing.part.groups(ids, batch_size)), regions)
+        if sharing.part != WHOLE:
+            dtype = dtype_of(writer.manifest)
+            sent = sharing.in_turn(packed(batch, dtype) for batch in found)
+            found = (unpacked(data) for data in sent)
+        # The others draw nothing here, and send what they found meanwhile.
+        _fill(dataset, ids, found, writer, report, quiet)
+    sharing.from_main(lambda: None)  # the store is whole
     return FeatureStore.open(folder)
 
 
+def _looked(
+    photos: Photos, groups: Sequence[Sequence[str]], regions: Regions
+) -> Iterator[list[Found]]:
+    """Read photos and find their regions, so many at a time."""
+    sums: dict[str, str] = {}
+    sources = ((id, summed(photos, id, sums)) for group in groups for id in group)
+    ahead = prepared(sources, regions)
+    for group in groups:
+        batch = list(islice(ahead, len(group)))
+        pictures = [photo.picture for photo in batch if photo.picture is not None]
+        with memory.decoded.hold(memory.NETWORK):
+            rows = iter(regions.regions(pictures) if pictures else ())
+        yield [
+            Found(
+                replace(photo, picture=None),
+                None if photo.picture is None else next(rows),
+                sums.pop(photo.id, None),
+            )
+            for photo in batch
+        ]
+
+
 def _fill(
-    dataset: Dataset, present: Sequence[str], regions: Regions, writer: StoreWriter,
-    report: "_Report", batch_size: int, quiet: bool,
+    dataset: Dataset, ids: Sequence[str], found: Iterator[list[Found]], writer: StoreWriter,
+    report: "_Report", quiet: bool,
 ) -> None:  # fmt: skip
-    """Read the photos that are not in the store yet, find their regions and store them."""
-    done = ByForm(dict.fromkeys(writer.done))  # older stores may have names in NFD
-    ids = [id for id in present if id not in done]
+    """Store what was found."""
     with Progress("Extracting regions", len(ids), "photos", quiet) as progress:
-        sums: dict[str, str] = {}
-        photos = ((id, summed(dataset.photos, id, sums)) for id in ids)
-        filling = _Filling(regions, writer, report, sums)
-        for batch in _batches(prepared(photos, regions), batch_size):
+        filling = _Filling(writer, report)
+        for batch in found:
             filling.store(batch)
             progress.advance(len(batch))
         report.broken = {id: writer.reasons[id] for id in dataset.ids if id in writer.reasons}
@@ -184,33 +224,22 @@ def _sums(photos: Photos, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield from zip(some, pool.map(one, some), strict=True)
 
 
-def _batches(items: Iterator[Ready], size: int) -> Iterator[list[Ready]]:
-    while batch := list(islice(items, size)):
-        yield batch
-
-
 class _Filling:
     """Photos on their way from the network into the store."""
 
-    def __init__(
-        self, regions: Regions, writer: StoreWriter, report: _Report, sums: dict[str, str]
-    ) -> None:
-        self.regions, self.writer, self.report, self.sums = regions, writer, report, sums
+    def __init__(self, writer: StoreWriter, report: _Report) -> None:
+        self.writer, self.report = writer, report
         self._unreadable = 0
 
-    def store(self, batch: Iterable[Ready]) -> None:
+    def store(self, batch: Iterable[Found]) -> None:
         """Store a batch. Raises DataError where many photos in a row could not be read."""
-        batch = list(batch)
-        pictures = [photo.picture for photo in batch if photo.picture is not None]
-        with memory.decoded.hold(memory.NETWORK):
-            rows = iter(self.regions.regions(pictures) if pictures else ())
-        for photo in batch:
-            digest = self.sums.pop(photo.id, None)
-            if photo.picture is not None:
-                self.writer.add(photo.id, *next(rows), photo=digest)
+        for found in batch:
+            photo = found.photo
+            if found.regions is not None:
+                self.writer.add(photo.id, *found.regions, photo=found.digest)
             elif photo.broken:
                 # Without a checksum it is looked at again each time: by then it may be installed.
-                self._set_aside(photo, None if photo.to_install else digest)
+                self._set_aside(photo, None if photo.to_install else found.digest)
                 if photo.to_install:
                     self.report.to_install.add(photo.id)
             else:
