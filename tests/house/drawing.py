@@ -5,7 +5,8 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "miacap"
 GROUND = (
-    "errors", "settings", "files", "locks", "parts", "reading", "terminal", "progress", "memory", "version",
+    "errors", "settings", "files", "locks", "parts", "reading", "terminal", "progress", "memory",
+    "version",
 )  # fmt: skip
 """Nearly every room imports these; their arrows would hide the others."""
 
