@@ -192,8 +192,8 @@ def test_what_lies_in_the_page_is_in_the_wheel() -> None:
 
 def test_without_jinja_the_pip_line_is_said(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    rendering._template.cache_clear()
+    rendering._environment.cache_clear()
     with pytest.raises(MissingExtra, match=re.escape("pip install 'miacap[explain]'")):
         look.page()
-    rendering._template.cache_clear()
+    rendering._environment.cache_clear()
     assert importlib.import_module("miacap.explain.looking").look is explain.look

@@ -19,6 +19,7 @@ from miacap.cli.demo import demo
 from miacap.cli.evaluate import evaluate
 from miacap.cli.explain import explain
 from miacap.cli.features import Features, features
+from miacap.cli.figure import figure
 from miacap.cli.help import Verb, Verbs
 from miacap.cli.judge import judge
 from miacap.cli.reproduce import reproduce
@@ -54,6 +55,7 @@ app.command(cls=Verb, short_help="Fine-tune a backbone on captioned photos.")(tu
 app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(evaluate)
 app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(caption)
 app.command(cls=Verb, short_help="Show what a captioner attended to in a photo.")(explain)
+app.add_typer(figure, name="figure", short_help="Draw a figure of the paper.")
 app.command(cls=Verb, short_help="Score captions as the COCO evaluation does.")(score)
 app.command(cls=Verb, short_help="Correlate metrics with human ratings.")(judge)
 app.command(cls=Verb, short_help="Tokenise captions as the COCO scorers do.")(tokenize)

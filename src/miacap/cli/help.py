@@ -19,7 +19,7 @@ from miacap import parts
 from miacap.cli import interruption
 
 ORDER = (
-    "demo", "features", "concepts", "train", "tune", "evaluate", "caption", "explain",
+    "demo", "features", "concepts", "train", "tune", "evaluate", "caption", "explain", "figure",
     "score", "judge", "tokenize", "runs", "reproduce",
 )  # fmt: skip
 """Verbs in the order in which one uses them; others follow."""

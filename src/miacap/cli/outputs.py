@@ -1,7 +1,7 @@
 """Files that a verb writes: never over what it reads, over photos, or into folders of ours."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from miacap.errors import DataError
@@ -9,7 +9,9 @@ from miacap.errors import DataError
 _Paths = Iterable[Path | None]
 
 
-def check_outputs(outputs: _Paths, inputs: _Paths = (), folders: _Paths = ()) -> None:
+def check_outputs(
+    outputs: _Paths, inputs: _Paths = (), folders: _Paths = (), drawn: Container[Path] = ()
+) -> None:
     """Refuse, before any work, outputs that cannot be written or would destroy something.
 
     Devices, pipes and `/dev/stdout` may be named as often as one likes.
@@ -19,6 +21,7 @@ def check_outputs(outputs: _Paths, inputs: _Paths = (), folders: _Paths = ()) ->
         inputs: files and folders that the verb reads. A new file may be written into such a
             folder, none that is there is replaced.
         folders: run folders, feature stores and concepts that it reads; nothing is written there.
+        drawn: outputs that were drawn here before: they may be replaced though they look as photos.
 
     Raises:
         DataError: names the file, and says why.
@@ -47,7 +50,7 @@ def check_outputs(outputs: _Paths, inputs: _Paths = (), folders: _Paths = ()) ->
             raise DataError(
                 f"{path}: lies in {holder}, which is a folder of miacap; write elsewhere."
             )
-        if path.exists() and _is_photo(path):
+        if path.exists() and _is_photo(path) and path not in drawn:
             raise DataError(f"{path}: is a photo or a tar; write elsewhere.")
 
 

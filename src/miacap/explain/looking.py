@@ -33,7 +33,7 @@ from miacap.visual import decode, prepared, regions_for, upright
 from miacap.visual.reading import read_file
 from miacap.wording import counted
 
-__all__ = ["Looker", "look"]
+__all__ = ["Looker", "look", "photograph"]
 
 _SIDE = 640
 _ALTERNATIVES = 5
@@ -95,7 +95,7 @@ class Looker:
         ready = next(iter(prepared([(name, source)], self.inputs.regions, workers=1)))
         if ready.picture is None:
             raise PictureError(ready.reason)
-        shown = _photograph(source, name, self.run)
+        shown = photograph(source, name, self.run)
         pictures = self.inputs.live([name], [ready.picture]).to(self.device)
         with torch.inference_mode():
             return _measured(self, pictures, shown, hide)
@@ -113,7 +113,7 @@ def look(run: Folders | None, photo: Photo, *, hide: bool = True, **options: Any
     return Looker(run, **options).look(photo, hide=hide)
 
 
-def _photograph(source: Any, name: str, run: Trained) -> Photograph:
+def photograph(source: Any, name: str, run: Trained) -> Photograph:
     """Give the photo as people see it, the same side up as the network does."""
     record: Any = run.preprocessing
     read: Any = upright if isinstance(source, Image.Image) else decode

@@ -22,7 +22,7 @@ from miacap.explain.summary import rows, spoken
 from miacap.version import __version__
 from miacap.wording import counted
 
-__all__ = ["CHANGE", "LARGEST", "SCALE", "page"]
+__all__ = ["CHANGE", "LARGEST", "SCALE", "page", "rendered"]
 
 SCALE = 8
 """A share of so many times an even one has full colour."""
@@ -64,7 +64,7 @@ def page(looks: Sequence[Look], *, title: str = "", credit: str = "") -> str:
 
 
 def _written(looks: Sequence[Look], title: str, credit: str) -> str:
-    template, markup = _template()
+    environment, markup = _environment()
     style = _part("page.css")
     script = "\n".join(map(_part, _SCRIPTS))
     policy = (
@@ -74,7 +74,7 @@ def _written(looks: Sequence[Look], title: str, credit: str) -> str:
     first = looks[0]
     named = ["+".join(look.runs) for look in looks]
     shown = {"width": first.photo.width, "height": first.photo.height}
-    result: str = template.render(
+    result: str = environment.get_template("page.html").render(
         title=title or f"What {' and '.join(named)} saw in a photo",
         policy=policy,
         version=__version__,
@@ -96,18 +96,32 @@ def _written(looks: Sequence[Look], title: str, credit: str) -> str:
     return result
 
 
+def rendered(name: str, **values: Any) -> str:
+    """Fill a template that has no script. Raises MissingExtra where Jinja2 is not installed."""
+    environment, markup = _environment()
+    style = _part("page.css")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    result: str = environment.get_template(name).render(
+        policy=policy, style=markup(style), version=__version__, **values
+    )
+    return result
+
+
 @functools.cache
-def _template() -> tuple[Any, Any]:
+def _environment() -> tuple[Any, Any]:
     try:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError:
-        raise MissingExtra("explain", "A page that explains a caption") from None
+        raise MissingExtra("explain", "A page") from None
     environment = Environment(
         loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template("page.html"), Markup
+    return environment, Markup
 
 
 def _part(name: str) -> str:

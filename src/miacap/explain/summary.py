@@ -39,7 +39,7 @@ def _row(look: Look, place: int) -> dict[str, str]:
     if look.hidden is not None:
         changes = look.hidden.changes[:, place]
         worst = int(changes.argmin())
-        row |= {"hiding costs most": look.region_name(worst), "change": f"{changes[worst]:+.3f}"}
+        row |= {"hiding costs most": _short(look, worst), "change": f"{changes[worst]:+.3f}"}
     return row
 
 
@@ -50,6 +50,11 @@ def _most(look: Look, place: int) -> tuple[str, str]:
         view = views[-1] if views else None
         if view is not None:
             best = int(view[place].argmax())
-            name = look.region_name(best) if of_regions else look.concepts[best].word
+            name = _short(look, best) if of_regions else look.concepts[best].word
             return name, f"{100 * view[place][best]:.1f} %"
     return "-", "-"
+
+
+def _short(look: Look, region: int) -> str:
+    """Name a region as briefly as a table wants it: "box 3" without where it lies."""
+    return look.region_name(region).partition(":")[0]

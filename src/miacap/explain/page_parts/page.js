@@ -25,6 +25,7 @@ class View {
     Object.assign(this, { root, look, chosen: null, over: null, which: 0, mode: {} });
     this.count = look.boxes.length;
     this.iteration = look.iterations;
+    this.deepest = look.columns ? 0.85 : 0.4; // boxes lie over one another
     this.find = (query) => root.querySelector(query);
     this.words = [...root.querySelectorAll(".word")];
     this.concepts = [...root.querySelectorAll(".concept")];
@@ -126,7 +127,7 @@ class View {
     this.regions.forEach((rectangle, i) => {
       const value = map ? map[i] : 0;
       rectangle.setAttribute("fill", kind === "changes" ? (value > 0 ? "#2166ac" : "#b2182b") : "#d7301f");
-      rectangle.setAttribute("fill-opacity", (0.85 * this.strength(value, this.count, kind, even)).toFixed(4));
+      rectangle.setAttribute("fill-opacity", (this.deepest * this.strength(value, this.count, kind, even)).toFixed(4));
       rectangle.setAttribute("data-value", map ? value : "");
       rectangle.classList.toggle("strong", strong.has(i));
       rectangle.classList.toggle("chosen", isChosen("region", i));

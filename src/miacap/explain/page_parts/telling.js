@@ -4,7 +4,7 @@ Object.assign(View.prototype, {
   nameOf(item) {
     if (item.kind === "word") return `Word "${this.look.words[item.index].text}"`;
     if (item.kind === "concept") return `Concept "${this.look.conceptWords[item.index]}"`;
-    return "Region " + this.look.names[item.index];
+    return "Region " + this.look.names[item.index].split(":")[0];
   },
 
   tell(item, shown) {
@@ -28,7 +28,7 @@ Object.assign(View.prototype, {
 
   sentence(item, shown) {
     const name = this.nameOf(item), { map, concepts, mode } = shown;
-    const where = (i) => this.look.names[i];
+    const where = (i) => this.look.names[i].split(":")[0];
     const most = (i, values, even) => `${where(i)} (${percent(values[i])}${even ? `, ${(values[i] * values.length).toFixed(1)} times an even share` : ""})`;
     if (mode === null) return `${name}: this run has nothing to show of it.`;
     if (mode === "attention" && item.kind === "word") {

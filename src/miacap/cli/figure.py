@@ -1,0 +1,160 @@
+"""`miacap figure alignment`, `iterations` and `samples`: the paper's figures of one's own runs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from miacap import terminal
+from miacap.cli.help import Verb
+from miacap.cli.options import (
+    Concepts,
+    Data,
+    Device,
+    Download,
+    Features,
+    NeededPhotos,
+    Quiet,
+    Splits,
+    Weights,
+)
+
+_HELP = "Draw a figure of the paper, of your own runs: PNG, SVG or HTML."
+
+figure = typer.Typer(help=_HELP, no_args_is_help=True, rich_markup_mode=None)
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the figure here: .png, .svg, or .html with its numbers.",
+    ),
+]
+
+
+@figure.callback()
+def _group() -> None:
+    """Draw a figure of the paper, of your own runs: PNG, SVG or HTML."""
+
+
+@figure.command(cls=Verb, short_help="Figure 4: what each iteration mixes.")
+def alignment(
+    photo: Annotated[Path, typer.Argument(help="A photo.")],
+    run: Annotated[Path, typer.Option("--run", help="A run with a refiner.")],
+    output: Output,
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS",
+            help="Which pairs, counted from 1: 1,5,9. Else three whose concepts the caption says, "
+            "or the most probable ones.",
+        ),
+    ] = None,
+    device: Device = "auto",
+    weights: Weights = None,
+    download: Download = False,
+) -> None:
+    """Draw what pairs of region and concept are made of after each iteration.
+
+    Figure 4 of the paper, for one photo.
+
+    Example: miacap figure alignment photo.jpg --run runs/combined -o alignment.png
+    """
+    from miacap.explain import Looker, figures
+    from miacap.runs import chosen
+
+    _check(output, inputs=[photo], folders=[run])
+    wanted = None if rows is None else [number - 1 for number in _numbers(rows)]
+    looker = Looker(chosen([run]), device=device, weights=weights or (), allow_download=download)
+    drawn = figures.alignment(looker.look(photo, hide=False), wanted)
+    figures.save(drawn, output)
+    terminal.result(f"figure: {output}")
+
+
+@figure.command(cls=Verb, short_help="Figure 5: scores over iterations.")
+def iterations(
+    run: Annotated[list[Path], typer.Argument(help="Finished runs with different N.")],
+    output: Output,
+) -> None:
+    """Draw the dev scores of runs over their number of iterations N.
+
+    Figure 5 of the paper, with the metrics that all the runs have.
+
+    Example: miacap figure iterations runs/n1 runs/n2 runs/n3 -o iterations.svg
+    """
+    from miacap.explain import figures
+
+    _check(output, folders=run)
+    figures.save(figures.iterations(run), output)
+    terminal.result(f"figure: {output}")
+
+
+@figure.command(cls=Verb, short_help="Table 7: photos, concepts, captions of each run.")
+def samples(
+    data: Data,
+    features: Features,
+    run: Annotated[list[Path], typer.Option("--run", help="A trained run, one for each caption.")],
+    output: Output,
+    split: Annotated[str, typer.Option(help="Which pictures.")] = "dev",
+    concepts: Concepts = None,
+    photos: NeededPhotos = None,
+    splits: Splits = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Draw photos with ten concepts, a reference, and the caption of each run.
+
+    Table 7 of the paper. Pictures are chosen by rule: the best, the median and the worst
+    of the split by the runs' mean CIDEr-D.
+
+    Example: miacap figure samples flickr8k --features f --run runs/a --run runs/b -o samples.html
+    """
+    from miacap import runs as room
+    from miacap.cli.datasets import read_with_photos
+    from miacap.concepts import ConceptFolder
+    from miacap.data import FeatureStore
+    from miacap.errors import RunError
+    from miacap.explain import figures
+    from miacap.explain.figures.gathering import gather
+
+    lists = None if splits is None else Path(splits)
+    _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
+    folders = room.chosen(run)
+    names = [Path(folder).name for folder in folders]
+    if len(set(names)) < len(names):
+        raise RunError(
+            "Two runs have the same name, and captions are told apart by it; rename a folder."
+        )
+    loaded = {name: room.load(folder) for name, folder in zip(names, folders, strict=True)}
+    stored = None if concepts is None else ConceptFolder.open(concepts)
+    found = gather(
+        loaded, read_with_photos(data, photos, splits), split, FeatureStore.open(features),
+        concepts=stored, device=device, quiet=quiet,
+    )  # fmt: skip
+    figures.save(figures.samples(found), output)
+    terminal.result(f"figure: {output}")
+
+
+def _check(
+    output: Path, inputs: Iterable[Path | None] = (), folders: Iterable[Path | None] = ()
+) -> None:
+    """Refuse, before any work, what cannot be written, here or at all."""
+    from miacap.cli.outputs import check_outputs
+    from miacap.explain.figures.drawing import check_form, is_drawn, require
+
+    require(check_form(output))
+    drawn = [output] if is_drawn(output) else []
+    check_outputs([output], inputs=inputs, folders=folders, drawn=drawn)
+
+
+def _numbers(text: str) -> list[int]:
+    """Read numbers with commas between them."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and int(part[:9]) > 0 for part in parts):
+        raise typer.BadParameter(
+            f"{text!r}: numbers from 1 with commas between them, as 1,5,9.", param_hint="'--rows'"
+        )
+    return [int(part[:9]) for part in parts]

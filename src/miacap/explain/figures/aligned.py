@@ -1,0 +1,154 @@
+"""Figure 4: what rows of regions and concepts are made of after each iteration. [figure:4]
+
+A row of pictures for each pair, a column for each iteration n = 0 .. N. Colour over the photo is
+the share of each region in the pair's regions, on the fixed scale of the page; bars below are its
+concepts with the largest shares.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from miacap.errors import RunError, SettingsError
+from miacap.explain.figures.drawing import Drawn, canvas, small_photo
+from miacap.explain.page import SCALE
+from miacap.explain.record import Look
+from miacap.wording import counted
+
+__all__ = ["alignment", "usual_rows"]
+
+_COLOURS = ("#d7301f", "#2166ac", "#1a9850", "#8a3ffc", "#b35806")
+_USUAL = 3
+_CONCEPTS = 5
+_MOST = 8
+"""Iterations that are drawn, at most."""
+
+
+def usual_rows(look: Look) -> tuple[int, ...]:
+    """Choose three pairs: those whose concepts the caption says, then the most probable ones.
+
+    Where rows follow the regions, they are those that the caption's words attended to most.
+    """
+    assert look.refinement is not None
+    last = look.refinement.concepts[-1]
+    count = len(look.concepts)
+    if last is not None and len(last) != count and look.attended:
+        shares = look.attended[0].weights.sum(axis=0)
+        return tuple(int(row) for row in (-shares).argsort(kind="stable")[:_USUAL])
+    said = {word.text for word in look.words}
+    order = sorted(range(count), key=lambda index: look.concepts[index].word not in said)
+    return tuple(order[:_USUAL])
+
+
+def alignment(look: Look, rows: Sequence[int] | None = None) -> Drawn:
+    """Draw Figure 4 for one photo.
+
+    Args:
+        look: of a run whose source refines regions and concepts.
+        rows: pairs, counted from 0; None takes `usual_rows`.
+
+    Raises:
+        RunError: the run refines nothing.
+        SettingsError: a pair that is not there.
+        MissingExtra: matplotlib is not installed.
+    """
+    refined = look.refinement
+    if refined is None:
+        raise RunError(
+            f"{'+'.join(look.runs)}: fed {look.source!r}, nothing is refined, so there are no "
+            "iterations to draw; choose a run with source=combined, say."
+        )
+    wanted = usual_rows(look) if rows is None else tuple(rows)
+    most = max(len(m) for m in (*refined.regions, *refined.concepts) if m is not None)
+    for row in wanted:
+        if not 0 <= row < most:
+            raise SettingsError(f"There is no row {row + 1}: there are {counted(most, 'row')}.")
+    steps = _steps(refined.iterations)
+    photo = small_photo(look.photo, grey=True)
+    high = 2.5 * min(2.0, photo.shape[0] / photo.shape[1])  # of a photo, in inches
+    height = (high + 1.75) * len(wanted)
+    figure = canvas(2.6 * len(steps) + 0.2, height)
+    grid = figure.add_gridspec(
+        2 * len(wanted), len(steps), height_ratios=(high, 1.2) * len(wanted),
+        left=0.03, right=0.98, top=1 - 0.3 / height, bottom=0.1 / height,
+        hspace=0.25, wspace=0.08,
+    )  # fmt: skip
+    table = []
+    for place, row in enumerate(wanted):
+        colour = _COLOURS[place % len(_COLOURS)]
+        for column, n in enumerate(steps):
+            top = figure.add_subplot(grid[2 * place, column])
+            below = figure.add_subplot(grid[2 * place + 1, column])
+            _regions(top, look, photo, n, row, colour)
+            told = _concepts(below, look, n, row, colour)
+            top.set_title(f"row {row + 1}, n = {n}", fontsize=8)
+            table.append([str(row + 1), str(n), _most_region(look, n, row), told])
+    return Drawn(
+        figure,
+        f"What rows are made of after each iteration: {_name(look)}",
+        "Figure 4 of the paper for one photo: shares of the original regions (colour, full from "
+        f"{SCALE} times an even share on) and concepts (bars, up to 1) in a row after n "
+        "iterations, accumulated with r = 0.5. At n = 0 each row is itself.",
+        ("row", "iteration", "region with the largest share", "concepts with the largest shares"),
+        table,
+    )
+
+
+def _name(look: Look) -> str:
+    return look.photo.name.replace("\\", "/").rpartition("/")[2]
+
+
+def _steps(iterations: int) -> list[int]:
+    """Give the iterations that are drawn: all, or some of many with the first and the last."""
+    if iterations < _MOST:
+        return list(range(iterations + 1))
+    return sorted({round(iterations * index / (_MOST - 1)) for index in range(_MOST)})
+
+
+def _row_of(matrices: Sequence[Any], n: int, row: int) -> Any:
+    matrix = matrices[n]
+    return None if matrix is None or row >= len(matrix) else matrix[row]
+
+
+def _regions(axes: Any, look: Look, photo: Any, n: int, row: int, colour: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    assert look.refinement is not None
+    height, width = photo.shape[:2]
+    axes.imshow(photo, interpolation="none")
+    axes.set_axis_off()
+    shares = _row_of(look.refinement.regions, n, row)
+    if shares is None:
+        axes.text(width / 2, height / 2, "no row of regions yet", ha="center", fontsize=7,
+                  color="white", backgroundcolor="black")  # fmt: skip
+        return
+    deepest = 0.85 if look.columns else 0.4  # boxes lie over one another
+    for index in shares.argsort(kind="stable"):
+        x0, y0, x1, y1 = look.boxes[index] * (width, height, width, height)
+        alpha = deepest * min(1.0, float(shares[index]) * len(shares) / SCALE)
+        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor=colour, alpha=alpha, linewidth=0)
+        axes.add_patch(patch)
+
+
+def _concepts(axes: Any, look: Look, n: int, row: int, colour: str) -> str:
+    assert look.refinement is not None
+    axes.set_xlim(0, 1)
+    axes.set_ylim(_CONCEPTS - 0.4, -0.6)
+    axes.set_axis_off()
+    shares = _row_of(look.refinement.concepts, n, row)
+    if shares is None:
+        return "no row of concepts yet"
+    best = [int(index) for index in (-shares).argsort(kind="stable")[:_CONCEPTS]]
+    told = [f"{look.concepts[index].word} {100 * shares[index]:.1f} %" for index in best]
+    for place, index in enumerate(best):
+        axes.barh(place, shares[index], height=0.8, color=colour, alpha=0.35)
+        axes.text(0.01, place, told[place], va="center", fontsize=7, parse_math=False)
+    return ", ".join(told)
+
+
+def _most_region(look: Look, n: int, row: int) -> str:
+    assert look.refinement is not None
+    shares = _row_of(look.refinement.regions, n, row)
+    if shares is None:
+        return "no row of regions yet"
+    best = int(shares.argmax())
+    return f"{look.region_name(best)} ({100 * shares[best]:.1f} %)"

@@ -1,0 +1,246 @@
+"""Figures 4 and 5 and Table 7: what is drawn equals the numbers, and files are whole and alike."""
+
+import html
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
+from PIL import Image
+from typer.testing import CliRunner
+
+from miacap import explain, runs
+from miacap.cli.application import app
+from miacap.data import Dataset, Entry, FeatureStore
+from miacap.data.store import Manifest, StoreWriter
+from miacap.errors import DataError, MissingExtra, RunError, SettingsError
+from miacap.explain import Look, figures
+from miacap.explain.figures.aligned import usual_rows
+from miacap.explain.figures.gathering import gather
+
+SMALL = {"heads": 2, "inner": 12}
+
+
+@pytest.fixture
+def look(tiny: ModuleType, tmp_path: Path) -> Look:
+    return explain.look(tiny.run(tmp_path / "r", **SMALL), tiny.PHOTO, hide=False, device="cpu")
+
+
+def patches(axes: Any) -> list[Any]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
+def test_alignment_draws_the_shares_of_each_row_and_iteration(look: Look) -> None:
+    assert look.refinement is not None
+    drawn = figures.alignment(look, rows=[4, 1])
+    axes = drawn.figure.axes
+    assert len(axes) == 2 * 2 * 3 and len(drawn.rows) == 6
+    place = 0
+    for row in (4, 1):
+        for n in range(3):
+            top, below = axes[place], axes[place + 1]
+            place += 2
+            assert top.get_title() == f"row {row + 1}, n = {n}"
+            shares = look.refinement.regions[n][row]
+            found = {(round(p.get_x()), round(p.get_y())): p.get_alpha() for p in patches(top)}
+            for region, share in enumerate(shares):
+                corner = round(90 * look.boxes[region][0]), round(60 * look.boxes[region][1])
+                assert found[corner] == pytest.approx(0.85 * min(1, share * 6 / 8), abs=1e-5)
+            widths = [patch.get_width() for patch in patches(below)]
+            wanted = sorted(look.refinement.concepts[n][row], reverse=True)[:5]
+            assert widths == pytest.approx(wanted, abs=1e-6)
+            best = int(look.refinement.concepts[n][row].argmax())
+            assert below.texts[0].get_text().startswith(look.concepts[best].word)
+
+
+def test_pairs_are_chosen_by_what_the_caption_says(look: Look) -> None:
+    said = [
+        index for index, concept in enumerate(look.concepts)
+        if concept.word in {word.text for word in look.words}
+    ]  # fmt: skip
+    others = [index for index in range(6) if index not in said]
+    assert usual_rows(look) == tuple([*said, *others][:3])
+    word = replace(look.words[0], text=look.concepts[5].word)
+    assert usual_rows(replace(look, words=(word,))) == (5, 0, 1)
+
+
+def test_files_are_what_their_names_say_and_always_the_same(look: Look, tmp_path: Path) -> None:
+    for form in ("png", "svg", "html"):
+        paths = [tmp_path / f"{n}.{form}" for n in (1, 2)]
+        for path in paths:
+            figures.save(figures.alignment(look), path)
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+    with Image.open(tmp_path / "1.png") as image:
+        assert image.format == "PNG" and image.width > 1000
+    assert b"<svg" in (tmp_path / "1.svg").read_bytes()
+    text = (tmp_path / "1.html").read_text(encoding="utf-8")
+    assert "<script" not in text and len(text) < 2_000_000
+    assert "default-src 'none'" in html.unescape(text)
+    assert text.count("<tr>") == 1 + 9
+    with pytest.raises(SettingsError, match=r"written as \.png, \.svg, \.html"):
+        figures.save(figures.alignment(look), tmp_path / "1.pdf")
+
+
+def test_words_are_no_formulas_and_no_markup(look: Look, tmp_path: Path) -> None:
+    word = "$\\frac{<script>"
+    hostile = replace(look, concepts=tuple(replace(c, word=word) for c in look.concepts))
+    figures.save(figures.alignment(hostile), tmp_path / "a.html")
+    text = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert "<script" not in text and "$\\frac{&lt;script&gt;" in text
+
+
+def test_what_cannot_be_aligned_is_said(tiny: ModuleType, tmp_path: Path, look: Look) -> None:
+    plain = tiny.run(tmp_path / "p", "spatial-attention", "plain")
+    with pytest.raises(RunError, match="nothing is refined"):
+        figures.alignment(explain.look(plain, tiny.PHOTO, hide=False, device="cpu"))
+    with pytest.raises(SettingsError, match="no row 7: there are 6 rows"):
+        figures.alignment(look, rows=[6])
+
+
+def finished(tiny: ModuleType, folder: Path, scores: dict[str, float], n: int) -> Path:
+    tiny.run(folder, iterations=n, **SMALL)
+    (folder / "dev.json").write_text(json.dumps({"scores": scores}))
+    return folder
+
+
+def test_iterations_draw_a_point_a_run_at_its_own_n(tiny: ModuleType, tmp_path: Path) -> None:
+    numbers = {1: (0.9, 0.2), 3: (0.7, 0.25), 2: (1.1, 0.3)}
+    folders = [
+        finished(tiny, tmp_path / f"n{n}", {"CIDEr-D": c, "BLEU-4": b, "distinct": 9}, n)
+        for n, (c, b) in numbers.items()
+    ]
+    drawn = figures.iterations(folders)
+    assert [axes.get_title() for axes in drawn.figure.axes] == ["CIDEr-D", "BLEU-4"]
+    for axes, which in zip(drawn.figure.axes, (0, 1), strict=True):
+        (line,) = axes.lines
+        assert list(line.get_xdata()) == [1, 2, 3]
+        wanted = [100 * numbers[n][which] for n in (1, 2, 3)]
+        assert list(line.get_ydata()) == pytest.approx(wanted)
+        assert line.get_label() == "spatial-attention, combined"
+    assert [row[1:] for row in drawn.rows][1] == ["n2", "2", "110.0", "30.0"]
+    with pytest.raises(RunError, match="different N"):
+        figures.iterations(folders[:1])
+    again = finished(tiny, tmp_path / "again", {"CIDEr-D": 1.0, "BLEU-4": 0.1}, 2)
+    with pytest.raises(RunError, match="again and n2 are both"):
+        figures.iterations([*folders, again])
+    (again / "dev.json").unlink()
+    with pytest.raises(RunError, match="not finished"):
+        figures.iterations([folders[0], again])
+    plain = tiny.run(tmp_path / "p", "spatial-attention", "plain")
+    with pytest.raises(RunError, match="refines nothing"):
+        figures.iterations([folders[0], plain])
+
+
+@given(st.lists(st.floats(0, 10), min_size=3, max_size=30))
+def test_best_median_and_worst_are_what_they_are_called(values: list[float]) -> None:
+    chosen = figures.choose({str(index): value for index, value in enumerate(values)})
+    names = {rank: values[int(name)] for rank, name in chosen.items()}
+    assert len(set(chosen.values())) == 3
+    assert names["best"] == max(values) and names["worst"] == min(values)
+    below = sum(value < names["median"] for value in values)
+    above = sum(value > names["median"] for value in values)
+    assert max(below, above) <= len(values) / 2
+
+
+def test_two_pictures_have_no_median() -> None:
+    with pytest.raises(DataError, match="three pictures"):
+        figures.choose({"a": 1.0, "b": 2.0})
+
+
+def small_data(tiny: ModuleType, root: Path) -> tuple[Dataset, FeatureStore]:
+    photos = {}
+    entries = []
+    generator = torch.Generator().manual_seed(1)
+    about = Manifest("regions", tiny.MADE, tiny.WIDTH, None, None, "a test")
+    with StoreWriter(root / "f", about) as writer:
+        for index, words in enumerate(tiny.WORDS[1:6]):
+            name = f"p{index}.png"
+            file = root / name
+            tiny.PHOTO.save(file)
+            photos[name] = file.read_bytes()
+            entries.append(Entry(name, (f"the {words} on a tree", f"a {words}"), "dev"))
+            writer.add(name, torch.randn(6, tiny.WIDTH, generator=generator))
+
+    class Photos(SimpleNamespace):
+        def __contains__(self, id: object) -> bool:
+            return id in photos
+
+    data = Dataset("small", tuple(entries), Photos(read=photos.__getitem__))
+    return data, FeatureStore.open(root / "f")
+
+
+def test_samples_have_every_runs_caption_and_ten_concepts_at_most(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    data, store = small_data(tiny, tmp_path)
+    loaded = {
+        "plain": runs.load(tiny.run(tmp_path / "p", "spatial-attention", "plain")),
+        "combined": runs.load(tiny.run(tmp_path / "c", seed=3, **SMALL)),
+    }
+    found = gather(loaded, data, "dev", store, device="cpu", quiet=True)
+    assert [sample.rank for sample in found] == ["best", "median", "worst"]
+    assert found[0].score >= found[1].score >= found[2].score
+    extractor = loaded["combined"].extractor("cpu")
+    assert extractor is not None
+    for sample in found:
+        id = sample.photo.name
+        assert sample.reference == data.captions[id][0] and len(sample.photo.jpeg) > 100
+        for name, run in loaded.items():
+            rows = explain_captions(run, data, store)
+            assert sample.captions[name] == rows[id]
+        belief = explain.looking.heat(extractor, store.rows(id).float())
+        joint = 1 - np.prod(1 - belief.double().numpy(), axis=0)
+        wanted = sorted(zip(-joint, extractor.words, strict=True))[:10]
+        assert [word for word, _ in sample.concepts] == [word for _, word in wanted]
+    drawn = figures.samples(found)
+    texts = " ".join(text.get_text() for axes in drawn.figure.axes for text in axes.texts)
+    for sample in found:
+        for name, caption in sample.captions.items():
+            assert f"{name}: {caption}"[:40] in texts
+    assert "best, the median and the worst" in drawn.says
+
+
+def explain_captions(run: Any, data: Dataset, store: FeatureStore) -> dict[str, str]:
+    from miacap import captioning
+
+    result = captioning.evaluate(
+        run, data, "dev", store, metrics=("CIDEr-D",), controls=False, device="cpu", quiet=True
+    )
+    return {row.id: row.caption or "" for row in result.rows}
+
+
+def test_the_command_writes_and_replaces_its_own_figures_and_no_photo(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    run, photo = tiny.run(tmp_path / "r", **SMALL), tmp_path / "photo.png"
+    tiny.PHOTO.save(photo)
+    tiny.PHOTO.save(tmp_path / "other.png")
+
+    def invoke(output: str, *more: str) -> Any:
+        arguments = ["figure", "alignment", photo, "--run", run, "-o", tmp_path / output,
+                     "--device", "cpu", *more]  # fmt: skip
+        return CliRunner().invoke(app, list(map(str, arguments)))
+
+    for _ in range(2):
+        assert invoke("a.png", "--rows", "2,6").exit_code == 0
+    assert isinstance(invoke("other.png").exception, DataError)
+    assert isinstance(invoke("a.pdf").exception, SettingsError)
+    assert invoke("b.svg", "--rows", "0,x").exit_code == 2
+
+
+def test_without_matplotlib_the_pip_line_is_said(
+    look: Look, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("matplotlib")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtra, match=re.escape("pip install 'miacap[explain]'")):
+        figures.alignment(look)
