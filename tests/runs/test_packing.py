@@ -13,6 +13,7 @@ from miacap import runs
 from miacap.errors import RunError
 from miacap.files import sha256
 from miacap.runs import folder as module
+from miacap.runs import packing
 from miacap.runs.confidence import Calibration, calibration_of
 from miacap.runs.packing import PACKED, SUMS
 from miacap.weights import halved, write_weights
@@ -124,6 +125,27 @@ def test_a_folder_is_packed_anew_and_others_are_left_alone(run: Path, tmp_path: 
     with pytest.raises(RunError, match="is no packed run of miacap; choose an empty or new"):
         runs.pack(run, other.folder)
     assert (other.folder / "settings.json").is_file()
+
+
+def test_a_folder_that_is_being_packed_anew_is_no_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first file that goes to the last that comes: killed in between, it is none."""
+    target = tmp_path / "small"
+    for step in ("strangers", "write_weights", "write_sums"):
+        runs.pack(run, target)
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(packing, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                runs.pack(run, target)
+        if step != "write_sums":
+            assert not (target / "settings.json").exists(), step
+    runs.pack(run, target)
+    assert runs.load(target).captioner("cpu") is not None
 
 
 def test_what_is_not_whole_is_not_packed(run: Path, tmp_path: Path) -> None:
