@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKER = "javascripts/iframe-worker.js"
 ROOMS = (
     "metrics", "text", "tables", "data", "pictures", "visual", "refiner", "captioners", "decoding",
-    "training", "concepts", "runs", "captioning", "explain", "experiments",
+    "training", "concepts", "runs", "captioning", "explain", "serving", "experiments",
 )  # fmt: skip
 
 _MOVED = {

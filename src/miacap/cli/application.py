@@ -25,6 +25,7 @@ from miacap.cli.judge import judge
 from miacap.cli.reproduce import reproduce
 from miacap.cli.runs import Runs, runs
 from miacap.cli.score import score
+from miacap.cli.serve import serve
 from miacap.cli.tokenize import tokenize
 from miacap.cli.train import train
 from miacap.cli.tune import tune
@@ -56,6 +57,7 @@ app.command(cls=Verb, short_help="Caption a split with a run, and score it.")(ev
 app.command(cls=Verb, short_help="Caption photos with a run, or with several.")(caption)
 app.command(cls=Verb, short_help="Show what a captioner attended to in a photo.")(explain)
 app.add_typer(figure, name="figure", short_help="Draw a figure of the paper.")
+app.command(cls=Verb, short_help="Serve a page to try a run.")(serve)
 app.command(cls=Verb, short_help="Score captions as the COCO evaluation does.")(score)
 app.command(cls=Verb, short_help="Correlate metrics with human ratings.")(judge)
 app.command(cls=Verb, short_help="Tokenise captions as the COCO scorers do.")(tokenize)

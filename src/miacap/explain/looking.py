@@ -16,9 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from miacap import captioning
+from miacap.captioning.candidates import Candidate, candidates_of
 from miacap.captioning.inputs import Inputs
 from miacap.concepts import Extractor, heat
-from miacap.decoding import search
+from miacap.decoding import Hypothesis, search
 from miacap.devices import Device, choose
 from miacap.errors import PictureError
 from miacap.explain.concepts import columns_of
@@ -77,13 +78,16 @@ class Looker:
         )
         self.captioner: Any = self.run.captioner(self.device).eval()
 
-    def look(self, photo: Photo, name: str | None = None, *, hide: bool = True) -> Look:
+    def look(
+        self, photo: Photo, name: str | None = None, *, hide: bool = True, best: int = 0
+    ) -> Look:
         """Caption a photo and give all that can be seen of how.
 
         Args:
             photo: a path, the bytes of an image file, or a Pillow image.
             name: of the photo; its path, or "photo".
             hide: whether to find out what hiding each region does (a pass for each).
+            best: candidates, the caption among them (`captioning.Pipeline.captions`).
 
         Raises:
             PictureError: the photo cannot be read.
@@ -98,7 +102,7 @@ class Looker:
         shown = photograph(source, name, self.run)
         pictures = self.inputs.live([name], [ready.picture]).to(self.device)
         with torch.inference_mode():
-            return _measured(self, pictures, shown, hide)
+            return _measured(self, pictures, shown, hide, best)
 
 
 def look(run: Folders | None, photo: Photo, *, hide: bool = True, **options: Any) -> Look:
@@ -126,11 +130,12 @@ def photograph(source: Any, name: str, run: Trained) -> Photograph:
     return Photograph(name, *size, file.getvalue())
 
 
-def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool) -> Look:
+def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool, best: int) -> Look:
     run, captioner = looker.run, looker.captioner
-    best = search(captioner, pictures, looker.search)[0]
-    read = [BOS, *best.words][: None if best.ended else -1]
-    targets = [*best.words, *([EOS] if best.ended else [])]
+    found = search(captioner, pictures, looker.search)
+    words, ended = found[0].words, found[0].ended
+    read = [BOS, *words][: None if ended else -1]
+    targets = [*words, *([EOS] if ended else [])]
     inputs = torch.tensor([[read]], device=looker.device)
     logits, trace = captioner(pictures, inputs, trace=True)
     logs = word_log_probabilities(logits[:, 0], targets)[0]
@@ -151,7 +156,7 @@ def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool)
         runs=tuple(member.folder.name for member in members),
         captioner=" + ".join(dict.fromkeys(m.settings.captioner for m in members)),
         source=" + ".join(dict.fromkeys(m.settings.source for m in members)),
-        caption=detokenize(run.vocabulary.decode(best.words)),
+        caption=detokenize(run.vocabulary.decode(words)),
         words=_words(run.vocabulary, logits[0, 0], targets, logs),
         boxes=pictures.boxes[0].cpu().numpy(),
         columns=columns_of(pictures.boxes[0].cpu()),
@@ -161,7 +166,18 @@ def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool)
         refinement=rolled,
         hidden=changes,
         notes=(*_missing(run, bool(attended), rolled is not None), *notes),
+        candidates=_candidates(looker, pictures, found, best),
     )
+
+
+def _candidates(
+    looker: Looker, pictures: Pictures, found: Sequence[Hypothesis], best: int
+) -> tuple[Candidate, ...]:
+    if not best:
+        return ()
+    vocabulary = looker.run.vocabulary
+    each = candidates_of(looker.captioner, pictures, found, best, vocabulary, looker.search)
+    return next(each)
 
 
 def _words(

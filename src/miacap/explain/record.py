@@ -10,11 +10,14 @@ reads, N iterations of the refiner.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from miacap.text.vocabulary import EOS, SPECIAL_NAMES
+
+if TYPE_CHECKING:
+    from miacap.captioning.candidates import Candidate
 
 __all__ = [
     "END",
@@ -144,6 +147,8 @@ class Look:
     hidden: Hidden | None
     notes: tuple[str, ...]
     """What cannot be shown of this run, and why; a sentence each."""
+    candidates: "tuple[Candidate, ...]" = ()
+    """The caption and the best others, where they were asked for."""
 
     @property
     def log_probability(self) -> float:

@@ -1,0 +1,145 @@
+"""A server in a process of its own: hostile requests, slow ones, Ctrl-C."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from miacap import load
+
+from . import hostile
+from .conftest import Served, photo, served
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def answer(port: int, sent: bytes) -> tuple[int, bytes]:
+    """Send bytes and read until the server has answered and closed, or says nothing more."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(sent)  # it may have answered before all was sent
+        got = b""
+        try:
+            while b"\r\n\r\n" not in got or not _whole(got):
+                part = connection.recv(65_536)
+                if not part:
+                    break
+                got += part
+        except ConnectionResetError:
+            pass
+    head, _, body = got.partition(b"\r\n\r\n")
+    # What follows is the answer to what followed: bytes beyond a length are another request.
+    length = int(_length(head) or len(body))
+    return int(head.split()[1]) if head else 0, body[:length]
+
+
+def _whole(got: bytes) -> bool:
+    head, _, body = got.partition(b"\r\n\r\n")
+    length = _length(head)
+    return bool(length) and len(body) >= int(length)
+
+
+def _length(head: bytes) -> bytes:
+    found = re.search(rb"content-length: (\d+)", head.lower())
+    return found[1] if found else b""
+
+
+def memory(served: Served, name: str) -> int:
+    """Bytes of memory of the process: VmRSS now, VmHWM at most."""
+    text = Path(f"/proc/{served.process.pid}/status").read_text()
+    return 1024 * int(next(line for line in text.splitlines() if line.startswith(name)).split()[1])
+
+
+def test_a_real_photo_gets_the_caption_of_the_command(server: Served, real_run: Path) -> None:
+    for kind in ("JPEG", "PNG"):
+        data = photo(kind, (300, 200))
+        told = httpx.post(f"{server.address}/v1/caption", content=data, timeout=60).json()
+        assert told["caption"] == load(real_run).caption(data)
+        assert len(told["regions"]) == 49
+
+
+def test_a_thousand_hostile_requests_get_a_reason_each(server: Served) -> None:
+    good = {"content": photo("JPEG", (200, 100)), "timeout": 60.0}
+    assert httpx.post(f"{server.address}/v1/caption", **good).status_code == 200
+    before = memory(server, "VmRSS")
+
+    def one(drawn: tuple[str, bytes]) -> str | None:
+        kind, sent = drawn
+        status, body = answer(server.port, sent)
+        try:
+            reason = json.loads(body)["error"]
+        except (ValueError, KeyError):
+            reason = ""
+        return (
+            None
+            if 400 <= status < 500 and len(reason) > 10
+            else f"{kind}: {status} {body[:200]!r} to {sent[:300]!r}"
+        )
+
+    with ThreadPoolExecutor(6) as several:
+        wrong = [said for said in several.map(one, hostile.requests(1000)) if said]
+    assert not wrong, "\n".join(wrong[:10])
+    assert server.process.poll() is None
+    assert httpx.post(f"{server.address}/v1/caption", **good).status_code == 200
+    assert memory(server, "VmHWM") - before < 400 << 20
+
+
+def test_slow_headers_are_not_waited_for(server: Served) -> None:
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        got = b""
+        for letter in b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 1000:
+            try:
+                connection.send(bytes([letter]))
+                connection.settimeout(0.1)
+                got = connection.recv(4096)
+                break
+            except TimeoutError:
+                continue
+        connection.settimeout(30)
+        while part := connection.recv(4096):  # until it closes
+            got += part
+    assert b" 408 " in got.split(b"\r\n")[0] and b"took too long" in got
+    assert 0.9 < time.monotonic() - began < 10
+
+
+def test_a_slow_body_is_not_waited_for(server: Served) -> None:
+    sent = hostile.request(b"\xff\xd8 and then nothing", length=b"5000")
+    began = time.monotonic()
+    status, body = answer(server.port, sent)
+    assert status == 408 and b"did not arrive within 1 seconds" in body
+    assert time.monotonic() - began < 10
+
+
+def test_many_silent_connections_keep_nobody_out(server: Served) -> None:
+    """They are closed after a second; until then others may be told to come back."""
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(300)]
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            if httpx.get(f"{server.address}/health", timeout=5).status_code == 200:
+                break
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    for one in silent:
+        one.close()
+
+
+def test_ctrl_c_ends_it(real_run: Path) -> None:
+    command = ("-m", "miacap", "serve", "--run", real_run, "--port", 0)
+    with served(*command) as one:
+        assert httpx.get(f"{one.address}/health", timeout=30).json()["runs"] == ["run"]
+        one.process.send_signal(signal.SIGINT)
+        out, err = one.process.communicate(timeout=60)
+    assert one.process.returncode == 0
+    assert out == "" and err.splitlines()[-1] == "stopped; nothing was written."
+    assert "Traceback" not in err
