@@ -28,7 +28,7 @@ class Fake:
     def __init__(self, rows: tuple[Row, ...]) -> None:
         self.given = rows
 
-    def rows(self, photos: object) -> Iterator[Row]:
+    def rows(self, photos: object, sharing: object = None) -> Iterator[Row]:
         yield from self.given
 
 

@@ -18,7 +18,7 @@ NAME = "caf\udce9.jpg"  # how Python reads the Latin-1 bytes of a file name
 class Fake:
     """A pipeline that says the same of every photo."""
 
-    def rows(self, photos: list[str]) -> list[Row]:
+    def rows(self, photos: list[str], sharing: object = None) -> list[Row]:
         return [Row(photo, "A dog runs.", -1.0) for photo in photos]
 
 

@@ -31,7 +31,7 @@ ROWS = (
 
 
 class Fake:
-    def rows(self, photos: object) -> Iterator[Row]:
+    def rows(self, photos: object, sharing: object = None) -> Iterator[Row]:
         yield from ROWS
 
     def why_uncalibrated(self) -> str | None:

@@ -1,5 +1,6 @@
 """What is asked for on the command line reaches the search, wherever it runs."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,6 +51,29 @@ def test_evaluates_options_reach_the_evaluation(asked: dict[str, Any]) -> None:
     assert [run.folder for run in asked["run"].joined] == [Path("r"), Path("s"), Path("t")]
 
 
+def test_a_page_and_its_numbers_are_of_the_runs_that_are_named(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from miacap.explain import report
+
+    seen: list[Any] = []
+    monkeypatch.setattr(captioning, "inspect_captions", lambda found, data, name: name)
+    monkeypatch.setattr(report, "write_report", lambda *a, **more: seen.append((*a, more)))
+    photos = object()
+    monkeypatch.setattr(data, "read", lambda *_, **__: SimpleNamespace(photos=photos))
+    html, numbers = str(tmp_path / "r.html"), tmp_path / "r.json"
+    given = ["evaluate", "a/r", "d", "--features", "f", "--html", html]
+    go(*given)
+    assert seen[-1] == (Path(html), "r", "dev", photos, {"beside": None})
+    assert asked["metrics"] == captioning.DEFAULT_METRICS
+    go(*given, "--beside", "b/s", "--spice", "--no-photos", "--json", str(numbers))
+    assert seen[-1] == (Path(html), "r", "dev", None, {"beside": "s"})
+    assert asked["metrics"][-1] == "SPICE" and asked["run"].folder == Path("b/s")
+    assert json.loads(numbers.read_text())["beside"]["photos"] == 0
+    go(*given, "--beside", "b/r")
+    assert seen[-1][1] == str(Path("a/r")) and seen[-1][4] == {"beside": str(Path("b/r"))}
+
+
 def test_frequencies_reach_the_evaluation(asked: dict[str, Any], tmp_path: Path) -> None:
     go("evaluate", "r", "d", "--features", "f")
     assert asked["frequencies"] is None
@@ -70,7 +94,7 @@ def test_captions_options_reach_the_pipeline(
     def load(folders: Any, **options: Any) -> Any:
         last.update({"folders": folders, **options})
         return SimpleNamespace(
-            rows=lambda photos, ids=None: iter([Row("a", "A dog.", -1.0)]),
+            rows=lambda photos, ids=None, sharing=None: iter([Row("a", "A dog.", -1.0)]),
             why_uncalibrated=lambda: None,
         )
 

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from miacap.captioning.calibrating import calibrate
     from miacap.captioning.candidates import Candidate
     from miacap.captioning.comparing import Comparison, captions_of, compare
-    from miacap.captioning.evaluation import Evaluation, evaluate
+    from miacap.captioning.evaluation import DEFAULT_METRICS, Evaluation, evaluate
     from miacap.captioning.inputs import Inputs
+    from miacap.captioning.inspecting import Inspection, inspect_captions
     from miacap.captioning.outcome import doubt
     from miacap.captioning.pipeline import Pipeline, load
     from miacap.captioning.rows import Row
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from miacap.captioning.tuning import tune
 
 __all__ = [
+    "DEFAULT_METRICS",
     "Candidate",
     "Comparison",
     "Evaluation",
     "Inputs",
+    "Inspection",
     "Pipeline",
     "Row",
     "best_scores",
@@ -32,6 +35,7 @@ __all__ = [
     "compare",
     "doubt",
     "evaluate",
+    "inspect_captions",
     "load",
     "train",
     "tune",
@@ -41,7 +45,10 @@ _LAZY = {
     "Candidate": "candidates",
     "Comparison": "comparing",
     "Evaluation": "evaluation",
+    "DEFAULT_METRICS": "evaluation",
     "Inputs": "inputs",
+    "Inspection": "inspecting",
+    "inspect_captions": "inspecting",
     "Pipeline": "pipeline",
     "Row": "rows",
     "best_scores": "training",

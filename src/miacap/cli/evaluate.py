@@ -1,7 +1,7 @@
 """`miacap evaluate`: captions and scores of a run on a split."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,6 +62,22 @@ def evaluate(
         Path | None,
         typer.Option("--write-df", help="Write the frequencies of this split's references here."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page here: each photo with its caption, worst first."),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Show and compare this run's captions beside, in --html and --json."
+        ),
+    ] = None,
+    spice: Annotated[
+        bool, typer.Option("--spice", help="Score SPICE too; --html then shows its tuples.")
+    ] = False,
+    no_photos: Annotated[
+        bool, typer.Option("--no-photos", help="Leave the photos out of --html.")
+    ] = False,
     calibrate: Annotated[
         bool,
         typer.Option(
@@ -84,6 +100,8 @@ def evaluate(
     Example: miacap evaluate runs/a flickr8k --features f --split test
 
     An ensemble: miacap evaluate runs/a flickr8k --features f --with runs/b
+
+    A page: miacap evaluate runs/a flickr8k --features f --beside runs/b --html r.html
     """
     from miacap import captioning, runs
     from miacap.captioning.evaluation import write_rows
@@ -101,29 +119,32 @@ def evaluate(
             param_hint="'--calibrate'",
         )
     check_outputs(
-        (output, json_file, write_df),
+        (output, json_file, write_df, html),
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
-        folders=(*folders, features, concepts),
+        folders=(*folders, features, concepts, beside),
     )
+    if html is not None:
+        from miacap.explain import report
+
+        report.require()  # before an hour of captioning, not behind it
     dataset = read_dataset(data, photos, features, splits)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in folders]
     joined = runs.join(loaded) if others else loaded[0]
     stored = ConceptFolder.open(concepts) if concepts else None
     _tell(joined, split, stored)
-    result = captioning.evaluate(
-        joined,
-        dataset,
-        split,
-        store,
-        concepts=stored,
-        beam=beam,
-        length_penalty=length_penalty,
-        frequencies=None if df is None else read_frequencies(df),
-        device=device,
-        quiet=quiet,
-        sharing=sharing,
-    )
+    metrics = (*captioning.DEFAULT_METRICS, *(("SPICE",) if spice else ()))
+    fixed = None if df is None else read_frequencies(df)
+
+    def evaluated(trained: "Trained") -> "Evaluation":
+        return captioning.evaluate(
+            trained, dataset, split, store, concepts=stored, beam=beam,
+            length_penalty=length_penalty, frequencies=fixed, device=device, quiet=quiet,
+            sharing=sharing, metrics=metrics,
+        )  # fmt: skip
+
+    result = evaluated(joined)
+    second = None if beside is None else evaluated(runs.load(beside))
     if not sharing.main:
         return
     if output is not None:
@@ -134,7 +155,28 @@ def evaluate(
     if calibrate:
         _calibrate(loaded[0], result, dataset, store, split)
     if json_file is not None:
-        _write_json(json_file, result)
+        _write_json(json_file, result, second)
+    if html is not None:
+        names = _names(run, beside)
+        inspected = [
+            captioning.inspect_captions(one, dataset, name)
+            for one, name in zip((result, second), names, strict=False)
+            if one is not None
+        ]
+        report.write_report(
+            html,
+            inspected[0],
+            split,
+            None if no_photos else dataset.photos,
+            beside=None if second is None else inspected[1],
+        )
+
+
+def _names(run: Path, beside: Path | None) -> list[str]:
+    """Name the runs by their folders, and by their whole paths where those are the same."""
+    paths = [path for path in (run, beside) if path is not None]
+    short = [path.resolve().name or str(path) for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
 
 
 def _calibrate(
@@ -211,8 +253,14 @@ def _print(result: "Evaluation", split: str) -> None:
     terminal.result(f"signature: {result.scores.signature}")
 
 
-def _write_json(path: Path, result: "Evaluation") -> None:
+def _write_json(path: Path, result: "Evaluation", beside: "Evaluation | None") -> None:
     from miacap.files import output_json
+
+    told = _numbers(result)
+    output_json(path, told if beside is None else {**told, "beside": _numbers(beside)})
+
+
+def _numbers(result: "Evaluation") -> dict[str, Any]:
     from miacap.settings import to_json
 
     controls = {
@@ -220,19 +268,16 @@ def _write_json(path: Path, result: "Evaluation") -> None:
         for name, i in result.controls.items()
     }
     scores = result.scores
-    output_json(
-        path,
-        {
-            **({} if scores is None else {name: float(value) for name, value in scores.items()}),
-            "signature": None if scores is None else scores.signature,
-            "photos": result.captioned,
-            "set_aside": len(result.rows) - result.captioned,
-            "distinct": result.distinct,
-            "empty": result.empty,
-            "longer_references": result.longer_references,
-            "seconds": result.seconds,
-            "captions_per_second": result.rate,
-            "CIDEr-D above": controls,
-            "leaks": [to_json(leak) for leak in result.leaks],
-        },
-    )
+    return {
+        **({} if scores is None else {name: float(value) for name, value in scores.items()}),
+        "signature": None if scores is None else scores.signature,
+        "photos": result.captioned,
+        "set_aside": len(result.rows) - result.captioned,
+        "distinct": result.distinct,
+        "empty": result.empty,
+        "longer_references": result.longer_references,
+        "seconds": result.seconds,
+        "captions_per_second": result.rate,
+        "CIDEr-D above": controls,
+        "leaks": [to_json(leak) for leak in result.leaks],
+    }
