@@ -30,6 +30,7 @@ def environment() -> dict[str, str]:
 def command(world: int, *arguments: str) -> list[str]:
     several = [
         "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world), "--module",
+        "--",
     ]  # fmt: skip
     return [sys.executable, *(several if world > 1 else ["-m"]), "miacap", *arguments]
 
