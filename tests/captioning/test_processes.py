@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from miacap import captioning, runs
+from miacap import captioning, runs, visual
 from miacap.captioning import evaluation
 from miacap.captioning.candidates import Candidate, Word
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.pipeline import Pipeline
 from miacap.captioning.rows import Row
 from miacap.captioning.self_critical import SelfCriticalTask
+from miacap.data import read, scenes
 from miacap.errors import RunError
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.runs.confidence import Confidence
@@ -192,11 +193,48 @@ def test_stopped_and_resumed_with_chance(world: World, tmp_path: Path, objective
         while not captioning.train(DATA, world.regions, folder, run, **arguments).finished:
             pass
 
-    together(lambda rank: train(tmp_path / "whole", None), tmp_path / "logs")
-    together(lambda rank: train(tmp_path / "parts", 3), tmp_path / "logs")
+    together(lambda rank: train(tmp_path / "whole" / "run", None), tmp_path / "logs")
+    together(lambda rank: train(tmp_path / "parts" / "run", 3), tmp_path / "logs")
     for name in ("weights.safetensors", "dev.json"):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+        kept = [(tmp_path / folder / "run" / name).read_bytes() for folder in ("whole", "parts")]
+        assert kept[0] == kept[1], name
     with pytest.raises(RunError, match="begun with 2 processes, now 1"):
         longer = replace(run, training=replace(run.training, epochs=5))
-        captioning.train(DATA, world.regions, tmp_path / "whole", longer, start=first, quiet=True)
-    assert json.loads((tmp_path / "whole" / "settings.json").read_text())["start"] is not None
+        captioning.train(
+            DATA, world.regions, tmp_path / "whole" / "run", longer, start=first, quiet=True
+        )
+    assert (
+        json.loads((tmp_path / "whole" / "run" / "settings.json").read_text())["start"] is not None
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", [CrossEntropy(), SelfCritical(baseline="beam", samples=2)])
+def test_a_backbone_learns_in_two_processes_as_in_one(tmp_path: Path, objective: Any) -> None:
+    def prepare(rank: int) -> None:
+        scenes.draw(tmp_path / "scenes", 14, seed=3, size=32)
+        (tmp_path / "scenes" / "scene-000002.png").write_bytes(b"no photo")
+        dataset, network = read(tmp_path / "scenes"), visual.load("efficientnet-lite0", "cpu")
+        grid = visual.Grid(network, visual.preprocessing_for(network, size=64))
+        store = visual.extract(dataset, tmp_path / "features", regions=grid, quiet=True)
+        run = settings("spatial-attention", "plain", dropout=0.0)
+        captioning.train(dataset, store, tmp_path / "begun", run, quiet=True)
+
+    together(prepare, tmp_path / "logs", 1)
+    start = runs.load(tmp_path / "begun")
+    run = replace(runs.tuned(start), objective=objective, pictures_per_batch=5)
+    training = replace(run.training, epochs=2, optimiser="sgd", learning_rate=0.01, device="cpu")
+    run = replace(run, training=replace(training, threads=1))
+
+    def work(name: str) -> Any:
+        result = captioning.tune(read(tmp_path / "scenes"), tmp_path / name, start, run, quiet=True)
+        return [line["loss"] for line in result.history]
+
+    several = together(lambda rank: work("several"), tmp_path / "logs")
+    [alone] = together(lambda rank: work("alone"), tmp_path / "logs", 1)
+    assert several[0] == several[1] == pytest.approx(alone, rel=1e-4, abs=1e-5)
+    for name in ("weights.safetensors", "backbone.safetensors"):
+        one, two = (read_tensors(tmp_path / folder / name) for folder in ("alone", "several"))
+        for key, value in one.items():
+            distance = (two[key].double() - value.double()).abs().max()
+            assert distance <= 1e-5 * value.double().abs().max() + 1e-7, key

@@ -9,6 +9,7 @@ import torch
 from miacap.data import Batch, Batches, FeatureStore, Manifest, StoreWriter
 from miacap.data.features import Given
 from miacap.errors import DataError
+from miacap.parts import Part
 from miacap.pictures import Pictures, collate
 from miacap.text.vocabulary import BOS, EOS, PAD
 
@@ -106,6 +107,21 @@ def test_skipping_is_exact_and_reads_nothing(
         assert torch.equal(a.words, b.words) and torch.equal(a.targets, b.targets)
         assert torch.equal(a.pictures.regions, b.pictures.regions)
     assert list(batches.epoch(1, skip=4)) == []
+
+
+def test_parts_have_each_picture_of_every_batch_once(regions: FeatureStore) -> None:
+    batches = Batches(IDS, of(regions), captions=captions(), batch_size=2)
+    whole = list(batches.epoch(1))
+    parts = [list(batches.epoch(1, skip=1, part=Part(rank, 3))) for rank in range(3)]
+    assert all(len(part) == len(whole) - 1 for part in parts)
+    for batch, *shares in zip(whole[1:], *parts, strict=True):
+        assert seen([share for share in shares if share is not None]) == seen([batch])
+        assert shares[2] is None  # a batch of two has no third part
+        for row, share in enumerate(shares[: len(batch.pictures.names)]):
+            length, count = share.targets.shape[2], share.targets.shape[1]
+            assert torch.equal(share.targets[0], batch.targets[row, :count, :length])
+            assert not batch.targets[row, count:].any()
+            assert not batch.targets[row, :, length:].any()
 
 
 def test_words_stay_with_their_pictures(regions: FeatureStore) -> None:

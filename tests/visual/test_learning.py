@@ -12,6 +12,7 @@ from PIL import Image
 
 from miacap.data import Preprocessing
 from miacap.errors import DataError, SettingsError
+from miacap.parts import Part
 from miacap.runs.settings import BackboneTuning
 from miacap.visual import backbones, efficientnet_lite
 from miacap.visual.efficientnet_lite import EfficientNetLite
@@ -192,6 +193,19 @@ def test_batches_hang_on_the_epoch_alone(photos: Photos) -> None:
         for (one, pixels), (other, others) in zip(first[skip:], rest, strict=True):
             assert one == other and torch.equal(pixels, others)
     assert [indices for indices, _ in given.epoch(3)] != [indices for indices, _ in first]
+
+
+def test_parts_have_each_photo_of_every_batch_once(photos: Photos) -> None:
+    whole = {i: row for indices, pixels in batches_of(photos, seed=4).epoch(2)
+             for i, row in zip(indices, pixels, strict=True)}  # fmt: skip
+    order = [indices for indices, _ in batches_of(photos, seed=4).epoch(2)]
+    parts = [list(batches_of(photos, seed=4).epoch(2, part=Part(rank, 2))) for rank in range(2)]
+    assert [[None if b is None else b[0] for b in part] for part in parts] == [
+        [order[0][::2], order[1][::2], order[2]], [order[0][1::2], order[1][1::2], None]
+    ]  # fmt: skip
+    for indices, pixels in (batch for part in parts for batch in part if batch is not None):
+        for index, row in zip(indices, pixels, strict=True):
+            assert torch.equal(row, whole[index])
 
 
 def test_photos_are_seen_by_their_views_or_whole(photos: Photos) -> None:
