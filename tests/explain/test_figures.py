@@ -244,3 +244,10 @@ def test_without_matplotlib_the_pip_line_is_said(
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=re.escape("pip install 'miacap[explain]'")):
         figures.alignment(look)
+
+
+def test_boxes_that_lie_over_one_another_are_paler(look: Look) -> None:
+    boxes = np.array([[0, 0, 1, 1], [0.1, 0.1, 0.5, 0.5]] * 3, np.float32)
+    drawn = figures.alignment(replace(look, boxes=boxes, columns=0), rows=[2])
+    alphas = [patch.get_alpha() for patch in patches(drawn.figure.axes[0])]
+    assert max(alphas) == pytest.approx(0.4 * 6 / 8) and sum(alpha > 0 for alpha in alphas) == 1
