@@ -199,7 +199,7 @@ def test_stopped_and_resumed_with_chance(world: World, tmp_path: Path, objective
         kept = [(tmp_path / folder / "run" / name).read_bytes() for folder in ("whole", "parts")]
         assert kept[0] == kept[1], name
     with pytest.raises(RunError, match="begun with 2 processes, now 1"):
-        longer = replace(run, training=replace(run.training, epochs=5))
+        longer = replace(run, training=replace(run.training, epochs=5, patience=0))
         captioning.train(
             DATA, world.regions, tmp_path / "whole" / "run", longer, start=first, quiet=True
         )
