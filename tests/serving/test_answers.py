@@ -4,12 +4,14 @@ import asyncio
 import base64
 import io
 import json
+import math
 import tempfile
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from miacap.runs.confidence import Calibration
 from miacap.serving import Answering
 
 from .conftest import all_of, ask, photo, requested
@@ -49,6 +51,24 @@ def test_all_forms_of_a_photo_get_the_same_answer(app: Any) -> None:
     assert caption(files={"photo": ("a.jpg", photo())}) == first
     assert caption(files={"else": ("a.bin", photo())}, data={"title": "x" * 5000}) == first
     assert caption(content=photo("PNG")) == first
+
+
+def test_a_calibrated_run_says_how_far_to_trust_it(
+    app: Any, answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(app, "POST", "/v1/caption", content=photo()).json()["confidence"] is None
+    rows = answering._looker.inputs.regions.regions(["x"])[0][0]  # type: ignore[union-attr]
+    typical = tuple((rows.mean(0) / rows.mean(0).norm()).tolist())
+    for side, depth in ((1.0, False), (-1.0, True)):
+        made = Calibration(
+            -1.0, -2.0, tuple(side * value for value in typical), 0.5, "", "dev", 9, 0.4, 0.1, ()
+        )
+        monkeypatch.setattr(answering._looker, "calibration", made)
+        told = ask(app, "POST", "/v1/caption", content=photo()).json()
+        trust = told["confidence"]
+        share = 1 / (1 + math.exp(1 + 2 * told["log_probability"] / len(told["words"])))
+        assert trust["wrong"] == (None if depth else pytest.approx(share, abs=1e-5))
+        assert trust["unsure"] == (depth or share >= 0.5) and trust["out_of_depth"] == depth
 
 
 @pytest.mark.parametrize("best", [1, 5])

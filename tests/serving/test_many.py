@@ -30,8 +30,8 @@ class Slow:
             self.let.wait(20)
         deadline.check()
         return Captioned(
-            caption=photo.decode(), log_probability=0.0, words=[], best=[], concepts=[],
-            regions=[], runs=[], captioner="", source="", notes=[],
+            caption=photo.decode(), log_probability=0.0, confidence=None, words=[], best=[],
+            concepts=[], regions=[], runs=[], captioner="", source="", notes=[],
         )  # fmt: skip
 
 

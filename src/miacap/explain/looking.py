@@ -28,6 +28,7 @@ from miacap.explain.hiding import hidden, word_log_probabilities
 from miacap.explain.record import Array, Concept, Hidden, Look, Photograph, Word
 from miacap.pictures import Pictures
 from miacap.runs import Trained
+from miacap.runs.confidence import Confidence, calibration_of, likeness
 from miacap.text import Vocabulary, detokenize
 from miacap.text.vocabulary import BOS, EOS, SPECIAL_NAMES
 from miacap.visual import decode, prepared, regions_for, upright
@@ -67,6 +68,7 @@ class Looker:
         )  # fmt: skip
         self.run: Trained = pipeline.run
         self.search = pipeline.search
+        self.calibration, _ = calibration_of(self.run)
         self.device = choose(device)
         found = regions_for(self.run.preprocessing, self.device, self.run.folder, pipeline.places)
         # Probabilities are for whoever looks; the captioner reads what it always reads.
@@ -167,7 +169,16 @@ def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool,
         hidden=changes,
         notes=(*_missing(run, bool(attended), rolled is not None), *notes),
         candidates=_candidates(looker, pictures, found, best),
+        confidence=_confidence(looker, pictures, found[0]),
     )
+
+
+def _confidence(looker: Looker, pictures: Pictures, caption: Hypothesis) -> Confidence | None:
+    calibration = looker.calibration
+    if calibration is None:
+        return None
+    alike = float(likeness(pictures, calibration.typical)[0])
+    return calibration.confidence(caption.score(1.0), alike)
 
 
 def _candidates(

@@ -18,6 +18,7 @@ from miacap.text.vocabulary import EOS, SPECIAL_NAMES
 
 if TYPE_CHECKING:
     from miacap.captioning.candidates import Candidate
+    from miacap.runs.confidence import Confidence
 
 __all__ = [
     "END",
@@ -149,6 +150,8 @@ class Look:
     """What cannot be shown of this run, and why; a sentence each."""
     candidates: "tuple[Candidate, ...]" = ()
     """The caption and the best others, where they were asked for."""
+    confidence: "Confidence | None" = None
+    """How far the caption may be trusted; None where the run is not calibrated."""
 
     @property
     def log_probability(self) -> float:

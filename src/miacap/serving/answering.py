@@ -3,12 +3,13 @@
 import base64
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from miacap import explain
 from miacap.devices import Device
 from miacap.explain import Look
-from miacap.serving.answers import Alternative, Captioned, Found, Region, Said
+from miacap.serving.answers import Alternative, Captioned, Found, Region, Said, Trust
 from miacap.serving.limits import Limits
 from miacap.serving.refusals import Refused
 from miacap.serving.worker import Deadline
@@ -101,9 +102,11 @@ class Answering:
 
 
 def _captioned(look: Look) -> Captioned:
+    sure = look.confidence
     return Captioned(
         caption=look.caption,
         log_probability=look.log_probability,
+        confidence=None if sure is None else Trust(**asdict(sure)),
         words=[Said(word=w.text, log_probability=w.log_probability) for w in look.words],
         best=[
             Alternative(caption=c.caption, log_probability=c.log_probability)

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-__all__ = ["Alternative", "Captioned", "Failed", "Found", "Health", "Region", "Said"]
+__all__ = ["Alternative", "Captioned", "Failed", "Found", "Health", "Region", "Said", "Trust"]
 
 
 class Said(BaseModel):
@@ -35,11 +35,23 @@ class Region(BaseModel):
     box: list[float] = Field(description="x0, y0, x1, y1, relative to the photo.")
 
 
+class Trust(BaseModel):
+    """How far a caption may be trusted, by what the run was calibrated on."""
+
+    wrong: float | None = Field(
+        description="Share of captions as probable as this one that people would call wrong; "
+        "null where the photo is out of the run's depth."
+    )
+    unsure: bool = Field(description="A wrong caption is at least as likely as a right one.")
+    out_of_depth: bool = Field(description="The photo is unlike those that it was calibrated on.")
+
+
 class Captioned(BaseModel):
     """A photo's caption, and what there is beside it."""
 
     caption: str
     log_probability: float = Field(description="Of the whole caption: the sum over its words.")
+    confidence: Trust | None = Field(description="null where the run is not calibrated.")
     words: list[Said]
     best: list[Alternative] = Field(description="The caption itself first, then the best others.")
     concepts: list[Found] = Field(description="Most probable first; empty where none are read.")
