@@ -133,7 +133,7 @@ def test_a_word_is_rare_below_one_in_ten_thousand() -> None:
 
 def test_the_pages_numbers_are_those_of_the_evaluation(tmp_path: Path) -> None:
     dataset, evaluation = evaluated(CAPTIONS, confidence=Confidence(0.6, True, False))
-    _, other = evaluated({**CAPTIONS, "b.jpg": "Two dogs by a zebra."})
+    _, other = evaluated({**CAPTIONS, "b.jpg": "A dog runs on grass 1."})
     ours, theirs = (
         inspect_captions(one, dataset, name) for one, name in ((evaluation, "x"), (other, "y"))
     )
@@ -161,13 +161,13 @@ def test_the_pages_numbers_are_those_of_the_evaluation(tmp_path: Path) -> None:
     assert list(keys)[-1] == "d.jpg" and keys["d.jpg"] == {}  # no caption, no number: last
     place = scores.ids.index("b.jpg")
     gap = [one.per_picture["CIDEr-D"][place] for one in (scores, other.scores)]
-    assert keys["b.jpg"]["difference in CIDEr-D"] == gap[0] - gap[1]
+    assert keys["b.jpg"]["difference in CIDEr-D"] == gap[0] - gap[1] < 0
     assert keys["b.jpg"]["log-probability per word"] == -1.1
     flags = {a["data-id"]: set((a["data-flags"] or "").split()) for a, _ in page.articles}
     assert flags["b.jpg"] == {"bad-ending", "rare-missed", "unsure", "differs"}
     assert flags["d.jpg"] == {"error"} and "repeats" in flags["e.jpg"] and "empty" in flags["c.jpg"]
     text = {a["data-id"]: words for a, words in page.articles}
-    assert "Two dogs on a" in text["b.jpg"] and "Two dogs by a zebra." in text["b.jpg"]
+    assert "Two dogs on a" in text["b.jpg"] and "A dog runs on grass 1." in text["b.jpg"]
     assert "60 % of such are wrong" in text["b.jpg"] and "two dogs by a zebra" in text["b.jpg"]
 
 
