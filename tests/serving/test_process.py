@@ -3,8 +3,11 @@
 import contextlib
 import json
 import re
+import shlex
+import shutil
 import signal
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -89,6 +92,18 @@ def test_a_thousand_hostile_requests_get_a_reason_each(server: Served) -> None:
     assert server.process.poll() is None
     assert httpx.post(f"{server.address}/v1/caption", **good).status_code == 200
     assert memory(server, "VmHWM") - before < 400 << 20
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_the_page_of_docs_get_a_caption(server: Served, tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
+    lines = re.findall(r"^curl .*", page.read_text(encoding="utf-8"), re.M)
+    assert len(lines) == 2
+    (tmp_path / "photo.jpg").write_bytes(photo())
+    for line in lines:
+        command = shlex.split(line.replace("http://127.0.0.1:8000", server.address))
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        assert json.loads(done.stdout)["caption"]
 
 
 def test_slow_headers_are_not_waited_for(server: Served) -> None:

@@ -101,15 +101,15 @@ def test_headers_beyond_the_limit_are_refused_however_they_come(app: Any) -> Non
 
 
 class Sender:
-    """An endless body that counts what was taken of it."""
+    """A body, endless unless it has an end, that counts what was taken of it."""
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.taken, self._seconds = 0, seconds
+    def __init__(self, seconds: float = 0.0, end: int = 0) -> None:
+        self.taken, self._seconds, self._end = 0, seconds, end
 
     async def receive(self) -> dict[str, Any]:
         await asyncio.sleep(self._seconds)
         self.taken += 1000
-        return {"type": "http.request", "body": bytes(1000), "more_body": True}
+        return {"type": "http.request", "body": bytes(1000), "more_body": self.taken != self._end}
 
 
 async def streamed(app: Any, body: Sender, **headers: str) -> tuple[int, dict[str, str]]:
@@ -135,6 +135,14 @@ def test_a_body_without_end_is_not_read_to_its_end(answering: Answering) -> None
     assert status == 413
     assert 50_000 < body.taken <= 160_000  # it is read a little further, so that the answer arrives
     assert headers["connection"] == "close"
+
+
+def test_a_body_a_little_too_large_is_read_so_that_the_refusal_arrives(
+    answering: Answering,
+) -> None:
+    app, body = application(answering, Limits(body_bytes=50_000)), Sender(end=90_000)
+    status, headers = asyncio.run(streamed(app, body))
+    assert (status, body.taken) == (413, 90_000) and "connection" not in headers
 
 
 def test_a_length_above_the_limit_is_refused_by_the_header(answering: Answering) -> None:
