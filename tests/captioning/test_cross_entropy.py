@@ -1,8 +1,10 @@
 from math import log
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from torch.profiler import ProfilerActivity, profile
 
 from miacap.captioning.cross_entropy import CrossEntropyTask, summed_loss
 from miacap.data.batches import Batch
@@ -36,6 +38,45 @@ def test_the_loss_is_the_equation_in_plain_loops(smoothing: float) -> None:
     loss, weight = summed_loss(logits, targets, smoothing)
     assert float(loss) == pytest.approx(total, rel=1e-5)
     assert int(weight) == count == 14
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.37])
+@pytest.mark.parametrize(("rows", "words"), [(0, 9), (1, 2), (40, 53), (96, 2611)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_loss_and_gradient_are_those_of_torch_to_the_bit(
+    smoothing: float, rows: int, words: int, kind: torch.dtype
+) -> None:
+    """Its softmax is taken once, and weights of trainings stay what they were."""
+    torch.manual_seed(rows)
+    logits = (4 * torch.randn(2, 2, max(rows // 2, 1), words)).to(kind)
+    targets = torch.randint(0, words, logits.shape[:-1])
+    targets[:, 1] = PAD
+    if not rows:
+        targets[:] = PAD
+    found, wanted = (logits.clone().requires_grad_() for _ in range(2))
+    own, count = summed_loss(found, targets, smoothing)
+    real = targets != PAD
+    theirs = cross_entropy(
+        wanted[real].float(), targets[real], reduction="sum",
+        label_smoothing=smoothing * words / (words - 1),
+    )  # fmt: skip
+    (own / 7).backward()
+    (theirs / 7).backward()
+    assert torch.equal(own, theirs) and int(count) == int(real.sum())
+    assert found.grad is not None and wanted.grad is not None
+    assert torch.equal(found.grad, wanted.grad)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_a_step_takes_one_softmax(smoothing: float) -> None:
+    module = Fixed(torch.randn(1, 1, 2, 9))
+    chosen, none = CrossEntropy(label_smoothing=smoothing), cast(Any, None)
+    task, targets = CrossEntropyTask(module, none, none, chosen), torch.tensor([[[5, EOS]]])
+    pictures = collate(["1"], [torch.zeros(1, 1)])
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        task.loss(module, Batch(pictures, targets, targets))
+    counts = {event.key: event.count for event in profiled.key_averages()}
+    assert counts["aten::_log_softmax"] == 1
 
 
 def test_padding_and_bos_never_count() -> None:

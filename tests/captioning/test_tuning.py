@@ -262,7 +262,7 @@ def test_concepts_are_lists_and_no_extractors(world: SmallWorld, tmp_path: Path)
                   ListSettings(minimum_count=1), quiet=True)  # fmt: skip
     found = ConceptFolder.open(tmp_path / "lists")
     start = trained(tmp_path, world.dataset, world.regions, "listed", "combined", found)
-    with pytest.raises(DataError, match="reads concepts; give them with --concepts"):
+    with pytest.raises(DataError, match=r"reads concepts; give them with --concepts FOLDER\.$"):
         captioning.tune(world.dataset, tmp_path / "run", start, settings(start), quiet=True)
     captioning.tune(
         world.dataset, tmp_path / "run", start, settings(start), concepts=found, quiet=True

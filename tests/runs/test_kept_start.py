@@ -1,5 +1,7 @@
 """A training goes on though the run that it began with is gone, renamed or moved."""
 
+import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +103,59 @@ def test_without_a_copy_a_sentence_says_what_to_do(begun: Run, tmp_path: Path) -
     with pytest.raises(RunError, match="holds no copy"):  # a name that was typed wrongly
         load_start(tmp_path / "begin", tmp_path / "new")
     assert load_start(begun.folder, tmp_path / "new").folder == begun.folder
+
+
+def test_tuning_says_what_to_do_as_well(begun: Run, tmp_path: Path) -> None:
+    """Its checkpoints lie one folder deeper."""
+    (tmp_path / "new" / "tuning" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(RunError, match=r"holds no copy of a run of that name: put .*begun back"):
+        load_start(tmp_path / "begun", tmp_path / "new")
+    keep_start(begun, tmp_path / "new" / "tuning")
+    copy = load_start(tmp_path / "begun", tmp_path / "new")
+    assert copy.folder == tmp_path / "new" / "tuning" / KEPT
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_a_run_that_was_given_by_a_link_is_found_by_both_names(begun: Run, tmp_path: Path) -> None:
+    latest, new = tmp_path / "latest", tmp_path / "new"
+    latest.symlink_to(begun.folder)
+    names = new / KEPT / "names.json"
+    keep_start(runs.load(latest), new)
+    assert json.loads(names.read_text()) == ["latest"]
+    other = tmp_path / "other"
+    other.symlink_to(begun.folder)
+    keep_start(runs.load(other), new)  # whole already: a name more, and nothing else
+    keep_start(begun, new)
+    assert json.loads(names.read_text()) == ["latest", "other"]
+    latest.unlink()
+    for gone in (latest, other.parent / "begun"):
+        assert load_start(gone, new).folder == new / KEPT
+    with pytest.raises(RunError, match="holds no copy"):
+        load_start(tmp_path / "neither", new)
+    (new / KEPT / "weights.safetensors").write_bytes(b"of another run")
+    keep_start(begun, new)  # made anew, it has no other name
+    assert not names.exists()
+    names.write_text('{"latest": 1}')
+    with pytest.raises(RunError, match=r"names\.json: no list of names"):
+        load_start(latest, new)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+@pytest.mark.parametrize("place", ["checkpoints", f"checkpoints/{BEGAN_WITH}", KEPT])
+def test_nothing_is_written_or_removed_through_a_link(
+    begun: Run, tmp_path: Path, place: str
+) -> None:
+    theirs, link = tmp_path / "theirs", tmp_path / "new" / place
+    inside = theirs / Path(KEPT).relative_to(place) / "settings.json"
+    inside.parent.mkdir(parents=True)
+    inside.write_text("their own")
+    link.parent.mkdir(parents=True)
+    link.symlink_to(theirs)
+    with pytest.raises(RunError, match="a link, and nothing is written through one") as error:
+        keep_start(begun, tmp_path / "new")
+    assert str(error.value).startswith(f"{link}:")
+    assert inside.read_text() == "their own"
+    assert [path for path in theirs.rglob("*") if path.is_file()] == [inside]
 
 
 def test_a_copy_that_a_kill_cut_short_is_made_anew(begun: Run, tmp_path: Path) -> None:

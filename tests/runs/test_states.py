@@ -5,19 +5,23 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from miacap.captioning.tuning import _begin, _keep_training
 from miacap.cli.runs import Form
 from miacap.cli.runs import runs as command
 from miacap.errors import DataError, RunError
 from miacap.files import write_json
 from miacap.locks import is_held, lock
+from miacap.runs import BackboneTuning, RunSettings, Start
 from miacap.runs.overview import listing, overview
 from miacap.training import TrainingSettings, fit
 from miacap.training.failures import NAME, Diverged, failure, recorded
 
+from ..captioning.small import DATA
 from ..training.toy import Toy
 
 LINE = '{"epoch": 1, "step": 7, "CIDEr-D": 0.5, "BLEU-4": 0.25}\n'
@@ -72,8 +76,82 @@ def test_a_captioner_that_learns_with_its_backbone_is_listed_from_its_beginning(
     assert (found.captioner, found.state, found.epoch) == ("up-down", "interrupted", 1)
     with lock(run / ".lock"):
         assert state(run) == "training"
-    laid(run)
-    assert listing(tmp_path) == [run] and state(run) == "laid"
+    laid(run)  # as it is when training is over: a run, with a card at the very end
+    assert listing(tmp_path) == [run] and state(run) == "interrupted"
+    (run / "metrics.jsonl").write_text(LINE)
+    (run / "README.md").write_text("a card")
+    (run / "dev.json").write_text('{"step": 7}')
+    assert state(run) == "finished"
+    # Given more epochs: what it was lies above, what it is now below.
+    better = LINE.replace("7", "14").replace('"epoch": 1', '"epoch": 2').replace("0.5", "0.75")
+    (run / "tuning" / "metrics.jsonl").write_text(LINE + better)
+    found = overview(run)
+    assert (found.state, found.evaluations, found.epoch, found.epochs) == ("interrupted", 2, 2, 2)
+    assert found.scores["CIDEr-D"] == 0.75
+    checkpoints = run / "tuning" / "checkpoints"
+    checkpoints.mkdir()
+    write_json(checkpoints / NAME, {"format": 1, "state": "failed", "error": "a photo changed"})
+    assert (state(run), overview(run).failure) == ("failed", "a photo changed")
+    with lock(run / ".lock"):
+        assert state(run) == "training"
+
+
+def test_training_settings_of_a_captioner_that_is_tuned_are_listed(tmp_path: Path) -> None:
+    """The epoch that was kept is the one of the score that they name, as the real file has them."""
+    run, start = tmp_path / "tuned", Start("begun", "ab" * 32)
+    file = run / "tuning" / "begun.json"
+    file.parent.mkdir(parents=True)
+    training = TrainingSettings(watch="-loss per word", epochs=3)
+    chosen = RunSettings(tuning=BackboneTuning(), start=start, training=training)
+    dataset = DATA
+    _begin(file, chosen, dataset, None)
+    rows = [
+        {"epoch": 1, "step": 7, "CIDEr-D": 0.5, "loss per word": 2.0},
+        {"epoch": 2, "step": 14, "CIDEr-D": 0.75, "loss per word": 3.0},
+    ]
+    (run / "tuning" / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = overview(run)
+    assert (found.watched, found.epoch, found.settings["training.epochs"]) == (
+        "loss per word", 1, "3",
+    )  # fmt: skip
+    longer = replace(chosen, training=replace(training, epochs=5))
+    _begin(file, longer, dataset, None)  # training itself says whether it goes on so
+    assert overview(run).settings["training.epochs"] == "3"
+    _keep_training(file, longer)
+    assert overview(run).settings["training.epochs"] == "5"
+    _begin(file, replace(longer, start=replace(start, run="renamed")), dataset, None)
+    with pytest.raises(RunError, match="begun with other captions"):
+        _begin(file, replace(longer, beam=7), dataset, None)
+
+    older = json.loads(file.read_text())
+    del older["training"]
+    file.write_text(json.dumps(older))
+    _begin(file, longer, dataset, None)
+    found = overview(run)
+    assert (found.watched, found.epoch, "training.epochs" in found.settings) == (
+        "CIDEr-D",
+        2,
+        False,
+    )
+    laid(run, training={"watch": "-loss per word", "epochs": 4})  # it was finished by that version
+    assert (overview(run).epoch, overview(run).settings["training.epochs"]) == (1, "4")
+    _keep_training(file, longer)
+    assert overview(run).settings["training.epochs"] == "5"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], [1], None, "x", {}, {"settings": []}, {"settings": [1]}, {"settings": {"start": 3}},
+     {"settings": {"start": {}}}],
+)  # fmt: skip
+def test_a_damaged_beginning_is_named(tmp_path: Path, content: object) -> None:
+    file = tmp_path / "tuning" / "begun.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(content))
+    chosen = RunSettings(tuning=BackboneTuning(), start=Start("begun", "ab" * 32))
+    with pytest.raises(RunError, match=r"begun\.json: damaged; delete the folder .*tuning to"):
+        _begin(file, chosen, DATA, None)
+    assert overview(tmp_path).state == "damaged"
 
 
 def test_a_lock_that_a_killed_process_left_is_not_held(tmp_path: Path) -> None:

@@ -65,16 +65,35 @@ def test_a_stopped_run_tells_the_same_parts(toy: ModuleType, tmp_path: Path) -> 
 def test_a_checkpoint_from_before_there_were_parts_goes_on(toy: ModuleType, tmp_path: Path) -> None:
     from miacap.training import checkpoints
 
-    fit(toy.Toy(), ONE_OF_EACH, tmp_path, quiet=True, stop_after=3)
+    fit(telling(toy), ONE_OF_EACH, tmp_path, quiet=True, stop_after=3)
     file = tmp_path / "checkpoints" / "step-000000003.json"
     content = json.loads(file.read_text())
-    assert content["state"]["place"].pop("parts") == {}
+    assert content["state"]["place"].pop("parts").keys() == {"NLL", "rows"}
     content.pop("sha256")
     file.write_text(json.dumps({**content, "sha256": checkpoints._digest(content)}))
     said: list[str] = []
     found = checkpoints.newest(tmp_path / "checkpoints", said.append)
     assert found is not None and found.saved.place.step == 3 and not said
     assert fit(toy.Toy(), ONE_OF_EACH, tmp_path, quiet=True).finished
+
+
+def test_older_versions_read_what_has_no_parts_and_refuse_the_rest_by_its_format(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    """They know the names in `place` and no other; format 2 they call newer, not damaged."""
+    known = {
+        "epoch", "batch", "step", "evaluated", "without_gain", "loss", "weight", "seconds",
+        "reason", "best", "history",
+    }  # fmt: skip
+    for name, task, step in (
+        ("plain", toy.Toy(), 3), ("telling", telling(toy), 3), ("evaluated", telling(toy), 7)
+    ):  # fmt: skip
+        fit(task, ONE_OF_EACH, tmp_path / name, quiet=True, stop_after=step)
+        file = tmp_path / name / "checkpoints" / f"step-{step:09d}.json"
+        content = json.loads(file.read_text())
+        has, in_mid_epoch = set(content["state"]["place"]), name == "telling"
+        assert has == known | ({"parts"} if in_mid_epoch else set())
+        assert content["format"] == (2 if in_mid_epoch else 1)
 
 
 def test_an_evaluation_may_not_take_a_name_of_the_loop(toy: ModuleType, tmp_path: Path) -> None:

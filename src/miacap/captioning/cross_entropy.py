@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, log_softmax, nll_loss
 
 from miacap.captioners import Regulariser
 from miacap.captioning.scheduled_sampling import scheduled_logits, share
@@ -82,10 +82,10 @@ class CrossEntropyTask:
             assert self.regulariser is not None
             logits, trace = module(batch.pictures, batch.words, trace=True)
             extra = self.regulariser(trace, batch.targets != PAD).sum()
-        loss, count = summed_loss(logits, batch.targets, smoothing)
-        parts = {"NLL": (loss, count)}
+        loss, likely, count = _both(logits, batch.targets, smoothing)
+        parts = {"NLL": (likely, count)}
         if smoothing:
-            parts = {"NLL": (_unsmoothed(logits, batch.targets), count), SMOOTHED: (loss, count)}
+            parts[SMOOTHED] = (loss, count)
         if extra is not None:
             extra = self.objective.regulariser * extra
             loss = loss + extra
@@ -114,22 +114,31 @@ def summed_loss(
         targets: B x C x T word ids, PAD where nothing is to be predicted.
         label_smoothing: eps of q = (1 - eps) on the target, eps / (W - 1) elsewhere.
     """
+    loss, _, count = _both(logits, targets, label_smoothing)
+    return loss, count
+
+
+def _both(
+    logits: Float[Tensor, "B C T W"], targets: Tensor, label_smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the loss, what it would be without smoothing, and the number of target words."""
     real = targets != PAD
     chosen = logits[real].float()  # rows without a target never enter the softmax
     wanted = targets[real]
+    if not label_smoothing:
+        loss = cross_entropy(chosen, wanted, reduction="sum")
+        return loss, loss, real.sum()
     words = logits.shape[-1]
     # Smoothing leaves 1 - eps on the target and spreads eps over the other W - 1 words; torch
     # spreads over all W, the target included, which a larger eps makes up for.
     smoothing = label_smoothing * words / (words - 1)
-    loss = cross_entropy(chosen, wanted, reduction="sum", label_smoothing=smoothing)
-    return loss, real.sum()
-
-
-@torch.no_grad()
-def _unsmoothed(logits: Float[Tensor, "B C T W"], targets: Tensor) -> Tensor:
-    """Sum -log p of the target words: what the loss would be without smoothing."""
-    loss, _ = summed_loss(logits.detach(), targets)
-    return loss
+    # These are the steps of torch's own `cross_entropy`, to the bit, which keeps the first sum for
+    # itself; asked twice, it would take the softmax twice.
+    log_p = log_softmax(chosen, dim=1)
+    unsmoothed = nll_loss(log_p, wanted, reduction="sum")
+    spread = -log_p.sum(1)
+    loss = unsmoothed * (1 - smoothing) + spread.sum() * (smoothing / words)
+    return loss, unsmoothed, real.sum()
 
 
 def negative_log_likelihood(

@@ -119,6 +119,7 @@ def tune(
         result = fit(task, settings.training, path, quiet=quiet, stop_after=stop_after)
 
         def keep() -> None:
+            _keep_training(path / BEGUN, settings)
             if result.finished:
                 learning.finish(run, result, concepts)
 
@@ -148,7 +149,7 @@ def _check_concepts(start: Run, concepts: ConceptFolder | None) -> None:
             "with a run that reads no concepts (--source plain) or others (concepts zero-shot)."
         )
     if concepts is None:
-        raise DataError(f"{start.folder}: reads concepts; give them with --concepts TUNING.")
+        raise DataError(f"{start.folder}: reads concepts; give them with --concepts FOLDER.")
     if start.concepts is not None:
         check_fits(start.concepts, concepts.source, reads_scores="scores" in start.reads)
 
@@ -160,21 +161,42 @@ def _begin(
     rows = [[e.id, e.split, list(e.captions)] for e in dataset.pictures]
     text = json.dumps([rows, concepts.source.checksum if concepts else None])
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    tree = to_json(settings)
     # Settings of the training are compared by the training itself, which lets some of them grow.
-    tree = {name: value for name, value in to_json(settings).items() if name != "training"}
+    training = tree.pop("training")
     now = {"format": 1, "data_sha256": digest, "settings": tree}
-    before = read_json(file) if file.is_file() else None
-    if isinstance(before, dict) and settings.start is not None:
-        began: Any = before.get("settings", {}).get("start")
-        if from_json(Start, began, str(file)).same(settings.start):
-            tree["start"] = began  # its folder may have a new name
-    if before is None:
-        write_json(file, now)
-    elif before != now:
+    if not file.is_file():
+        write_json(file, {**now, "training": training})
+        return
+    before, began = _begun(file)
+    if began.same(settings.start):
+        tree["start"] = to_json(began)  # its folder may have a new name
+    before.pop("training", None)
+    if before != now:
         raise RunError(
             f"{file.parent.parent}: begun with other captions, concepts, settings or another run; "
             "choose another folder, or the same again to go on."
         )
+
+
+def _begun(file: Path) -> tuple[dict[str, Any], Start]:
+    """Read what a training was begun with, and which run. Raises RunError where it is damaged."""
+    before = read_json(file)
+    try:
+        return dict(before), from_json(Start, before["settings"]["start"], str(file))
+    except (KeyError, TypeError, ValueError, SettingsError):
+        raise RunError(
+            f"{file}: damaged; delete the folder {file.parent} to train from the start, or choose "
+            "another folder."
+        ) from None
+
+
+def _keep_training(file: Path, settings: RunSettings) -> None:
+    """Write down with which settings a training went on, once it has accepted them."""
+    before, _ = _begun(file)
+    now = {**before, "training": to_json(settings.training)}
+    if before != now:
+        write_json(file, now)
 
 
 def _unfolded(

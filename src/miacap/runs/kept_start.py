@@ -3,21 +3,23 @@
 A training of days outlives the folder that it began with. What the copy holds is what the same
 command needs to go on: settings, words, how features are made, concepts, weights and a tuned
 backbone. It lies among the checkpoints, in `began-with/` under the run's own name, and goes with
-them.
+them. `names.json` in it has the names by which the run was given, which a link makes others.
 """
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from miacap.errors import RunError
-from miacap.files import atomic, folder, sha256
+from miacap.files import atomic, read_json, sha256, subfolder, write_json
 from miacap.runs.card import CARD
 from miacap.runs.folder import CARRIED_FILES, Run, load
-from miacap.runs.overview import BEGAN_WITH, is_run
+from miacap.runs.overview import BEGAN_WITH, TUNING, is_run
 
 __all__ = ["keep_start", "load_start"]
 
+_NAMES = "names.json"
 _FILES = ("vocabulary.json", "preprocessing.json", "data.json", "weights.safetensors", CARD)
 
 
@@ -31,13 +33,16 @@ def load_start(run: str | os.PathLike[str], training: str | os.PathLike[str]) ->
     Raises:
         RunError: the run is not there, and no copy of it either; or it cannot be read.
     """
-    for copy in _copies(Path(training)):
-        if not is_run(Path(run)) and copy.name == Path(os.path.abspath(run)).name:
-            return load(copy)
+    places = _places(Path(training))
+    if not is_run(Path(run)):
+        name = _typed(run)
+        for copy in sorted(_copies(places), key=lambda copy: copy.name != name):
+            if copy.name == name or name in _names(copy):
+                return load(copy)
     try:
         return load(run)
     except RunError as error:
-        if is_run(Path(run)) or not (Path(training) / "checkpoints").is_dir():
+        if is_run(Path(run)) or not any(place.is_dir() for place in places):
             raise
         raise RunError(
             f"{error} {training} was begun and holds no copy of a run of that name: put {run} back "
@@ -51,21 +56,53 @@ def keep_start(start: Run, training: Path) -> None:
     Args:
         start: the run; a copy itself where its folder is gone.
         training: the folder whose `checkpoints/` gets it.
+
+    Raises:
+        RunError: a link is in the way; nothing is written or removed through one.
     """
-    target = training / "checkpoints" / BEGAN_WITH / start.folder.resolve().name
-    if target.resolve() == start.folder.resolve() or _whole(target, start):
+    name, typed = start.folder.resolve().name, _typed(start.folder)
+    if (training / "checkpoints" / BEGAN_WITH / name).resolve() == start.folder.resolve():
         return
-    folder(target)
-    (target / "settings.json").unlink(missing_ok=True)
-    names = [name for name in (*_FILES, *CARRIED_FILES) if (start.folder / name).is_file()]
+    target = subfolder(subfolder(subfolder(training, "checkpoints"), BEGAN_WITH), name)
+    whole = _whole(target, start)
+    if not whole:
+        for file in ("settings.json", _NAMES):
+            (target / file).unlink(missing_ok=True)
+    known = _names(target)
+    if typed not in (name, *known):
+        write_json(target / _NAMES, sorted([*known, typed]))
+    if not whole:
+        _copy(start.folder, target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    names = [name for name in (*_FILES, *CARRIED_FILES) if (source / name).is_file()]
     for name in (*names, "settings.json"):  # last: now it is a run
-        with open(start.folder / name, "rb") as source, atomic(target / name) as out:
-            shutil.copyfileobj(source, out, 1 << 20)
+        with open(source / name, "rb") as file, atomic(target / name) as out:
+            shutil.copyfileobj(file, out, 1 << 20)
 
 
-def _copies(training: Path) -> list[Path]:
-    """Give the copy that a training has, in either place: of `train` or of `tune`."""
-    places = [training / "checkpoints", training / "tuning" / "checkpoints"]
+def _names(copy: Path) -> list[str]:
+    """Give the further names of the run that a copy is of. Raises RunError where they are none."""
+    file = copy / _NAMES
+    names = read_json(file) if file.is_file() else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RunError(f"{file}: no list of names; delete it, or put the run back to go on.")
+    return names
+
+
+def _typed(run: str | os.PathLike[str]) -> str:
+    """Give the name of a folder as it was given, links not followed."""
+    return Path(os.path.abspath(run)).name
+
+
+def _places(training: Path) -> list[Path]:
+    """Give where a training may have its checkpoints: that of `train`, that of `tune`."""
+    return [training / "checkpoints", training / TUNING / "checkpoints"]
+
+
+def _copies(places: Sequence[Path]) -> list[Path]:
+    """Give the copies that lie in these places."""
     return [
         path for place in places for path in sorted(place.glob(f"{BEGAN_WITH}/*")) if is_run(path)
     ]

@@ -83,11 +83,12 @@ class Overview:
 
 def overview(folder: Path) -> Overview:
     """Look at a run folder, in training or not; one whose files cannot tell is "damaged"."""
-    work = folder if is_run(folder) else folder / TUNING
+    begun = (folder / TUNING / BEGUN).is_file()  # then it may have gone on since it was a run
+    work = folder / TUNING if begun else folder
     try:
-        settings = _settings(folder, work)
+        settings = _tuned_settings(folder) if begun else read_json(folder / "settings.json")
         captioner, source = str(settings["captioner"]), str(settings["source"])
-    except (DataError, KeyError, TypeError):
+    except (DataError, KeyError, TypeError, AttributeError):
         return Overview(folder)
     chosen = _flat(settings)
     try:
@@ -108,10 +109,13 @@ def overview(folder: Path) -> Overview:
     )
 
 
-def _settings(folder: Path, work: Path) -> Any:
-    if work == folder:
-        return read_json(folder / "settings.json")
-    return read_json(work / BEGUN)["settings"]
+def _tuned_settings(folder: Path) -> Any:
+    """Give the settings of a captioner that is tuned with its backbone, those of training too."""
+    begun = read_json(folder / TUNING / BEGUN)
+    settings, training = begun["settings"], begun.get("training")
+    if training is None and is_run(folder):  # begun by a version that did not write it there
+        training = read_json(folder / "settings.json").get("training")
+    return settings if training is None else {**settings, "training": training}
 
 
 def _state(folder: Path, work: Path, rows: Sequence[Any]) -> tuple[str, str]:

@@ -25,7 +25,8 @@ from miacap.training.saved import read as read_saved
 from miacap.weights import read_tensors, write_tensors
 
 FORMAT = 2
-"""Of a run of several processes; one process writes format 1, which older versions read."""
+"""Of a run of several processes, and of one whose loss tells its parts in mid-epoch. Without both
+it is format 1, which older versions read; they refuse format 2 by its number."""
 KEPT = 2  # the newest, and the one before it should the newest turn out damaged
 
 
@@ -40,7 +41,7 @@ class Checkpoint:
 def write(folder: Path, step: int, tensors: dict[str, dict[str, Tensor]], state: Any) -> None:
     """Write the checkpoint of a step; it counts from the moment its JSON is there."""
     digest = write_tensors(folder / f"step-{step:09d}.safetensors", flat(tensors))
-    number = FORMAT if "others" in state else 1
+    number = FORMAT if "others" in state or state["place"].get("parts") else 1
     body = {"format": number, "tensors_sha256": digest, "state": state}
     write_json(folder / f"step-{step:09d}.json", {**body, "sha256": _digest(body)})
 

@@ -57,8 +57,14 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state as JSON values; floats keep every bit. `saved.read` reads them."""
-        return dataclasses.asdict(self)
+        """Give the state as JSON values; floats keep every bit. `saved.read` reads them.
+
+        Parts that are none are left out: versions that know no parts refuse their name.
+        """
+        found = dataclasses.asdict(self)
+        if not self.parts:
+            del found["parts"]
+        return found
 
 
 def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: object) -> None:
