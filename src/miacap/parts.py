@@ -10,7 +10,10 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from miacap.errors import RunError
 
-__all__ = ["ALONE", "WHOLE", "Alone", "Part", "Sharing", "own", "require_alone", "speaks", "title"]
+__all__ = [
+    "ALONE", "WHOLE", "Alone", "Part", "Sharing", "on_this_machine", "own", "require_alone",
+    "speaks", "title",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -93,6 +96,12 @@ def own() -> Part:
         f"The environment says WORLD_SIZE={told['WORLD_SIZE']!r} and RANK={told['RANK']!r}, which "
         "name no process of several. Unset both, or start with `accelerate launch` or `torchrun`."
     )
+
+
+def on_this_machine() -> int:
+    """Give how many processes were launched on this machine; 1 where no launcher says so."""
+    told = os.environ.get("LOCAL_WORLD_SIZE", "")
+    return int(told) if told.isdecimal() else 1
 
 
 def speaks() -> bool:

@@ -6,12 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from miacap import captioning, data, runs
 from miacap.captioning import Evaluation, Row
 from miacap.captioning.alt_text import LIMIT
 from miacap.cli.application import app
+from miacap.devices import choose
+from miacap.parts import Part
+from miacap.training.processes import Processes
 
 
 def go(*arguments: str) -> None:
@@ -40,13 +44,13 @@ def test_evaluates_options_reach_the_evaluation(asked: dict[str, Any]) -> None:
     go("evaluate", "r", "d", "--features", "f")
     assert asked["run"].folder == Path("r") and asked["store"] == Path("f")
     assert (asked["beam"], asked["length_penalty"], asked["concepts"]) == (None, None, None)
-    assert (asked["split"], asked["device"], asked["quiet"]) == ("dev", "auto", False)
+    assert (asked["split"], asked["device"], asked["quiet"]) == ("dev", choose("auto"), False)
     assert asked["dataset"] == (Path("d"), None, None)
     go("evaluate", "r", "d", "--features", "f", "--beam", "7", "--length-penalty", "0.5",
        "--splits", "draw",
        "--split", "test", "--with", "s", "--with", "t", "--device", "cpu", "-q")  # fmt: skip
     assert (asked["beam"], asked["length_penalty"]) == (7, 0.5)
-    assert (asked["split"], asked["device"], asked["quiet"]) == ("test", "cpu", True)
+    assert (asked["split"], asked["device"], asked["quiet"]) == ("test", choose("cpu"), True)
     assert asked["dataset"] == (Path("d"), None, "draw")
     assert [run.folder for run in asked["run"].joined] == [Path("r"), Path("s"), Path("t")]
 
@@ -105,8 +109,8 @@ def test_captions_options_reach_the_pipeline(
        "--allow-download")  # fmt: skip
     assert [Path(folder) for folder in last.pop("folders")] == [Path("r"), Path("s")]
     assert last == {
-        "beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": "cpu", "weights": [Path("w")],
-        "allow_download": True, "best": 0, "alt_text": None,
+        "beam": 7, "length_penalty": 0.5, "batch_size": 3, "device": choose("cpu"),
+        "weights": [Path("w")], "allow_download": True, "best": 0, "alt_text": None,
     }  # fmt: skip
     go("caption", str(tmp_path / "a.jpg"), "--run", "r", "--best", "4", "--alt", "--limit", "80")
     assert (last["best"], last["alt_text"]) == (4, 80)
@@ -178,4 +182,47 @@ def test_the_detector_and_its_boxes_reach_the_regions(
     go("features", "d", "-o", "f", "--regions", "grid+detector:a.onnx", *options)
     (name, net), more = told
     assert (name, net) == ("grid+detector:a.onnx", network)
-    assert (more["boxes"], more["threshold"], more["device"]) == ("10-100", 0.3, "cpu")
+    assert (more["boxes"], more["threshold"], more["device"]) == ("10-100", 0.3, choose("cpu"))
+
+
+def test_several_processes_take_gpus_of_their_own(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second of two processes on a machine with two GPUs."""
+    several = Processes(Part(1, 2), torch.device("cuda:1"))
+    monkeypatch.setattr("miacap.training.processes.choose", torch.device)
+    monkeypatch.setattr("miacap.training.processes.join", lambda device="auto": several)
+    monkeypatch.setattr(data, "read", lambda *_, **__: SimpleNamespace(set_aside=()))
+    (tmp_path / "a.jpg").write_bytes(b"")
+    commands = (
+        ("features", "d", "-o", "f"),
+        ("evaluate", "r", "d", "--features", "f"),
+        ("caption", str(tmp_path / "a.jpg"), "--run", "r"),
+    )
+    for command in commands:
+        done = CliRunner().invoke(app, [*command, "--device", "cuda:0"])
+        assert "'cuda:0' would be that of all 2 processes" in str(done.exception), command
+    assert not asked
+    go(*commands[1])
+    assert asked["device"] == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("caption", "a.jpg", "--limit", "80"),
+        ("evaluate", "r", "d", "--features", "f", "--calibrate", "--beam", "3"),
+        ("evaluate", "r", "d", "--features", "f", "-o", "d"),
+    ],
+)
+def test_what_is_asked_is_checked_before_processes_join(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def join(device: str) -> None:
+        raise AssertionError("joined")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    monkeypatch.setattr("miacap.training.processes.join", join)
+    done = CliRunner().invoke(app, list(arguments))
+    assert done.exception and "joined" not in str(done.exception), done.output

@@ -340,6 +340,22 @@ def test_a_task_is_held_to_its_length(
         fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
 
 
+@pytest.mark.parametrize("index", [2, 7])
+def test_one_process_is_given_whole_batches(toy: ModuleType, tmp_path: Path, index: int) -> None:
+    """None stands for a part without a row; behind the last batch it is one too many."""
+    task = toy.Toy()
+    inner = task.batches
+
+    def batches(epoch: int, skip: int) -> Any:
+        given = list(inner(epoch, skip))
+        return iter([*given[:index], None, *given[index + 1 :]])
+
+    task.batches = batches
+    said = "gave None in place of a batch in epoch 1" if index < 7 else "gave more than 7 in epoch"
+    with pytest.raises(RunError, match=said):
+        fit(task, TrainingSettings(epochs=1), tmp_path, quiet=True)
+
+
 def test_a_task_without_batches_or_parameters(toy: ModuleType, tmp_path: Path) -> None:
     task = toy.Toy()
     task.batches_per_epoch = 0

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -373,7 +374,58 @@ def test_one_process_joins_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         join()
 
 
-def test_one_gpu_for_all_is_refused() -> None:
-    several = Processes(Part(0, 2), torch.device("meta"))
-    with pytest.raises(SettingsError):
-        several.device("cuda:9")
+def test_one_gpu_for_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("miacap.training.processes.choose", torch.device)  # a machine with GPUs
+    several = Processes(Part(1, 2), torch.device("cuda:1"))
+    assert several.device("auto") == several.device("cuda") == torch.device("cuda:1")
+    assert several.device("cpu") == torch.device("cpu")
+    with pytest.raises(SettingsError, match="'cuda:0' would be that of all 2 processes"):
+        several.device("cuda:0")
+
+
+def test_fewer_gpus_than_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(RunError, match=r"^2 processes were launched .* has 1 GPU, and each takes"):
+        join()
+
+
+def test_processes_that_do_not_come_together_are_told_how_to_start(tmp_path: Path) -> None:
+    def work(rank: int) -> str:
+        os.environ["WORLD_SIZE"] = os.environ["LOCAL_WORLD_SIZE"] = "2"
+        del os.environ["MASTER_ADDR"]
+        with pytest.raises(RunError) as caught:
+            join("cpu")
+        return str(caught.value)
+
+    (said,) = together(work, tmp_path, world=1)
+    assert said.startswith("The 2 processes could not be joined (")
+    assert "MASTER_ADDR" in said and "Start them with `accelerate launch` or `torchrun`" in said
+
+
+def test_a_process_that_hangs_in_a_step_is_not_waited_for_longer_than_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = 5.0
+    monkeypatch.setattr("miacap.training.processes.PATIENCE", timedelta(seconds=patience))
+
+    def work(rank: int) -> list[Any]:
+        processes = join("cpu")
+        # What the main process does alone may take longer than a step.
+        assert processes.from_main(lambda: time.sleep(patience + 2)) is None
+        if rank == 1:  # hangs until the other has ended
+            deadline = time.monotonic() + 40
+            while not (tmp_path / "0.json").exists() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            return []
+        began = time.monotonic()
+        with pytest.raises(RunError) as caught:
+            processes.add_gradients(nn.Linear(1, 1))
+        return [str(caught.value), time.monotonic() - began]
+
+    said, seconds = together(work, tmp_path)[0]
+    assert "Another of the 2 processes is gone, or does not answer (" in said
+    assert patience - 1 < seconds < 30

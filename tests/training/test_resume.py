@@ -17,6 +17,8 @@ from miacap.errors import RunError
 from miacap.settings import to_json
 from miacap.training import TrainingSettings, fit, randomness
 from miacap.training.interrupts import Interrupts
+from miacap.training.processes import Processes
+from miacap.training.session import Session
 from miacap.training.state import check_settings
 
 from .endings import SETTINGS, ending
@@ -156,6 +158,50 @@ def test_signals_leave_a_checkpoint_after_the_step(
     task = toy.Toy()
     fit(task, SETTINGS, tmp_path, quiet=True)
     assert task.given == 11
+    assert ending(tmp_path) == ending(undisturbed)
+
+
+def test_a_signal_while_processes_ask_each_other_is_kept(
+    toy: ModuleType, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, inner = toy.Toy(), Processes.largest
+
+    def largest(self: Processes, numbers: list[int]) -> list[int]:
+        found = inner(self, numbers)
+        if task.given == 10:  # after what was received had been read
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(Processes, "largest", largest)
+    with pytest.raises(SystemExit) as caught:
+        fit(task, SETTINGS, tmp_path, quiet=True)
+    assert caught.value.code == 143
+    assert (tmp_path / "checkpoints" / "step-000000011.json").exists()
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True)
+    assert ending(tmp_path) == ending(undisturbed)
+
+
+def test_the_first_signal_to_a_process_that_knows_of_anothers_is_not_its_second(
+    toy: ModuleType, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, inner = toy.Toy(), Session.save
+
+    def largest(self: Processes, numbers: list[int]) -> list[int]:
+        return [signal.SIGTERM if task.given == 10 else 0]  # sent to another process
+
+    def save(self: Session) -> None:
+        if task.given == 10:
+            os.kill(os.getpid(), signal.SIGTERM)  # sent to this one, before anything is written
+        inner(self)
+
+    monkeypatch.setattr(Processes, "largest", largest)
+    monkeypatch.setattr(Session, "save", save)
+    with pytest.raises(SystemExit) as caught:
+        fit(task, SETTINGS, tmp_path, quiet=True)
+    assert caught.value.code == 143
+    assert (tmp_path / "checkpoints" / "step-000000010.json").exists()
+    monkeypatch.undo()
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True)
     assert ending(tmp_path) == ending(undisturbed)
 
 

@@ -127,6 +127,14 @@ def test_time_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tally.speed, tally.waiting_share, tally.seconds_for(10)) == (0.0, 0.0, 0.0)
 
 
+def test_waiting_of_several_processes_is_that_of_the_one_that_waits_most() -> None:
+    mine, other = (Tally(object(), torch.device("cpu")) for _ in range(2))
+    mine.waited, mine.worked = 1.0, 7.0
+    other.waited, other.worked = 6.0, 2.0
+    mine.join([mine.told(), other.told()])
+    assert (mine.waiting_share, mine.seconds) == (0.75, 8.0)
+
+
 def test_what_is_left_counts_evaluations_too(
     toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,9 +85,7 @@ def caption(
     from miacap.cli.chosen import chosen_runs
     from miacap.memory import keep_freed
     from miacap.progress import Progress
-    from miacap.training.processes import join
 
-    sharing = join(device)
     _check_asked(form, scores, best, alt, limit)
     _refuse_runs(photo)
     folders = chosen_runs(run)
@@ -95,11 +93,14 @@ def caption(
     check_outputs([output], inputs=map(Path, photos), folders=folders)
     if form is Form.coco:
         _require_unique_ids(photos)
+    from miacap.training.processes import join  # loads torch: behind what may be refused
+
+    sharing = join(device)
     keep_freed()
     characters = _LIMIT if limit is None else limit
     pipeline = captioning.load(
-        folders, beam=beam, length_penalty=length_penalty, batch_size=batch_size, device=device,
-        weights=weights or (), allow_download=download,
+        folders, beam=beam, length_penalty=length_penalty, batch_size=batch_size,
+        device=sharing.device(device), weights=weights or (), allow_download=download,
         best=best if scores or best > 1 else 0, alt_text=characters if alt else None,
     )  # fmt: skip
     for folder in folders:

@@ -108,9 +108,7 @@ def evaluate(
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
     from miacap.metrics.files import read_frequencies
-    from miacap.training.processes import join
 
-    sharing = join(device)
     folders = runs.chosen((run, *(others or [])))
     if calibrate and (others or beam is not None or length_penalty is not None or df is not None):
         raise typer.BadParameter(
@@ -127,6 +125,10 @@ def evaluate(
         from miacap.explain import report
 
         report.require()  # before an hour of captioning, not behind it
+    from miacap.training.processes import join  # loads torch: behind what may be refused
+
+    sharing = join(device)
+    chosen = sharing.device(device)
     dataset = read_dataset(data, photos, features, splits)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in folders]
@@ -139,7 +141,7 @@ def evaluate(
     def evaluated(trained: "Trained") -> "Evaluation":
         return captioning.evaluate(
             trained, dataset, split, store, concepts=stored, beam=beam,
-            length_penalty=length_penalty, frequencies=fixed, device=device, quiet=quiet,
+            length_penalty=length_penalty, frequencies=fixed, device=chosen, quiet=quiet,
             sharing=sharing, metrics=metrics,
         )  # fmt: skip
 

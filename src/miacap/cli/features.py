@@ -92,7 +92,6 @@ def features(
     from miacap.settings import override
     from miacap.training.processes import join
 
-    sharing = join(device)
     _, named, detector = regions.partition("detector:")
     require_there(Path(detector) if named else None)
     try:
@@ -100,10 +99,12 @@ def features(
     except NoCaptionFile as error:
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
+    sharing = join(device)
+    chosen = sharing.device(device)
     places = visual.Places.of(weights or (), download)
     network, preprocessing = None, None
     if visual.needs_backbone(regions):
-        network = visual.load(backbone, device, places)
+        network = visual.load(backbone, chosen, places)
         preprocessing = override(visual.preprocessing_for(network), sets or [])
     elif sets:
         raise SettingsError(
@@ -115,7 +116,7 @@ def features(
         preprocessing=preprocessing,
         boxes=boxes,
         threshold=threshold,
-        device=device,
+        device=chosen,
         places=places,
     )
     keep_freed()

@@ -36,6 +36,8 @@ from miacap.training.settings import TrainingSettings
 from miacap.training.task import FitResult, Task
 from miacap.wording import counted
 
+_END = object()  # a batch may be None
+
 
 def fit(
     task: Task,
@@ -128,11 +130,14 @@ def _epoch(session: Session, interrupts: Interrupts, last: int | None) -> None:
             with session.tally.working():
                 step(session, group)
             progress.advance(len(group), *session.status())
-            # A signal to any process ends all of them, after the same step.
-            interrupts.received = session.processes.largest([interrupts.received or 0])[0] or None
-            if interrupts.received is not None:
+            # A signal to any process ends all of them, after the same step. What is noted here
+            # stays as it is until the checkpoint is there: a signal that comes meanwhile is kept,
+            # and the first one to this process does not count as its second.
+            wanted = session.processes.largest([interrupts.received or 0])[0]
+            if wanted:
                 session.save()
                 progress.note(f"{label}: stopped; the same command goes on from here.")
+                interrupts.received = wanted
                 interrupts.act()
             if last is not None and state.step >= last:
                 return
@@ -155,13 +160,18 @@ def _next_group(session: Session, batches: Iterator[Any]) -> list[Any]:
     promised, done = session.task.batches_per_epoch, session.state.batch
     size = min(session.settings.accumulate, promised - done)
     group = list(islice(batches, size))
-    surplus = done + size == promised and next(batches, None) is not None
+    surplus = done + size == promised and next(batches, _END) is not _END
     if len(group) < size or surplus:
         given = f"more than {promised}" if surplus else str(done + len(group))
         raise RunError(
             f"The task promised {counted(promised, 'batch', 'batches')} per epoch and gave "
             f"{given} in epoch "
             f"{session.state.epoch + 1}."
+        )
+    if not session.processes.several and any(batch is None for batch in group):
+        raise RunError(
+            f"The task gave None in place of a batch in epoch {session.state.epoch + 1}; None is "
+            "a part without a row, and one process has the whole of each batch."
         )
     return group
 

@@ -16,10 +16,11 @@ which is the gradient of one process on the joined batch. So nothing wraps the m
 loss does: steps that were sampled, parameters that only some processes used, a process
 whose part of a batch is empty.
 
-What all have to know goes over a group of its own on the CPU (gloo). It has a long time limit:
-the others wait there while the main process evaluates. A process that dies closes its
-connections, and every other one that waits for it ends with a RunError at once; one that hangs is
-waited for `PATIENCE`, and no longer.
+What all have to know goes over two groups of their own on the CPU (gloo). In the one a step asks
+all (`largest`), and waits `PATIENCE` as the sums do, no longer. The other has a long time limit:
+there the others wait while the main process evaluates. A process that dies closes its
+connections, and every other one that waits for it ends with a RunError at once; one that hangs
+in a step ends them after `PATIENCE`.
 """
 
 import atexit
@@ -38,6 +39,7 @@ from miacap import parts
 from miacap.devices import Device, choose
 from miacap.errors import MissingExtra, RunError, SettingsError
 from miacap.parts import WHOLE, Part
+from miacap.wording import counted
 
 __all__ = ["PATIENCE", "Processes", "join"]
 
@@ -60,12 +62,21 @@ def join(device: Device = "auto") -> "Processes":
 
     Raises:
         MissingExtra: several were launched and accelerate is not installed.
-        RunError: the others are not there, or the environment makes no sense.
+        RunError: the others are not there, the environment makes no sense, or there are fewer
+            GPUs than processes of this machine.
     """
     part = parts.own()
     if part.world == 1:
         return Processes()
-    return _joined(part, str(device) == "cpu" or not torch.cuda.is_available())
+    cpu = str(device) == "cpu" or not torch.cuda.is_available()
+    if not cpu and (here := parts.on_this_machine()) > torch.cuda.device_count():
+        raise RunError(
+            f"{here} processes were launched on this machine, which has "
+            f"{counted(torch.cuda.device_count(), 'GPU')}, and each takes one of its own: launch "
+            "as many as there are, or compute on the CPU (--device cpu; in a training "
+            "--set training.device=cpu)."
+        )
+    return _joined(part, cpu)
 
 
 @functools.cache
@@ -74,7 +85,7 @@ def _joined(part: Part, cpu: bool) -> "Processes":
         from accelerate import PartialState
     except ImportError:
         raise MissingExtra("distributed", "Training in several processes") from None
-    with _reached(part.world):
+    with _joining(part.world):
         state = PartialState(cpu=cpu, timeout=PATIENCE)
         joined = Part(state.process_index, state.num_processes)
         if joined != part:
@@ -83,9 +94,10 @@ def _joined(part: Part, cpu: bool) -> "Processes":
                 f"the environment says {part.rank} of {part.world}. Start with `accelerate launch` "
                 "or `torchrun`, which set RANK, LOCAL_RANK and WORLD_SIZE."
             )
+        stepping = dist.new_group(backend="gloo", timeout=PATIENCE)
         told = dist.new_group(backend="gloo", timeout=_EVALUATION)
     atexit.register(_leave)
-    return Processes(part, state.device, told)
+    return Processes(part, state.device, told, stepping)
 
 
 def _leave() -> None:
@@ -101,16 +113,21 @@ class Processes:
     Args:
         part: which one this is, and how many there are.
         device: where it computes.
-        told: the group in which they tell each other things.
+        told: the group in which the main one tells and is told things; it waits long.
+        stepping: the group in which a step asks all; it waits `PATIENCE`.
 
     Raises RunError, everywhere, where another process is gone or does not answer.
     """
 
     def __init__(
-        self, part: Part = WHOLE, device: torch.device | None = None, told: Any = None
+        self,
+        part: Part = WHOLE,
+        device: torch.device | None = None,
+        told: Any = None,
+        stepping: Any = None,
     ) -> None:
         self.part = part
-        self._device, self._told_in = device, told
+        self._device, self._told_in, self._stepping = device, told, stepping
 
     @property
     def several(self) -> bool:
@@ -176,7 +193,7 @@ class Processes:
             return list(numbers)
         found = torch.tensor(numbers, dtype=torch.int64)
         with _reached(self.part.world):
-            dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self._told_in)
+            dist.all_reduce(found, op=dist.ReduceOp.MAX, group=self._stepping)
         return [int(number) for number in found.tolist()]
 
     # -- what the main process does for all ------------------------------------------------------
@@ -292,7 +309,7 @@ class Processes:
     def _group(self, tensor: Tensor) -> Any:
         """Give the group that sums such tensors: NCCL has none on the CPU."""
         on_gpu = self._device is not None and self._device.type != "cpu"
-        return self._told_in if on_gpu and tensor.device.type == "cpu" else None
+        return self._stepping if on_gpu and tensor.device.type == "cpu" else None
 
 
 def _bytes(data: bytes) -> Tensor:
@@ -330,6 +347,19 @@ def _ended(told: Mapping[str, Any]) -> BaseException:
 
 
 @contextlib.contextmanager
+def _joining(world: int) -> Iterator[None]:
+    """Say in a sentence that the processes did not come together at all."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise RunError(
+            f"The {world} processes could not be joined ({_last_line(error)}). Start them with "
+            "`accelerate launch` or `torchrun`, which say to all where the main one is "
+            "(MASTER_ADDR, MASTER_PORT)."
+        ) from None
+
+
+@contextlib.contextmanager
 def _reached(world: int) -> Iterator[None]:
     """Say in a sentence that another process is gone; torch says where in its sources."""
     try:
@@ -337,8 +367,12 @@ def _reached(world: int) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError) as error:
-        what = str(error).strip().splitlines()[-1][:200]
         raise RunError(
-            f"Another of the {world} processes is gone, or does not answer ({what}); its own "
-            "message says why. Start the same command again: it goes on from what was kept."
+            f"Another of the {world} processes is gone, or does not answer ({_last_line(error)}); "
+            "its own message says why. Start the same command again: it goes on from what was kept."
         ) from None
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1][:200]

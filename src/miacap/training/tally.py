@@ -6,7 +6,8 @@
 
 Parts are in the checkpoints, so that a run which was killed says the same of them; speed and time
 are of this sitting alone. A GPU computes while the next batch is fetched: there `waiting` is what
-it waits at most.
+it waits at most. Of several processes it is that of the one which waits most; the others wait for
+it in their steps.
 """
 
 import contextlib
@@ -95,7 +96,8 @@ class Tally:
 
     def told(self) -> dict[str, Any]:
         """Give what this process counted, as JSON can hold it."""
-        return {"sums": self.sums(), "count": float(self._count)}
+        share = self.waiting_share
+        return {"sums": self.sums(), "count": float(self._count), "waiting": share}
 
     def join(self, told: Sequence[Mapping[str, Any]]) -> None:
         """Take over what all processes counted of their parts of the batches."""
@@ -108,6 +110,9 @@ class Tally:
                 sums[name] = [old + new for old, new in zip(before, both, strict=True)]
         self.restore(sums)
         self._count = sum(one["count"] for one in told)
+        # The others wait, in their steps, for the one whose batches come last.
+        seconds, share = self.seconds, max(one["waiting"] for one in told)
+        self.waited, self.worked = share * seconds, (1.0 - share) * seconds
 
     # -- what comes of it ----------------------------------------------------------------------
 
