@@ -6,7 +6,7 @@ least probable concept leaves with the region, and the last region takes over th
 became free, so that all other pairs stay as they were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,12 @@ def without_region(pictures: Pictures, index: int, paired: bool = False) -> Pict
 
 
 def hidden(
-    captioner: Any, pictures: Pictures, words: Sequence[int], targets: Sequence[int], paired: bool
+    captioner: Any,
+    pictures: Pictures,
+    words: Sequence[int],
+    targets: Sequence[int],
+    paired: bool,
+    check: Callable[[], None],
 ) -> Float[Tensor, "R T"]:
     """Give the log-probability of each word of a caption without each of the regions.
 
@@ -59,9 +64,11 @@ def hidden(
         words: ids that are read, BOS first.
         targets: ids that are predicted.
         paired: see `without_region`.
+        check: called before each batch of regions; what it raises ends the work.
     """
     parts = []
     for first in range(0, pictures.regions.shape[1], _AT_ONCE):
+        check()
         last = min(first + _AT_ONCE, pictures.regions.shape[1])
         each = [without_region(pictures, index, paired) for index in range(first, last)]
         batch = _joined(each)

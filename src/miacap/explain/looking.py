@@ -7,7 +7,7 @@ changes  = forward(photo without a region, words) - forward(photo, words)
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,11 @@ _LISTED = 10
 
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Photo = str | os.PathLike[str] | bytes | Image.Image
+Check = Callable[[], None]
+
+
+def _go_on() -> None:
+    """Let every look go on to its end."""
 
 
 class Looker:
@@ -81,7 +86,13 @@ class Looker:
         self.captioner: Any = self.run.captioner(self.device).eval()
 
     def look(
-        self, photo: Photo, name: str | None = None, *, hide: bool = True, best: int = 0
+        self,
+        photo: Photo,
+        name: str | None = None,
+        *,
+        hide: bool = True,
+        best: int = 0,
+        check: Check = _go_on,
     ) -> Look:
         """Caption a photo and give all that can be seen of how.
 
@@ -90,6 +101,8 @@ class Looker:
             name: of the photo; its path, or "photo".
             hide: whether to find out what hiding each region does (a pass for each).
             best: candidates, the caption among them (`captioning.Pipeline.captions`).
+            check: called before each step of the networks, first when the photo has been decoded;
+                what it raises ends the look.
 
         Raises:
             PictureError: the photo cannot be read.
@@ -102,9 +115,10 @@ class Looker:
         if ready.picture is None:
             raise PictureError(ready.reason)
         shown = photograph(source, name, self.run)
+        check()
         pictures = self.inputs.live([name], [ready.picture]).to(self.device)
         with torch.inference_mode():
-            return _measured(self, pictures, shown, hide, best)
+            return _measured(self, pictures, shown, hide, best, check)
 
 
 def look(run: Folders | None, photo: Photo, *, hide: bool = True, **options: Any) -> Look:
@@ -132,9 +146,13 @@ def photograph(source: Any, name: str, run: Trained) -> Photograph:
     return Photograph(name, *size, file.getvalue())
 
 
-def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool, best: int) -> Look:
+def _measured(
+    looker: Looker, pictures: Pictures, photo: Photograph, hide: bool, best: int, check: Check
+) -> Look:
     run, captioner = looker.run, looker.captioner
+    check()
     found = search(captioner, pictures, looker.search)
+    check()
     words, ended = found[0].words, found[0].ended
     read = [BOS, *words][: None if ended else -1]
     targets = [*words, *([EOS] if ended else [])]
@@ -150,8 +168,9 @@ def _measured(looker: Looker, pictures: Pictures, photo: Photograph, hide: bool,
     notes = []
     changes = None
     if hide:
-        changes, note = _hidden(looker, pictures, read, targets, logs, paired)
+        changes, note = _hidden(looker, pictures, read, targets, logs, paired, check)
         notes += [note] if note else []
+    check()
     attended = followed(trace, source, rolled, regions, concepts, paired)
     return Look(
         photo=photo,
@@ -218,13 +237,14 @@ def _hidden(
     targets: Sequence[int],
     logs: Tensor,
     paired: bool,
+    check: Check,
 ) -> tuple[Hidden | None, str]:
     """Give what hiding regions does; or a sentence that says why nothing can be hidden."""
     if "regions" not in looker.run.reads:
         return None, ("This captioner reads concepts alone: no region is hidden, for none is read.")
     if pictures.regions.shape[1] == 1:
         return None, "There is one region alone: without it nothing would be left to see."
-    without = hidden(looker.captioner, pictures, read, targets, paired)
+    without = hidden(looker.captioner, pictures, read, targets, paired, check)
     with_it = "the least probable concept" if paired else ""
     return Hidden((without - logs).float().cpu().numpy(), with_it), ""
 

@@ -64,10 +64,10 @@ class Answering:
 
         Raises:
             PictureError: it cannot be read.
-            Refused: too many pixels (413), or too late (503).
+            Refused: too many pixels (413), too late (503), or nobody waits any more.
         """
         self._check(photo, deadline)
-        look = self._looker.look(photo, _PHOTO, hide=False, best=best)
+        look = self._looker.look(photo, _PHOTO, hide=False, best=best, check=deadline.step)
         deadline.check()
         return _captioned(look)
 
@@ -83,7 +83,7 @@ class Answering:
             `Look.to_json`, and the photo as people see it as a data URL.
         """
         self._check(photo, deadline)
-        look = self._looker.look(photo, _PHOTO, hide=hide)
+        look = self._looker.look(photo, _PHOTO, hide=hide, check=deadline.step)
         deadline.check()
         told = look.to_json(_DIGITS)
         jpeg = base64.b64encode(look.photo.jpeg).decode("ascii")

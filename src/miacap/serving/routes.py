@@ -24,6 +24,7 @@ from miacap.serving.answering import Answering
 from miacap.serving.answers import Captioned, Failed, Health
 from miacap.serving.bodies import photo_of
 from miacap.serving.door import Door
+from miacap.serving.gone import while_there
 from miacap.serving.guard import Guard
 from miacap.serving.limits import Limits
 from miacap.serving.reference import reference
@@ -112,7 +113,9 @@ def _add_answers(app: FastAPI, answering: Answering, limits: Limits) -> None:
     ) -> Captioned:
         async with door.inside():
             photo = await photo_of(request, limits)
-            return await worker.do(lambda deadline: answering.caption(photo, best, deadline))
+            return await while_there(
+                request, worker.do(lambda deadline: answering.caption(photo, best, deadline))
+            )
 
     @app.post(
         "/v1/explain", response_model=None, responses=_FAILURES, openapi_extra=_BODY,
@@ -127,9 +130,8 @@ def _add_answers(app: FastAPI, answering: Answering, limits: Limits) -> None:
     ) -> Response:
         async with door.inside():
             photo = await photo_of(request, limits)
-            return JSONResponse(
-                await worker.do(lambda deadline: answering.explain(photo, hide, deadline))
-            )
+            work = worker.do(lambda deadline: answering.explain(photo, hide, deadline))
+            return JSONResponse(await while_there(request, work))
 
 
 def _add_pages(app: FastAPI, answering: Answering) -> None:
