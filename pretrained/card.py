@@ -7,8 +7,10 @@ from string import Template
 from scores import METRICS, Found  # beside this file
 
 from miacap.captioning import Comparison
+from miacap.errors import RunError
 from miacap.files import read_json, read_json_lines
 from miacap.runs import Run, SelfCritical
+from miacap.runs.confidence import calibration_of
 from miacap.runs.packing import PACKED
 from miacap.visual import tuned
 from miacap.wording import counted
@@ -37,6 +39,7 @@ def text(run: Run, bytes: int, found: Found, same: Comparison, made: Sequence[st
         "same": f"{same.compared - len(same.differing):,}",
         "compared": f"{same.compared:,}",
         "differing": f"{100 * same.share:.2f} % differ",
+        "trust": _trust(run, found),
         "subjects": _subjects(found),
         "shown": _photos(found),
         "backbone": _backbone(run),
@@ -72,6 +75,30 @@ def _scores(found: Found) -> str:
     names = [name for name in METRICS if name in found.ranges]
     ranges = [(name, found.ranges[name]) for name in names]
     return "\n".join(f"| {n} | {r.score:.4f} | {r.low:.4f} to {r.high:.4f} |" for n, r in ranges)
+
+
+def _trust(run: Run, found: Found) -> str:
+    known, why = calibration_of(run)
+    if known is None:
+        raise RunError(f"{run.folder}: has no confidence to tell of: {why}.")
+    rows = [row for row in found.rows if row.error is None and row.confidence is not None]
+    deep = sum(row.confidence.out_of_depth for row in rows if row.confidence)
+    unsure = sum(row.confidence.unsure for row in rows if row.confidence)
+    one, two, three, four = (f"{share:.0%}" for share in known.ratings)
+    return (
+        f"Of its {known.pictures:,} dev captions {known.wrong:.0%} are, by what they score, "
+        f"such as people call wrong\n(ratings 1 to 4: {one}, {two}, {three}, {four}; the expected "
+        f"calibration error of its shares is {known.calibration_error:.3f}).\nIt is unsure of "
+        f"{unsure:,} of {len(rows):,} dev photos; {deep:,} of these count as out of its depth.\n"
+        f"{_unlike(found)}"
+    )
+
+
+def _unlike(found: Found) -> str:
+    flagged = [name for name, deep in found.unlike.items() if deep]
+    rest = [name for name, deep in found.unlike.items() if not deep]
+    said = f"Out of its depth are images of: {', '.join(flagged) or 'none that were tried'}."
+    return said + (f" Not noticed: {', '.join(rest)}." if rest else "")
 
 
 def _subjects(found: Found) -> str:

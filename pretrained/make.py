@@ -3,14 +3,18 @@
     python pretrained/make.py runs/best --data flickr8k --features features
 
 Everything that the package (and the first lines of README) says of the model is replaced by this
-run's own numbers. `--features`
-saves time where the run's backbone is frozen; one that was tuned looks at the photos. Takes a few
-minutes: 1,000 dev photos are captioned twice, and SPICE parses their references.
+run's own numbers, and its confidence is calibrated on its dev captions, as by `miacap evaluate RUN
+DATA --calibrate`. `--features` saves time: the run's captions come from them, and where its
+backbone is frozen so do those of the packed run; a tuned one, rounded by packing, looks at the
+photos. Takes a few minutes: 1,000 dev photos are captioned twice, and SPICE parses their
+references.
 """
 
 import argparse
 import re
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -20,10 +24,13 @@ import card  # noqa: E402
 import recipe  # noqa: E402
 import scores  # noqa: E402
 
-from miacap import captioning, runs, terminal  # noqa: E402
-from miacap.data import FeatureStore, read  # noqa: E402
+from miacap import captioning, runs, terminal, visual  # noqa: E402
+from miacap.captioning import Row  # noqa: E402
+from miacap.data import Dataset, FeatureStore, read  # noqa: E402
 from miacap.errors import MiacapError, RunError  # noqa: E402
-from miacap.files import atomic  # noqa: E402
+from miacap.files import atomic, sha256  # noqa: E402
+from miacap.runs import Calibration, Run, confidence  # noqa: E402
+from miacap.runs.packing import write_sums  # noqa: E402
 
 PACKAGE = HERE / "flickr8k"
 PHOTOS = HERE.parent / "examples" / "photos"
@@ -32,36 +39,68 @@ MOST = 40_000_000
 
 
 def make(options: argparse.Namespace) -> None:
-    """Pack, score, write."""
+    """Calibrate, pack, score, write."""
     folder = options.package / "src" / "miacap_flickr8k" / "run"
     dataset = read(options.data)
-    store = None if options.features is None else FeatureStore.open(options.features)
     run = runs.load(options.run)
     made = (
         recipe.commands(run)
         if options.commands is None
         else options.commands.read_text(encoding="utf-8").strip().splitlines()
     )
-    packed = runs.pack(options.run, folder)
-    if packed.bytes > MOST:
-        raise RunError(
-            f"{folder}: {packed.bytes / 1e6:.1f} MB; at most {MOST / 1e6:.0f} are meant."
+    with tempfile.TemporaryDirectory() as temporary:
+        store = (
+            _features(run, dataset, options.split, Path(temporary) / "features")
+            if options.features is None
+            else FeatureStore.open(options.features)
         )
-    terminal.tell(f"packed: {packed.bytes / 1e6:.1f} MB")
-    before, rows = (
-        captioning.captions_of(one, dataset, options.split, store, device="cpu")
-        for one in (run, packed.run)
-    )
+        before, calibration = calibrated(run, dataset, options.split, store)
+        packed = runs.pack(options.run, folder)
+        size = packed.bytes + keep(calibration, folder)
+        if size > MOST:
+            raise RunError(f"{folder}: {size / 1e6:.1f} MB; at most {MOST / 1e6:.0f} are meant.")
+        terminal.tell(f"packed: {size / 1e6:.1f} MB")
+        rows = captioning.captions_of(packed.run, dataset, options.split, store, device="cpu")
     same = captioning.compare(before, rows)
     found = scores.found(packed.run, rows, dataset, options.split, PHOTOS)
     with atomic(options.package / "README.md", "w") as file:
-        file.write(card.text(packed.run, packed.bytes, found, same, made))
+        file.write(card.text(packed.run, size, found, same, made))
     if options.package == PACKAGE:
         _write_example(HERE.parent / "README.md", found)
     if options.version is not None:
         _write_version(options.package / "pyproject.toml", options.version)
     terminal.result(f"{options.package / 'README.md'}: CIDEr-D {found.scores['CIDEr-D']:.4f}")
     terminal.result(f"{len(same.differing)} of {same.compared} captions differ by packing")
+
+
+def _features(run: Run, dataset: Dataset, split: str, folder: Path) -> FeatureStore:
+    """Look at a split's photos with the run's own network."""
+    regions = visual.regions_for(run.preprocessing, "cpu", run.folder)
+    return visual.extract(dataset.split(split), folder, regions=regions)
+
+
+def calibrated(
+    run: Run, dataset: Dataset, split: str, store: FeatureStore
+) -> tuple[tuple[Row, ...], Calibration]:
+    """Caption a split, and learn of it how far the run may be trusted.
+
+    Raises:
+        RunError: features that are not the run's.
+        DataError: captions of which nothing can be learned.
+    """
+    result = captioning.evaluate(
+        run, dataset, split, store, metrics=("CIDEr-D",), controls=False, device="cpu"
+    )
+    return result.rows, captioning.calibrate(run, result, dataset, store, split)
+
+
+def keep(calibration: Calibration, folder: Path) -> int:
+    """Write a run's calibration beside its rounded weights; gives the file's bytes."""
+    file = folder / confidence.FILE
+    already = file.stat().st_size if file.is_file() else 0
+    replace(calibration, weights_sha256=sha256(folder / "weights.safetensors")).save(folder)
+    write_sums(folder)
+    return file.stat().st_size - already
 
 
 def _write_example(file: Path, found: scores.Found) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from miacap.captioning import Pipeline, Row
 from miacap.data import Dataset
 from miacap.metrics import Scores, score
@@ -15,6 +17,13 @@ from miacap.text import tokenize_all
 METRICS = ("BLEU-1", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D", "SPICE")
 LEAST = 15
 """Photos that a subject needs to be told."""
+
+NO_PHOTOS: Mapping[str, np.ndarray] = {
+    "pure noise": np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8),
+    "black": np.zeros((300, 400, 3), dtype=np.uint8),
+    "white": np.full((300, 400, 3), 255, dtype=np.uint8),
+}
+"""What a captioner says something of all the same."""
 
 SUBJECTS: Mapping[str, str] = {
     "dogs": "dog dogs puppy",
@@ -42,6 +51,7 @@ class Found:
         ranges: each score with its interval.
         subjects: subject -> photos, mean CIDEr-D of them.
         photos: file, the captioner's caption, what a person wrote, of the repository's photos.
+        unlike: which of some images that are no photos count as out of the run's depth.
     """
 
     rows: tuple[Row, ...]
@@ -49,6 +59,7 @@ class Found:
     ranges: Mapping[str, Range]
     subjects: Mapping[str, tuple[int, float]]
     photos: tuple[tuple[str, str, str], ...]
+    unlike: Mapping[str, bool]
 
 
 def found(run: Run, rows: Sequence[Row], dataset: Dataset, split: str, photos: Path) -> Found:
@@ -72,7 +83,24 @@ def found(run: Run, rows: Sequence[Row], dataset: Dataset, split: str, photos: P
         (row["file"], pipeline.caption(photos / row["file"]), row["captions"].split(" | ")[0])
         for row in credits
     )
-    return Found(tuple(rows), scores, intervals(scores), subjects(references, scores), shown)
+    return Found(
+        tuple(rows),
+        scores,
+        intervals(scores),
+        subjects(references, scores),
+        shown,
+        unlike(pipeline),
+    )
+
+
+def unlike(pipeline: Pipeline) -> dict[str, bool]:
+    """Say which images that are no photos a calibrated run takes for unlike its own."""
+    told = {}
+    for name, pixels in NO_PHOTOS.items():
+        trust = pipeline.row(pixels).confidence
+        if trust is not None:
+            told[name] = trust.out_of_depth
+    return told
 
 
 def subjects(

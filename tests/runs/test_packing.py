@@ -163,7 +163,9 @@ def test_a_calibration_goes_along_and_holds_for_the_rounded_weights(
     run: Path, tmp_path: Path
 ) -> None:
     weights = run / "weights.safetensors"
-    made = Calibration(-3.0, -4.0, (1.0,), 0.5, sha256(weights), "dev", 9, 0.5, 0.0, ())
+    made = Calibration(
+        -3.0, -4.0, (1.0,), 0.5, sha256(weights), "dev", 9, 0.5, (0.2, 0.3, 0.4, 0.1), 0.0, ()
+    )
     made.save(run)
     packed = runs.pack(run, tmp_path / "small").run
     found, _ = calibration_of(packed)

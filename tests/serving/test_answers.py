@@ -61,8 +61,9 @@ def test_a_calibrated_run_says_how_far_to_trust_it(
     typical = tuple((rows.mean(0) / rows.mean(0).norm()).tolist())
     for side, depth in ((1.0, False), (-1.0, True)):
         made = Calibration(
-            -1.0, -2.0, tuple(side * value for value in typical), 0.5, "", "dev", 9, 0.4, 0.1, ()
-        )
+            -1.0, -2.0, tuple(side * value for value in typical), 0.5, "", "dev", 9, 0.4,
+            (0.1, 0.3, 0.4, 0.2), 0.1, (),
+        )  # fmt: skip
         monkeypatch.setattr(answering._looker, "calibration", made)
         told = ask(app, "POST", "/v1/caption", content=photo()).json()
         trust = told["confidence"]

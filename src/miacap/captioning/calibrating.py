@@ -1,18 +1,11 @@
 """Learn on a split how often captions are wrong, by their log-probability per word.
 
-What "wrong" means comes from people. Of the Flickr8k-Expert judgements (Hodosh et al. 2013; three
-people rate a caption of a photo from 1 to 4) a caption is wrong where two of the three gave 1 or
-2. The share of wrong ones falls with CIDEr-D against the photo's five references:
-
-    P(wrong | CIDEr-D) = 1 / (1 + exp(-(4.157 - 6.457 sqrt(CIDEr-D))))        [eq:people]
-
-so that at CIDEr-D 0.41 half are wrong (2,879 judged pairs of half of the judged photos; expected
-calibration error 0.016, a half of the photos predicted from the other). Each caption of the split
-gets this probability as its target, and a logistic regression on its log-probability per word
-gives `runs.confidence.Calibration`.
+What "wrong" means comes from people who rated captions of photos: `ratings.py` says how probably
+they call a caption wrong, by its CIDEr-D, and which share of this run's captions they call wrong.
+Each caption of the split gets this probability as its target, and a logistic regression on its
+log-probability per word gives `runs.confidence.Calibration`.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -20,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from miacap.captioning.evaluation import Evaluation
+from miacap.captioning.ratings import called_wrong, rating_shares
 from miacap.concepts.calibration import fit, probabilities
 from miacap.data import Dataset
 from miacap.data.store import FeatureStore
@@ -29,10 +23,7 @@ from miacap.runs import Run
 from miacap.runs.confidence import Bin, Calibration
 from miacap.wording import counted
 
-__all__ = ["PEOPLE", "calibrate", "called_wrong", "reliability"]
-
-PEOPLE = (4.157, -6.457)
-"""[eq:people], from half of Flickr8k-Expert; a test fits them anew."""
+__all__ = ["calibrate", "reliability"]
 
 FEWEST_PICTURES = 200
 FEWEST_REFERENCES = 4
@@ -67,7 +58,9 @@ def calibrate(
     assert evaluation.scores is not None
     scores = dict(zip(evaluation.scores.ids, evaluation.scores.per_picture["CIDEr-D"], strict=True))
     per_word = torch.tensor([row.per_word for row in rows], dtype=torch.float64)
-    wrong = torch.tensor([called_wrong(scores[row.id]) for row in rows], dtype=torch.float64)
+    cider = torch.tensor([scores[row.id] for row in rows], dtype=torch.float64)
+    ratings = rating_shares(cider)
+    wrong = called_wrong(cider, ratings)
     slope, intercept = _fitted(per_word, wrong)
     if not slope < 0:
         raise DataError(
@@ -85,14 +78,10 @@ def calibrate(
         split=split,
         pictures=len(rows),
         wrong=float(wrong.mean()),
+        ratings=ratings,
         calibration_error=error,
         bins=bins,
     )
-
-
-def called_wrong(cider: float) -> float:
-    """Give the share of captions with this CIDEr-D that people call wrong. [eq:people]"""
-    return 1 / (1 + math.exp(-(PEOPLE[0] + PEOPLE[1] * math.sqrt(max(cider, 0.0)))))
 
 
 def reliability(

@@ -27,7 +27,7 @@ from torch import Tensor
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import read_json, sha256, write_json
 from miacap.pictures import Pictures
-from miacap.settings import check_at_least, check_share, from_json, to_json
+from miacap.settings import check_at_least, from_json, to_json
 
 if TYPE_CHECKING:
     from miacap.runs.trained import Trained
@@ -76,6 +76,8 @@ class Calibration:
         split: whose captions it was fitted on.
         pictures: how many.
         wrong: share of their captions that people would call wrong.
+        ratings: shares of their captions that people would rate 1, 2, 3 and 4, by what they score
+            (`captioning/ratings.py`); 1 and 2 are wrong.
         calibration_error: expected calibration error, each half of the pictures predicted from
             the other one.
         bins: the ten parts that it sums over.
@@ -90,12 +92,16 @@ class Calibration:
     split: str
     pictures: int
     wrong: float
+    ratings: tuple[float, float, float, float]
     calibration_error: float
     bins: tuple[Bin, ...]
-    format: Literal[1] = 1
+    format: Literal[2] = 2
 
     def __post_init__(self) -> None:
-        check_share(wrong=self.wrong, calibration_error=self.calibration_error)
+        if not (0 <= self.wrong <= 1 and 0 <= self.calibration_error <= 1):
+            raise SettingsError("wrong and calibration_error lie in [0, 1].")
+        if min(self.ratings) < 0 or abs(sum(self.ratings) - 1) > 1e-6:
+            raise SettingsError("ratings are four shares whose sum is 1.")
         check_at_least(1, pictures=self.pictures)
         if not self.slope < 0 or not any(self.typical):
             raise SettingsError("slope is below 0, and typical holds numbers other than 0.")
@@ -144,7 +150,7 @@ def calibration_of(run: "Trained") -> tuple[Calibration | None, str]:
     """Give a run's calibration, and else why it has none.
 
     Several runs together have none, nor has one whose weights are not those that it was made
-    with.
+    with, nor one of format 1: its shares were those of captions retrieved from other photos.
 
     Raises:
         RunError: `confidence.json` is damaged.
@@ -155,7 +161,13 @@ def calibration_of(run: "Trained") -> tuple[Calibration | None, str]:
     if not file.is_file():
         return None, f"{run.folder} is not calibrated"
     try:
-        found = from_json(Calibration, read_json(file), str(file))
+        tree = read_json(file)
+        if isinstance(tree, dict) and tree.get("format") == 1:
+            return None, (
+                f"{file} is of an earlier miacap, which took far too many captions for wrong, so "
+                "that the run is not calibrated"
+            )
+        found = from_json(Calibration, tree, str(file))
     except (DataError, SettingsError) as error:
         raise RunError(f"{error} Delete {file}, or calibrate again.") from None
     if found.weights_sha256 != sha256(run.folder / "weights.safetensors"):
