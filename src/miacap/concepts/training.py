@@ -166,8 +166,10 @@ class _Data:
                 digest.update(f"{split}\0{name}\0{self.folds.get(name)}\0".encode())
                 digest.update(self.targets[name].numpy().tobytes())
         manifest = to_json(self.regions.manifest)
-        # Settings that came later are None where nobody asks for them: folders from before go on.
-        made = {k: v for k, v in manifest["preprocessing"].items() if v is not None}
+        # Settings that came later, as they are where nobody asks for them, are left out: folders
+        # from before go on.
+        later = {"precision": "float32"}  # all others are None then
+        made = {k: v for k, v in manifest["preprocessing"].items() if v != later.get(k)}
         digest.update(json.dumps({**manifest, "preprocessing": made}, sort_keys=True).encode())
         return digest.hexdigest()
 
