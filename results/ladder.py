@@ -20,7 +20,7 @@ from typing import Any
 from miacap import data as datasets
 from miacap.files import atomic, write_json
 from miacap.metrics import Scores, read_candidates, score
-from miacap.metrics.comparisons import bootstrap, paired_bootstrap
+from miacap.metrics.comparisons import intervals, paired_bootstrap
 from miacap.metrics.diversity import diversity
 
 HOME = Path(__file__).resolve().parent / "flickr8k"
@@ -59,7 +59,7 @@ def scored(data: str) -> list[dict[str, Any]]:
     for rung in RUNGS:
         captions = read_candidates(HOME / "dev" / f"{rung['name']}.jsonl")
         kept[rung["name"]] = scores = score(references, captions, METRICS)
-        said, own = diversity(list(captions.values())), bootstrap(scores)["CIDEr-D"]
+        said, own = diversity(list(captions.values())), intervals(scores)["CIDEr-D"]
         row = {
             "name": rung["name"],
             **{name: round(float(scores[name]), 4) for name in METRICS},
