@@ -77,7 +77,7 @@ def test_features(
     [
         ("miacap.training.checkpoints.write_tensors", 1),
         ("miacap.training.checkpoints.write_json", 2),
-        ("miacap.training.session.write_weights", 1),
+        ("miacap.training.evaluating.write_weights", 1),
         ("miacap.training.checkpoints.publish", 1),
         ("miacap.training.logs.settle", 2),
     ],

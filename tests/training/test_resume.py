@@ -76,7 +76,7 @@ class Stop(Exception):
 
 WRITES = [
     "miacap.training.checkpoints.write_tensors",
-    "miacap.training.session.write_weights",
+    "miacap.training.evaluating.write_weights",
     "miacap.training.checkpoints.write_json",
     "miacap.training.checkpoints.prune",
     "miacap.training.checkpoints.publish",

@@ -3,40 +3,34 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from miacap import captioners, runs, terminal
 from miacap.captioning.cross_entropy import CrossEntropyTask
-from miacap.captioning.inputs import Concepts, Inputs, StoredConcepts, Wanted
+from miacap.captioning.material import Material, gathered
 from miacap.captioning.outcome import finish
 from miacap.captioning.reward import Reward
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.captioning.validation import NUMBERS, SHOWN, WATCHED, DevScores
-from miacap.captioning.word_vectors import WordVectors, read_word_vectors, table_of
-from miacap.captioning.words import Lengths, build_vocabulary, covered, encode, lengths
+from miacap.captioning.word_vectors import table_of
+from miacap.captioning.words import Lengths, covered, lengths
 from miacap.concepts import ConceptFolder, ConceptSource, check_same
-from miacap.concepts.task import require_regions
 from miacap.data import Dataset
 from miacap.data.leaks import Leak
 from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
-from miacap.errors import DataError, SettingsError
-from miacap.pictures import count_unmapped
-from miacap.runs import Run, RunSettings, SelfCritical, VectorFile
+from miacap.runs import Run, RunSettings, SelfCritical
 from miacap.runs.folder import build, held, read_sources
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
-from miacap.runs.starting import begun, captioner_of, check_start, unfinished
-from miacap.text import BOS, Vocabulary
+from miacap.runs.starting import captioner_of, unfinished
 from miacap.training import FitResult, Task, fit
 from miacap.training.processes import join
 from miacap.visual import tuned
-from miacap.wording import all_of, by_number, counted, part
+from miacap.wording import part
 
 
 def train(
@@ -84,32 +78,10 @@ def train(
             concepts of other features; or features or concepts that are not those of `start`.
         SettingsError: settings that do not go together, or not with `start`.
     """
-    require_regions(regions)
-    if settings.tuning is not None:
-        raise SettingsError("A backbone learns from photos, not from features: captioning.tune.")
-    told = regions.manifest
-    if start is not None:
-        check_start(start, told.preprocessing, told.width, str(regions.folder), concepts)
-    settings = begun(replace(settings, region_width=told.width), start)
-    train_split, dev_split = dataset.split("train"), dataset.split("dev")
-    notes: list[str] = []
-    concepts = _concepts_to_read(settings, regions, concepts, notes)
-    if start is None:
-        vocabulary = build_vocabulary(train_split, settings.minimum_count)
-    else:
-        vocabulary = start.vocabulary
-    settings, vectors = _vectors(word_vectors, vocabulary, settings)
-    inputs = _inputs(settings, vocabulary, regions, concepts, concepts_of, notes)
-    aside: list[str] = []
-    captions, references = (_usable(part, inputs, aside) for part in (train_split, dev_split))
-    if not references:
-        raise DataError(f"{dev_split.name}: the dev split has no captions; nothing to choose by.")
-    inputs.require([*captions, *references])
-    _try(settings, vocabulary, inputs, next(iter(captions)))
-    ids = encode(vocabulary, captions)
-    counted = lengths(ids, settings.maximum_words)
-    processes = join(settings.training.device)
-    run = _unlaid(Path(folder), settings, vocabulary, regions, concepts)
+    found = gathered(dataset, regions, settings, concepts, concepts_of, start, word_vectors)
+    counted = lengths(found.ids, found.settings.maximum_words)
+    processes = join(found.settings.training.device)
+    run = _unlaid(Path(folder), found)
     leaks: list[Leak] = []
     with ExitStack() as stack:
 
@@ -117,54 +89,24 @@ def train(
             nonlocal run
             stack.enter_context(held(folder))
             leaks.extend(find_leaks(dataset, regions.photos))
-            run = _lay(run, regions, dataset, concepts, leaks)
+            run = _lay(run, found, leaks)
             if start is not None:
                 keep_start(start, run.folder)
 
         processes.from_main(lay)
-        _tell(aside, [] if quiet else notes, counted, settings)
-        if few := covered(ids, vocabulary, None if start is None else str(start.folder)):
-            terminal.tell(f"warning: {few}.")
-        if start is not None and not quiet:
-            _tell_start(start, dataset)
-        for leak in leaks:
-            terminal.tell(f"warning: {leak.told}")
-        if not quiet and (known := tuned.known(regions.folder, dataset.sources)):
-            terminal.tell(f"note: {known}.")
-        dev = DevScores(run, inputs, references)
-        if vectors is not None and not quiet:
-            has = part(len(vectors.ids), len(vocabulary.words), "word", "has", "have")
-            terminal.tell(f"{has} a vector in {word_vectors}.")
-        task = _task(run, inputs, captions, ids, dev, start, vectors)
-        result = fit(task, settings.training, run.folder, quiet=quiet, stop_after=stop_after)
+        _tell(found, counted, leaks, quiet)
+        dev = DevScores(run, found.inputs, found.references)
+        task = _task(run, found, dev)
+        result = fit(task, found.settings.training, run.folder, quiet=quiet, stop_after=stop_after)
 
         def keep() -> None:
             runs.keep_settings(run)
             if result.finished:
-                finish(result, best_scores(result), task.module, dev, captions, counted, leaks)
+                best, captions = best_scores(result), found.captions
+                finish(result, best, task.module, dev, captions, counted, leaks)
 
         processes.from_main(keep)
     return result
-
-
-def _vectors(
-    file: str | os.PathLike[str] | None, vocabulary: Vocabulary, settings: RunSettings
-) -> tuple[RunSettings, WordVectors | None]:
-    """Read the word vectors that a word table begins with, and write their file down."""
-    if file is None:
-        if settings.word_vectors is not None:
-            raise SettingsError(
-                f"The settings name the word vectors {settings.word_vectors.name!r}: give the file "
-                "with --word-vectors."
-            )
-        return settings, None
-    if settings.start is not None:
-        raise SettingsError(
-            "The run to begin with has trained its word table already; leave --word-vectors out."
-        )
-    vectors = read_word_vectors(file, vocabulary, settings)
-    known = VectorFile(vectors.name, vectors.sha256, len(vectors.ids))
-    return replace(settings, word_vectors=known), vectors
 
 
 def best_scores(result: FitResult) -> dict[str, float]:
@@ -175,130 +117,49 @@ def best_scores(result: FitResult) -> dict[str, float]:
     return {}
 
 
-def _concepts_to_read(
-    settings: RunSettings,
-    regions: FeatureStore,
-    concepts: ConceptFolder | None,
-    notes: list[str],
-) -> ConceptFolder | None:
-    """Give the concepts that the captioner reads, or None where it reads none."""
-    wanted = Wanted.of(settings)
-    fed = f"{settings.captioner} fed {settings.source!r}"
-    if not wanted.any_concepts:
-        if concepts is not None:
-            notes.append(f"the concepts of {concepts.folder}, which {fed} does not look at")
-        return None
-    if concepts is None and settings.start is not None:
-        raise DataError(
-            f"The run {settings.start.run}, with which training begins, reads concepts, and none "
-            "were given: give the folder of concepts that it was trained with: --concepts FOLDER"
-        )
-    if concepts is None:
-        plain = captioners.reads(settings.captioner, "plain") == {"regions"}
-        other = "feed it regions alone with --source plain, or " if plain else ""
-        raise DataError(
-            f"{fed} reads concepts, and none were given: {other}make them with `miacap concepts "
-            "train DATA --features FEATURES -o FOLDER` and give them with --concepts FOLDER."
-        )
-    concepts.check_features(regions)
-    if "scores" in wanted.reads and concepts.source.scores == "ranks":
-        raise SettingsError(
-            f"concept_input='probabilities', but the lists in {concepts.folder} have an order and "
-            "no probabilities; leave concept_input at 'rows', or read lists with probabilities."
-        )
-    if not any(name in regions for name in concepts.store.names):
-        raise DataError(
-            f"No picture is both in {regions.folder} and in {concepts.folder}; make the concepts "
-            "of these features' pictures."
-        )
-    return concepts
-
-
-def _inputs(
-    settings: RunSettings,
-    vocabulary: Vocabulary,
-    regions: FeatureStore,
-    folder: ConceptFolder | None,
-    concepts_of: Mapping[str, str] | None,
-    notes: list[str],
-) -> Inputs:
-    concepts: Concepts | None = None
-    if folder is not None:
-        concepts = StoredConcepts.of(folder, vocabulary)
-        if unmapped := count_unmapped(concepts.words):
-            said = ("is no caption word", "are no caption words")
-            notes.append(part(unmapped, len(concepts.words), "concept", *said))
-    return Inputs(Wanted.of(settings), concepts, regions, concepts_of=concepts_of or {})
-
-
-def _usable(part: Dataset, inputs: Inputs, notes: list[str]) -> dict[str, tuple[str, ...]]:
-    """Give the captions of those pictures of a split that were not set aside."""
-    captions = part.captions
-    aside = inputs.set_aside(list(captions))
-    if aside:
-        split, first = part.pictures[0].split, next(iter(aside.values()))
-        notes.append(
-            f"{len(aside)} of {counted(len(captions), 'picture')} of {split}, the first: {first}"
-        )
-        if len(aside) == len(captions):
-            raise DataError(
-                f"{part.name}: {all_of(len(captions), 'captioned picture')} of {split} "
-                f"{by_number(len(captions), 'was', 'were')} set aside when features or concepts "
-                f"were made, the first: {first}"
-            )
-    return {name: texts for name, texts in captions.items() if name not in aside}
-
-
-def _try(settings: RunSettings, vocabulary: Vocabulary, inputs: Inputs, name: str) -> None:
-    """Send one picture through the untrained captioner: what cannot work says so at once."""
-    module: Any = build(settings, len(vocabulary)).eval()
-    with torch.inference_mode():
-        module(inputs.stored([name]), torch.tensor([[[BOS]]]))
-
-
-def _unlaid(
-    folder: Path,
-    settings: RunSettings,
-    vocabulary: Vocabulary,
-    regions: FeatureStore,
-    concepts: ConceptFolder | None,
-) -> Run:
+def _unlaid(folder: Path, found: Material) -> Run:
     """Give the run as it will be; of several processes the main one alone lays its folder."""
-    source = None if concepts is None else concepts.source
-    return Run(folder, settings, vocabulary, regions.manifest.preprocessing, source)
+    source = None if found.concepts is None else found.concepts.source
+    preprocessing = found.regions.manifest.preprocessing
+    return Run(folder, found.settings, found.vocabulary, preprocessing, source)
 
 
-def _lay(
-    run: Run,
-    regions: FeatureStore,
-    dataset: Dataset,
-    concepts: ConceptFolder | None,
-    leaks: Sequence[Leak],
-) -> Run:
+def _lay(run: Run, found: Material, leaks: Sequence[Leak]) -> Run:
     """Lay the run folder, with what it keeps of the concepts: the extractor, or their file."""
-    if is_run(run.folder) and concepts is not None:
+    if is_run(run.folder) and found.concepts is not None:
         before = ConceptSource.of(run.folder)
         if before is not None:
-            check_same(before, concepts.source)
+            check_same(before, found.concepts.source)
     return runs.create(
         run.folder,
         run.settings,
         run.vocabulary,
         run.preprocessing,
-        dataset.sources,
-        concepts,
-        regions.folder,
+        found.dataset.sources,
+        found.concepts,
+        found.regions.folder,
         leaks,
     )
 
 
-def _tell(
-    aside: Sequence[str], notes: Sequence[str], counted: Lengths, settings: RunSettings
-) -> None:
-    for note in (*aside, *notes):
+def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool) -> None:
+    """Say on standard error what a reader of the scores has to know of what is learned from."""
+    start, vocabulary, vectors = found.start, found.vocabulary, found.vectors
+    for note in (*found.aside, *(() if quiet else found.notes)):
         terminal.tell(f"left out: {note}")
-    if told := counted.told(settings.maximum_words):
+    if told := counted.told(found.settings.maximum_words):
         terminal.tell(f"warning: {told}.")
+    if few := covered(found.ids, vocabulary, None if start is None else str(start.folder)):
+        terminal.tell(f"warning: {few}.")
+    if start is not None and not quiet:
+        _tell_start(start, found.dataset)
+    for leak in leaks:
+        terminal.tell(f"warning: {leak.told}")
+    if not quiet and (known := tuned.known(found.regions.folder, found.dataset.sources)):
+        terminal.tell(f"note: {known}.")
+    if vectors is not None and not quiet:
+        has = part(len(vectors.ids), len(vocabulary.words), "word", "has", "have")
+        terminal.tell(f"{has} a vector in {found.vector_file}.")
 
 
 def _tell_start(start: Run, dataset: Dataset) -> None:
@@ -314,25 +175,17 @@ def _tell_start(start: Run, dataset: Dataset) -> None:
         )
 
 
-def _task(
-    run: Run,
-    inputs: Inputs,
-    texts: Mapping[str, tuple[str, ...]],
-    captions: Mapping[str, list[list[int]]],
-    dev: DevScores,
-    start: Run | None,
-    vectors: WordVectors | None,
-) -> Task:
-    settings = run.settings
+def _task(run: Run, found: Material, dev: DevScores) -> Task:
+    settings, start, captions = run.settings, found.start, found.ids
     torch.manual_seed(settings.training.seed)
     module: nn.Module = build(settings, len(run.vocabulary))
-    if vectors is not None:
-        vectors.fill(table_of(module, settings.captioner))
+    if found.vectors is not None:
+        found.vectors.fill(table_of(module, settings.captioner))
     if start is not None:
         assert settings.start is not None
         module.load_state_dict(captioner_of(start, settings.start).state_dict())
     objective, seed = settings.objective, settings.training.seed
-    batches = inputs.batches(
+    batches = found.inputs.batches(
         list(captions),
         captions=None if isinstance(objective, SelfCritical) else captions,
         batch_size=settings.pictures_per_batch,
@@ -340,7 +193,9 @@ def _task(
         maximum=settings.maximum_words,
     )
     if isinstance(objective, SelfCritical):
-        reward = Reward.of(run.vocabulary, texts, dev.references, inputs, objective, seed)
+        reward = Reward.of(
+            run.vocabulary, found.captions, dev.references, found.inputs, objective, seed
+        )
         return SelfCriticalTask(
             module, batches, reward, dev, settings.search, objective, evaluated=NUMBERS,
             shown=dev.examples,

@@ -119,6 +119,13 @@ def caption(
             list(rows)  # none is left here: the main process has them
             return
         _write(laid_out(rows, form, len(photos) == 1, scores), form, output)
+    _tell(counts)
+    if counts["captioned"] == counts["empty"]:
+        raise typer.Exit(1)
+
+
+def _tell(counts: dict[str, int]) -> None:
+    """Say on standard error which of the captions are not to be trusted."""
     if counts["empty"]:
         terminal.tell(
             f"warning: {part(counts['empty'], counts['captioned'], 'caption', 'is', 'are')} empty; "
@@ -130,8 +137,6 @@ def caption(
             f"warning: {many} unlike those that the run was calibrated on; do not trust what it "
             "says of such photos (--scores tells which)."
         )
-    if counts["captioned"] == counts["empty"]:
-        raise typer.Exit(1)
 
 
 def _counted(rows: Iterable["Row"], progress: Any, counts: dict[str, int]) -> Iterator["Row"]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from miacap.captioning import Evaluation
     from miacap.concepts import ConceptFolder
     from miacap.data import Dataset, FeatureStore
+    from miacap.data.photos import Photos as PhotoSource
     from miacap.runs import Run, Trained
 
 _LISTED = 5
@@ -110,12 +111,8 @@ def evaluate(
     from miacap.metrics.files import read_frequencies
 
     folders = runs.chosen((run, *(others or [])))
-    if calibrate and (others or beam is not None or length_penalty is not None or df is not None):
-        raise typer.BadParameter(
-            "learns of RUN alone, by its own search: leave out --with, --beam, --length-penalty "
-            "and --df.",
-            param_hint="'--calibrate'",
-        )
+    if calibrate:
+        _require_own_search(others, beam, length_penalty, df)
     check_outputs(
         (output, json_file, write_df, html),
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
@@ -128,7 +125,6 @@ def evaluate(
     from miacap.training.processes import join  # loads torch: behind what may be refused
 
     sharing = join(device)
-    chosen = sharing.device(device)
     dataset = read_dataset(data, photos, features, splits)
     store = FeatureStore.open(features)
     loaded = [runs.load(folder) for folder in folders]
@@ -141,8 +137,8 @@ def evaluate(
     def evaluated(trained: "Trained") -> "Evaluation":
         return captioning.evaluate(
             trained, dataset, split, store, concepts=stored, beam=beam,
-            length_penalty=length_penalty, frequencies=fixed, device=chosen, quiet=quiet,
-            sharing=sharing, metrics=metrics,
+            length_penalty=length_penalty, frequencies=fixed, quiet=quiet, sharing=sharing,
+            device=sharing.device(device), metrics=metrics,
         )  # fmt: skip
 
     result = evaluated(joined)
@@ -159,18 +155,39 @@ def evaluate(
     if json_file is not None:
         _write_json(json_file, result, second)
     if html is not None:
-        names = _names(run, beside)
-        inspected = [
-            captioning.inspect_captions(one, dataset, name)
-            for one, name in zip((result, second), names, strict=False)
-            if one is not None
-        ]
-        report.write_report(
-            html,
-            inspected[0],
-            split,
-            None if no_photos else dataset.photos,
-            beside=None if second is None else inspected[1],
+        results = [one for one in (result, second) if one is not None]
+        shown = None if no_photos else dataset.photos
+        _write_page(html, dataset, split, shown, results, _names(run, beside))
+
+
+def _write_page(
+    path: Path,
+    dataset: "Dataset",
+    split: str,
+    photos: "PhotoSource | None",
+    results: "list[Evaluation]",
+    names: list[str],
+) -> None:
+    """Write the page of a run, or of two beside each other, each by its name."""
+    from miacap import captioning
+    from miacap.explain import report
+
+    first, *more = (
+        captioning.inspect_captions(result, dataset, name)
+        for result, name in zip(results, names, strict=True)
+    )
+    report.write_report(path, first, split, photos, beside=more[0] if more else None)
+
+
+def _require_own_search(
+    others: list[Path] | None, beam: int | None, length_penalty: float | None, df: Path | None
+) -> None:
+    """Refuse to learn how often captions are wrong that are not those of the run's own search."""
+    if others or beam is not None or length_penalty is not None or df is not None:
+        raise typer.BadParameter(
+            "learns of RUN alone, by its own search: leave out --with, --beam, --length-penalty "
+            "and --df.",
+            param_hint="'--calibrate'",
         )
 
 

@@ -1,7 +1,7 @@
 """`miacap features`: region features of every photo of a dataset; `read` stands behind it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,13 @@ from miacap.cli.features_read import read
 from miacap.cli.help import Verb, with_further
 from miacap.cli.options import Data, Device, Download, NeededPhotos, Quiet, Sets, Weights
 from miacap.wording import counted
+
+if TYPE_CHECKING:
+    import torch
+
+    from miacap.data import Dataset
+    from miacap.data.features import Preprocessing
+    from miacap.visual import Backbone, Places
 
 _reading = typer.Typer(add_completion=False, rich_markup_mode=None)
 _reading.command("read", cls=Verb, short_help="Read features that you already have.")(read)
@@ -84,32 +91,17 @@ def features(
     Boxes: miacap features flickr8k --regions detector:picodet.onnx -o features
     """
     from miacap import visual
-    from miacap.cli.nearby import photos_alone
-    from miacap.cli.reporting import report_set_aside
-    from miacap.data.readers.places import NoCaptionFile
-    from miacap.errors import DataError, SettingsError
+    from miacap.errors import DataError
     from miacap.memory import keep_freed
-    from miacap.settings import override
     from miacap.training.processes import join
 
     _, named, detector = regions.partition("detector:")
     require_there(Path(detector) if named else None)
-    try:
-        dataset = read_with_photos(data, photos)
-    except NoCaptionFile as error:
-        raise DataError(f"{error}{photos_alone(data)}") from None
-    report_set_aside(dataset.set_aside)
+    dataset = _photos(data, photos)
     sharing = join(device)
     chosen = sharing.device(device)
     places = visual.Places.of(weights or (), download)
-    network, preprocessing = None, None
-    if visual.needs_backbone(regions):
-        network = visual.load(backbone, chosen, places)
-        preprocessing = override(visual.preprocessing_for(network), sets or [])
-    elif sets:
-        raise SettingsError(
-            f"--set changes how photos are prepared for a backbone; {regions} has none."
-        )
+    network, preprocessing = _backbone(backbone, regions, chosen, places, sets or [])
     found = visual.regions_named(
         regions,
         network,
@@ -136,3 +128,36 @@ def features(
     )
     if not len(store):
         raise DataError(f"{data}: not one of its photos could be read; see {output} for why.")
+
+
+def _photos(data: Path, photos: list[Path] | None) -> "Dataset":
+    """Read the data, and say which of it was set aside."""
+    from miacap.cli.nearby import photos_alone
+    from miacap.cli.reporting import report_set_aside
+    from miacap.data.readers.places import NoCaptionFile
+    from miacap.errors import DataError
+
+    try:
+        dataset = read_with_photos(data, photos)
+    except NoCaptionFile as error:
+        raise DataError(f"{error}{photos_alone(data)}") from None
+    report_set_aside(dataset.set_aside)
+    return dataset
+
+
+def _backbone(
+    name: str, regions: str, device: "torch.device", places: "Places", sets: list[str]
+) -> "tuple[Backbone | None, Preprocessing | None]":
+    """Load the backbone, and say how photos are prepared for it, where such regions have one."""
+    from miacap import visual
+    from miacap.errors import SettingsError
+    from miacap.settings import override
+
+    if visual.needs_backbone(regions):
+        network = visual.load(name, device, places)
+        return network, override(visual.preprocessing_for(network), sets)
+    if sets:
+        raise SettingsError(
+            f"--set changes how photos are prepared for a backbone; {regions} has none."
+        )
+    return None, None

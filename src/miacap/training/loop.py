@@ -28,6 +28,7 @@ from miacap.locks import lock
 from miacap.parts import WHOLE
 from miacap.progress import Progress
 from miacap.training import checkpoints, devices, failures, optimisers, randomness
+from miacap.training.evaluating import evaluate
 from miacap.training.interrupts import Interrupts, postponed
 from miacap.training.processes import join
 from miacap.training.schedules import learning_rate
@@ -107,7 +108,7 @@ def _train(session: Session, interrupts: Interrupts, stop_after: int | None) -> 
     last = None if stop_after is None else session.state.step + stop_after
     while not session.state.reason:
         if session.evaluation_is_due():
-            session.evaluate(interrupts)
+            evaluate(session, interrupts)
         elif last is not None and session.state.step >= last:
             session.save()
             return False

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,19 @@ from miacap.settings import to_json
 from miacap.training import checkpoints, logs, optimisers, randomness
 from miacap.training.averages import Averages
 from miacap.training.failures import Diverged
-from miacap.training.interrupts import Interrupts
 from miacap.training.processes import Processes
-from miacap.training.saved import RECORDED, read_place
-from miacap.training.schedules import learning_rate
 from miacap.training.settings import TrainingSettings
 from miacap.training.state import (
-    Best,
     State,
     check_known,
     check_processes,
     check_settings,
     check_task,
-    check_watched,
     watched,
 )
-from miacap.training.tally import LEFT, WAITING, Tally
-from miacap.training.task import Announcing, FitResult, Grouped, Showing, Task
-from miacap.weights import not_finite, read_tensors, write_weights
-from miacap.wording import duration
+from miacap.training.tally import Tally
+from miacap.training.task import Announcing, FitResult, Grouped, Task
+from miacap.weights import not_finite, read_tensors
 
 
 class Session:
@@ -69,7 +63,7 @@ class Session:
         groups = task.groups() if isinstance(task, Grouped) else ()
         self.optimiser = optimisers.build(self.module, settings, groups)
         self.averages = Averages(self.module, settings)
-        self.watched, self._sign = watched(settings.watch, task.watched)
+        self.watched, self.sign = watched(settings.watch, task.watched)
         if isinstance(task, Announcing) and task.numbers:
             check_known(task.numbers, self.watched)
         self.state = State()
@@ -104,10 +98,10 @@ class Session:
         self.tally.restore(dict(enumerate(own)).get(self.processes.part.rank, {}))
         self.board.begin(self.state.loss, self.state.weight)
         self._seconds_before = self.state.seconds
-        self.state.reason = "" if self.evaluation_is_due() else self._reason()
+        self.state.reason = "" if self.evaluation_is_due() else self.reason()
         if not self.state.reason:
             check_processes(checkpoint.saved.processes, self.processes.part.world, self.root)
-        self.processes.from_main(self._settle)
+        self.processes.from_main(self.settle)
         if not self.state.reason and self.state.step:
             self.note(
                 f"{self.prefix}going on after step {self.state.step} "
@@ -163,7 +157,8 @@ class Session:
                 "on from the one before it."
             ) from None
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Make weights and metrics those of the state."""
         best = self.state.best
         if best is not None:
             checkpoints.publish(self.folder / best.file, self.weights, best.sha256)
@@ -184,7 +179,7 @@ class Session:
     def save(self) -> None:
         """Leave a checkpoint of this very state. Raises RunError where numbers are not finite."""
         self.read_sums()
-        self._check_finite()
+        self.check_finite()
         self.state.seconds = self.seconds()
         self.state.parts = self.tally.sums()
         generators, values = randomness.capture()
@@ -232,7 +227,8 @@ class Session:
         numbers = {f"{tally.unit} per second": rate, "waiting": tally.waiting_share}
         self.board.during(at.step, (at.loss, at.weight), numbers)
 
-    def _check_finite(self) -> None:
+    def check_finite(self) -> None:
+        """Raise RunError where a parameter is not finite."""
         name = not_finite(self.module)
         if name is not None:
             self._refuse(f"the parameter {name!r} is not finite")
@@ -255,137 +251,7 @@ class Session:
             return False
         return at.epoch >= self.settings.epochs or at.epoch % self.settings.evaluate_every == 0
 
-    def evaluate(self, interrupts: Interrupts) -> None:
-        """Evaluate, keep the weights if they are the best, say so, and leave a checkpoint."""
-        began = time.monotonic()
-        numbers, value = self._numbers(interrupts)
-        told = self.processes.gathered(self.tally.told())
-        lasted, said = time.monotonic() - began, list[tuple[dict[str, float], bool]]()
-
-        def judged() -> dict[str, Any]:
-            self.tally.join(told)
-            said.append(self._judge(numbers, value, lasted))
-            place: dict[str, Any] = self.state.to_json()
-            return place
-
-        place = self.processes.from_main(judged)
-        if not self.processes.main:
-            self.state = read_place(place)
-        self.sums.zero_()
-        self.tally.begin()
-        # From here on a kill loses nothing: what follows is made again from the checkpoint.
-        self.save()
-        self.processes.from_main(lambda: self._tell(*said[0]))
-
-    def _judge(
-        self, numbers: Mapping[str, float], value: float | None, seconds: float
-    ) -> tuple[dict[str, float], bool]:
-        """Bring an evaluation into the state; write the weights if they are the best.
-
-        Returns:
-            What was timed, and whether these are the best weights by a number that is watched.
-        """
-        at = self.state
-        at.evaluated = at.epoch
-        before = at.best.value if at.best else None
-        gained = before is None or value is None or self._sign * (value - before) > 0
-        if gained:
-            file = f"best-{at.step:09d}.safetensors"
-            digest = write_weights(self.folder / file, self.averages.weights())
-            at.best = Best(value, at.epoch, at.step, file, digest)
-        at.without_gain = 0 if gained else at.without_gain + 1
-        at.reason = self._reason()
-        timed = self._timed(seconds)
-        parts = self.tally.parts()
-        at.history.append(logs.plain({**self._counts(), **parts, **numbers, **timed}))
-        return timed, gained and value is not None
-
-    def _tell(self, timed: Mapping[str, float], best: bool) -> None:
-        """Write and say what the last evaluation gave."""
-        self._settle()
-        record = self.state.history[-1]
-        self.board.add(record)
-        if isinstance(self.task, Showing):
-            self.board.show(self.task.examples, self.state.step)
-        self._say(record, timed, best)
-
-    def _counts(self) -> dict[str, int | float]:
-        """Give what the loop knows of an evaluation by itself."""
-        at = self.state
-        rate = learning_rate(self.settings, max(0, at.step - 1), self.steps_per_epoch)
-        return {
-            "epoch": at.epoch,
-            "step": at.step,
-            "seconds": round(self.seconds(), 3),
-            "loss": at.loss / at.weight if at.weight else 0.0,
-            "learning_rate": rate,
-        }
-
-    def _timed(self, evaluation: float) -> dict[str, float]:
-        """Give how fast it went since the evaluation before, and how long it goes on at most.
-
-        Args:
-            evaluation: seconds that this evaluation took.
-        """
-        at, tally = self.state, self.tally
-        if not tally.batches:  # of an epoch that an earlier sitting trained
-            return {}
-        timed = {
-            f"{tally.unit} per second": round(tally.speed, 3),
-            WAITING: round(tally.waiting_share, 4),
-        }
-        if not at.reason:
-            epochs = self.settings.epochs - at.epoch
-            training = tally.seconds_for(epochs * self.task.batches_per_epoch)
-            evaluations = -(-epochs // self.settings.evaluate_every)
-            timed[LEFT] = round(training + evaluations * evaluation, 1)
-        return timed
-
-    def _say(self, record: Mapping[str, Any], timed: Mapping[str, float], best: bool) -> None:
-        said = "  (best so far)" if best else ""
-        if LEFT in timed:
-            most = "at most " if self.settings.patience else ""
-            said += f"  {most}{duration(timed[LEFT])} left"
-        first, *more = logs.summary(record, timed, self.settings.epochs, self.watched, said)
-        for line in (self.prefix + first, *more):
-            self.note(line)
-
-    def _numbers(self, interrupts: Interrupts) -> tuple[dict[str, float], float | None]:
-        """Give what the evaluation gives, and the number that is watched."""
-        self.read_sums()
-        self._check_finite()
-        generators = randomness.capture()
-        self.module.eval()
-
-        def measured() -> tuple[dict[str, float], float | None]:
-            # The average goes in and out while signals wait: half of it in place is no state.
-            with self.averages.in_place(), interrupts.at_once(), torch.no_grad():
-                numbers = {name: float(value) for name, value in self.task.evaluate().items()}
-            value = check_watched(numbers, self.watched)
-            self._check_names(numbers)
-            return numbers, value
-
-        try:
-            numbers, value = self.processes.from_main(measured)
-        except BaseException:
-            # The epoch's work outlives an evaluation that was interrupted, failed or gave too
-            # little.
-            randomness.restore(*generators)
-            self.save()
-            raise
-        # What is measured, and how often, changes nothing of what is trained.
-        randomness.restore(*generators)
-        return numbers, value
-
-    def _check_names(self, numbers: Mapping[str, float]) -> None:
-        for name in (*RECORDED, *self.tally.parts(), WAITING, LEFT):
-            if name in numbers:
-                raise RunError(
-                    f"The task's evaluation gives a number named {name!r}, which the loop writes "
-                    "itself; name it otherwise."
-                )
-
-    def _reason(self) -> str:
+    def reason(self) -> str:
         """Say why the run is over, or "" if it is not; right only after an evaluation."""
         if self.settings.patience and self.state.without_gain >= self.settings.patience:
             return "patience"
