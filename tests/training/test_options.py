@@ -255,7 +255,7 @@ def test_a_watched_number_that_is_not_finite_keeps_the_epoch(
 
 def test_an_older_checkpoint_had_no_average(toy: ModuleType, tmp_path: Path) -> None:
     """Settings that it does not name are as their defaults; no average is looked for."""
-    from .test_resume import edit
+    from .test_damage import edit
 
     fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=8)
     new = ("average", "average_decay", "average_epochs", "watch", "clip_value", "rms_decay",
