@@ -98,7 +98,7 @@ def main() -> None:
     for way in (_KEPT, _COMES):
         found = _elsewhere(way, options)
         if found is None:
-            print("Another C library: freed memory is not kept.")
+            print("Freed memory is not kept here: another C library, or MALLOC_... is set.")
             continue
         rows += _rows({name: Times(*pair) for name, pair in found.items()}, options.photos, way)
     sizes = _elsewhere(_SIZES, options)
@@ -109,7 +109,7 @@ def main() -> None:
         work = f"{_STORE}, {parts['photos']} photos of {size}, lite2"
         bar = "1.05" if size == "224 x 224" else ""
         limit = "the folded network alone"
-        rows.append(Row(work, limit, whole, network, is_limit=True, bar=bar, note=_KEPT))
+        rows.append(Row(work, limit, whole, network, is_limit=True, bar=bar, note=parts["memory"]))
     save(options.json, rows, photos=sizes)
 
 
@@ -182,7 +182,7 @@ def _whole(album: Album, grid: Grid) -> None:
 
 def _by_size(_: str, photos: int, rounds: int) -> dict[str, Any]:
     """Give the parts of the way of small photos, of usual ones and of a camera's."""
-    keep_freed()
+    memory = _KEPT if keep_freed() else _COMES
     torch.set_num_threads(1)
     albums = (
         ((224, 224), 4 * photos, 0.0),  # a store costs something once, whatever it holds
@@ -196,6 +196,7 @@ def _by_size(_: str, photos: int, rounds: int) -> dict[str, Any]:
             "photos": count,
             "kilobytes": sum(map(len, album.files.values())) / count / 1000,
             "times": _taken(_parts(album), rounds),
+            "memory": memory,
         }
     return found
 

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import extraction  # noqa: E402
 import page  # noqa: E402  # beside the benchmarks; they are no package
 from pairs import Row, Times, command, in_turns, save  # noqa: E402
 
@@ -42,6 +44,30 @@ def test_every_benchmark_explains_itself() -> None:
 def test_a_command_is_told_as_it_was_typed() -> None:
     typed = ["/somewhere/benchmarks/spice.py", "--json", "x.json", "--rounds", "1"]
     assert command(typed) == "python benchmarks/spice.py --rounds 1"
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"), [(True, "freed memory kept"), (False, "memory as it comes")]
+)
+def test_rows_say_in_which_way_memory_was_had(
+    monkeypatch: pytest.MonkeyPatch, kept: bool, told: str
+) -> None:
+    """Not in the way that was asked for, where the C library or the user decides otherwise."""
+    written: list[Row] = []
+    monkeypatch.setattr(sys, "argv", ["extraction.py"])
+    monkeypatch.setattr(extraction, "keep_freed", lambda: kept)
+    monkeypatch.setattr(extraction.torch, "set_num_threads", lambda number: None)
+    monkeypatch.setattr(extraction, "Album", lambda *_: SimpleNamespace(files={"1.jpg": b"1"}))
+    monkeypatch.setattr(extraction, "_parts", lambda album: {})
+    times = {"network": (1.0, 2.0), "all": (3.0, 4.0)}
+    monkeypatch.setattr(extraction, "_taken", lambda sides, rounds: times)
+    monkeypatch.setattr(
+        extraction, "_elsewhere",
+        lambda way, options: extraction._by_size(way, 8, 1) if way == "sizes" else None,
+    )  # fmt: skip
+    monkeypatch.setattr(extraction, "save", lambda path, rows, **more: written.extend(rows))
+    extraction.main()
+    assert [row.note for row in written] == [told, told]
 
 
 def test_photos_of_each_size_have_a_row() -> None:
