@@ -1,18 +1,27 @@
 """A made-up dataset whose captions can be read off its region rows."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from miacap.concepts import ConceptSettings, train
 from miacap.data import Dataset, Entry
 from miacap.data.features import Given
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.training import TrainingSettings
 
 WORDS = ("dog", "ball", "grass", "water", "boy", "red", "running", "two")
 WIDTH = 12
+World = tuple[FeatureStore, Dataset]
+QUICK = ConceptSettings(
+    minimum_count=1, hidden=16, dropout=0.1, folds=3, batch_size=16,
+    training=TrainingSettings(epochs=12, learning_rate=0.02, warmup_steps=4, patience=4),
+)  # fmt: skip
+SHORT = replace(QUICK, training=TrainingSettings(epochs=2))
 
 
 class Bytes:
@@ -69,6 +78,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[FeatureStore, Dataset]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Made-up pictures; tests replace what they change."""
     return made_up(tmp_path_factory.mktemp("made-up") / "regions")
+
+
+@pytest.fixture(scope="session")
+def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of trained concepts; look, but do not change it."""
+    folder = tmp_path_factory.mktemp("concepts") / "c"
+    train(*world, folder, QUICK, quiet=True)
+    return folder
+
+
+def scores(folder: Path) -> dict[str, torch.Tensor]:
+    store = FeatureStore.open(folder / "scores")
+    return {name: store.rows(name).clone() for name in store.names}

@@ -1,7 +1,6 @@
 """The whole way on made-up pictures: no leak, the right extractor, resume, report."""
 
 import json
-import math
 import platform
 import re
 import shutil
@@ -10,24 +9,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from miacap.concepts import (
-    ConceptFolder,
     ConceptSettings,
     ConceptVocabulary,
     Extractor,
     at_base_rate,
     extract,
-    heat,
     table,
     train,
     training,
 )
 from miacap.concepts.evaluation import base_rate
-from miacap.concepts.extractor import copy
 from miacap.concepts.folds import assign, fold_of
-from miacap.concepts.task import FEW, ExtractorTask, Rows, Statistics, begin, smoothed
+from miacap.concepts.task import ExtractorTask
 from miacap.data import Dataset, Entry
 from miacap.data.features import Given, Preprocessing
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
@@ -35,27 +30,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.settings import from_json, override, to_json
 from miacap.training import TrainingSettings
 
-World = tuple[FeatureStore, Dataset]
-QUICK = ConceptSettings(
-    minimum_count=1, hidden=16, dropout=0.1, folds=3, batch_size=16,
-    training=TrainingSettings(epochs=12, learning_rate=0.02, warmup_steps=4, patience=4),
-)  # fmt: skip
-
-
-SHORT = replace(QUICK, training=TrainingSettings(epochs=2))
-
-
-@pytest.fixture(scope="module")
-def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of trained concepts; look, but do not change it."""
-    folder = tmp_path_factory.mktemp("concepts") / "c"
-    train(*world, folder, QUICK, quiet=True)
-    return folder
-
-
-def scores(folder: Path) -> dict[str, torch.Tensor]:
-    store = FeatureStore.open(folder / "scores")
-    return {name: store.rows(name).clone() for name in store.names}
+from .conftest import QUICK, SHORT, World, scores
 
 
 def test_the_whole_way(world: World, finished: Path) -> None:
@@ -273,87 +248,6 @@ def test_the_base_rate_is_that_of_the_training_split(world: World, finished: Pat
     assert own != pytest.approx(report["splits"]["dev"]["base rate"])  # the splits do differ
 
 
-def test_every_epoch_has_another_order(world: World) -> None:
-    regions, dataset = world
-    names = dataset.split("train").ids[:10]
-    rows, targets = Rows(regions, names), torch.eye(10).bool()
-    module = training.build("pooled", 12, 10, 0, 0.0)
-
-    def orders(seed: int, epoch: int, skip: int = 0) -> list[int]:
-        task = ExtractorTask(module, rows, targets, None, batch_size=4, seed=seed)
-        batches = list(task.batches(epoch, skip))
-        assert len(batches) == task.batches_per_epoch - skip == 3 - skip
-        for batch in batches:  # rows and targets of the same pictures
-            for row, target in zip(batch.rows, batch.targets, strict=True):
-                name = names[int(target.int().argmax())]
-                assert torch.equal(row, regions.rows(name).float())
-        return [int(t.int().argmax()) for batch in batches for t in batch.targets]
-
-    first = orders(0, 0)
-    assert sorted(first) == list(range(10)) != first
-    assert orders(0, 0) == first and orders(0, 0, skip=1) == first[4:]
-    assert len({tuple(orders(0, epoch)) for epoch in range(4)}) == 4
-    assert orders(1, 0) != first
-
-
-def test_the_loss_is_summed_over_words_and_weighed_by_pictures(world: World) -> None:
-    regions, dataset = world
-    targets = torch.eye(10).bool()
-    module = training.build("pooled", 12, 10, 0, 0.0)
-    task = ExtractorTask(module, Rows(regions, dataset.ids[:10]), targets, None, batch_size=4)
-    batch = next(iter(task.batches(0, 0)))
-    loss, weight = task.loss(module, batch)
-    yes, no = module(batch.rows, batch.mask)
-    assert weight == 4
-    torch.testing.assert_close(loss, -torch.where(batch.targets, yes, no).sum())
-
-
-def test_words_of_all_and_of_no_pictures_begin_finite() -> None:
-    targets = torch.tensor([[True, False, True]] * 4 + [[True, False, False]] * 5)
-    assert smoothed(targets).tolist() == pytest.approx([0.95, 0.05, 0.45])
-    for kind, rows in (("multiple-instance", 4.0), ("pooled", 1.0)):
-        module = training.build(kind, 12, 3, 0, 0.0)
-        module.head.output.weight.data.zero_()
-        begin(module, Statistics(torch.zeros(12), torch.ones(12), rows), targets, rows > 1)
-        yes, no = module(torch.zeros(1, 4, 12), torch.ones(1, 4).bool())
-        assert yes.exp()[0].tolist() == pytest.approx([0.95, 0.05, 0.45], rel=1e-4)
-        assert bool(torch.isfinite(yes).all()) and bool(torch.isfinite(no).all())
-
-
-def test_first_weights_follow_the_seed_and_the_fold(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Enough(Exception):
-        """All first weights were seen."""
-
-    def first(seed: int, other: int) -> list[torch.Tensor]:
-        seen: list[torch.Tensor] = []
-        inner = training.fit
-
-        def watching(task: ExtractorTask, settings: TrainingSettings, *args: object, **m: object):
-            seen.append(task.module.head.output.weight.detach().clone())
-            assert settings.seed == seed
-            assert torch.equal(task.module.head.mean, task._rows.statistics().mean)
-            assert float(task.module.head.scale.max()) != 1.0
-            if len(seen) == 4:
-                raise Enough
-            return inner(task, settings, *args, **m)
-
-        wanted = replace(SHORT, seed=seed, training=TrainingSettings(epochs=1, seed=other))
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "fit", watching)
-            before = torch.get_rng_state()
-            with pytest.raises(Enough):
-                train(*world, tmp_path / f"{seed}-{other}", wanted, quiet=True)
-        assert torch.equal(torch.get_rng_state(), before)
-        return seen
-
-    one = first(3, 0)
-    assert len({tuple(weight.flatten().tolist()) for weight in one}) == 4  # whole, three folds
-    assert all(map(torch.equal, first(3, 9), one))  # training.seed is not used
-    assert not any(map(torch.equal, first(4, 0), one))
-
-
 def test_concepts_are_words_of_the_training_captions(world: World, tmp_path: Path) -> None:
     regions, dataset = world
     entries = tuple(
@@ -405,87 +299,6 @@ def test_debris_of_a_killed_writer_is_swept(world: World, finished: Path, tmp_pa
     }
 
 
-@pytest.mark.parametrize("kind", ["multi-label", "pooled"])
-def test_other_extractors_by_name(world: World, tmp_path: Path, kind: str) -> None:
-    regions, dataset = world
-    settings = override(QUICK, [f"extractor={kind}"])
-    found = train(regions, dataset, tmp_path / "c", settings, quiet=True)
-    row = found["splits"]["dev"]
-    assert row["scores"]["mAP"] > 1.5 * row["base rate"]["mAP"]
-    kept = Extractor.load(tmp_path / "c")
-    stored = scores(tmp_path / "c")["000.jpg"]
-    torch.testing.assert_close(extract(kept, [regions.rows("000.jpg")])[0], stored)
-    with pytest.raises(RunError, match=rf"A {kind} extractor has no belief per region"):
-        heat(kept, regions.rows("000.jpg").float())
-
-
-def test_a_heat_map_multiplies_to_the_score(world: World, finished: Path) -> None:
-    regions, _ = world
-    kept = Extractor.load(finished)
-    rows = regions.rows("000.jpg").float()
-    cells = heat(kept, rows)
-    assert cells.shape == (4, len(kept.words))
-    whole = extract(kept, [rows])[0]
-    for word in range(len(kept.words)):
-        product = math.prod(1 - float(cells[n, word]) for n in range(4))
-        assert float(whole[word]) == pytest.approx(1 - product, abs=1e-5)
-
-
-def test_live_rows_are_rounded_as_stored_ones_are(world: World, finished: Path) -> None:
-    regions, _ = world
-    kept = Extractor.load(finished)
-    live = regions.rows("000.jpg").float() * (1 + 1e-5)
-    assert torch.equal(live.half(), regions.rows("000.jpg"))
-    assert torch.equal(extract(kept, [live]), extract(kept, [regions.rows("000.jpg")]))
-    assert extract(kept, []).shape == (0, len(kept.words))
-    with pytest.raises(DataError, match=r"width 5 for an extractor of width 12: .* backbone"):
-        extract(kept, [torch.zeros(2, 5)])
-
-
-class Recorder(nn.Module):
-    """Notes where its rows lie, and believes in nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1, device="meta"))
-        self.seen: list[str] = []
-
-    def forward(self, rows: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, None]:
-        self.seen += [rows.device.type, mask.device.type]
-        return torch.full((len(rows), 2), -torch.inf), None
-
-
-def test_a_damaged_extractor_is_found_when_it_is_opened_or_copied(
-    finished: Path, tmp_path: Path
-) -> None:
-    copy(finished, tmp_path / "run")
-    assert Extractor.load(tmp_path / "run").words == Extractor.load(finished).words
-    before = (tmp_path / "run" / "extractor.safetensors").stat().st_mtime_ns
-    copy(finished, tmp_path / "run")
-    assert (tmp_path / "run" / "extractor.safetensors").stat().st_mtime_ns == before
-    shutil.copytree(finished, tmp_path / "c")
-    assert ConceptFolder.open(tmp_path / "c").store.names
-    weights = tmp_path / "c" / "extractor.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(bytes(content))
-    for use in (ConceptFolder.open, Extractor.load, lambda folder: copy(folder, tmp_path / "new")):
-        with pytest.raises(RunError, match=r"extractor\.safetensors: damaged, or not the weights"):
-            use(tmp_path / "c")
-    assert not (tmp_path / "new").exists()
-    with pytest.raises(RunError, match=r"new: no concept extractor here \("):
-        copy(tmp_path / "new", tmp_path / "run")
-
-
-def test_a_stale_extractor_is_replaced(finished: Path, tmp_path: Path) -> None:
-    kept = Extractor.load(finished)
-    module = training.build("multiple-instance", 12, len(kept.words), 16, 0.1)
-    Extractor(kept.vocabulary, "multiple-instance", 12, 16, 0.1, module).save(tmp_path)
-    assert Extractor.load(tmp_path).checksum != kept.checksum
-    copy(finished, tmp_path)
-    assert Extractor.load(tmp_path).checksum == kept.checksum
-
-
 def noise(folder: Path, names: tuple[str, ...]) -> FeatureStore:
     """Region rows that say nothing of the captions."""
     manifest = Manifest("regions", Given("noise"), 12, None, None, "tests")
@@ -511,86 +324,11 @@ def test_an_extractor_that_learned_nothing_says_so(
     assert at_base_rate(older) is None  # a report from before it was asked
 
 
-def test_a_few_dev_pictures_choose_by_log_likelihood(world: World, tmp_path: Path) -> None:
-    regions, dataset = world
-    dev = [entry.id for entry in dataset.pictures if entry.split == "dev"]
-    for kept, watched in ((FEW, "mAP"), (FEW - 1, "log-likelihood")):
-        rows = Rows(regions, dev[:kept])
-        targets = torch.zeros(kept, 3, dtype=torch.bool)
-        targets[:, 0] = True
-        module = training.build("pooled", 12, 3, 0, 0.0).eval()
-        task = ExtractorTask(module, rows, targets, (rows, targets))
-        assert task.watched == watched and watched in task.evaluate()
-        assert list(task.numbers) == list(task.evaluate())
-    without = ExtractorTask(module, rows, targets, None)
-    assert without.watched is None and not without.numbers
-
-
-def test_an_extractor_computes_on_its_device(finished: Path) -> None:
-    assert Extractor.load(finished, torch.device("meta")).device.type == "meta"
-    assert Extractor.load(finished, "cpu").device.type == "cpu"
-    with pytest.raises(SettingsError, match="no device named 'nowhere'"):
-        Extractor.load(finished, "nowhere")
-    module = Recorder()
-    vocabulary = ConceptVocabulary(["dog", "cat"])
-    extractor = Extractor(vocabulary, "pooled", 3, 0, 0.0, module)
-    assert extract(extractor, [torch.zeros(2, 3)]).tolist() == [[0.0, 0.0]]
-    assert module.seen == ["meta", "meta"]
-
-
 def test_a_device_that_is_not_there_leaves_no_folder(world: World, tmp_path: Path) -> None:
     settings = ConceptSettings(training=TrainingSettings(device="nowhere"))
     with pytest.raises(SettingsError, match="no device named 'nowhere'"):
         train(*world, tmp_path / "c", settings, quiet=True)
     assert not (tmp_path / "c").exists()
-
-
-@pytest.mark.parametrize("kind", [torch.int8, torch.bool])
-def test_an_extractor_of_another_kind_of_number_is_refused(
-    finished: Path, tmp_path: Path, kind: torch.dtype
-) -> None:
-    extractor = Extractor.load(finished)
-    state = {name: value.to(kind) for name, value in extractor.module.state_dict().items()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extractor.module, "state_dict", lambda: state)
-        extractor.save(tmp_path)
-    with pytest.raises(RunError, match=r"these weights do not fit .*holds numbers of type"):
-        Extractor.load(tmp_path)
-
-
-def test_files_that_do_not_belong_together(finished: Path, tmp_path: Path) -> None:
-    place = tmp_path / "c"
-    with pytest.raises(RunError, match=r"no concept extractor here .* miacap concepts train"):
-        Extractor.load(place)
-    shutil.copytree(finished, place)
-    said = json.loads((place / "concepts.json").read_text())
-    del said["sha256"]  # as older miacaps wrote it
-    for change, message in [
-        ({"format": 2}, "format 2, this miacap reads 1; install a newer"),
-        ({"kind": "oracle"}, "an extractor of kind 'oracle' is unknown"),
-        ({"words": said["words"][1:]}, "these weights do not fit"),
-        ({"dropout": 2.0}, r"dropout lies in \[0, 1\), not 2\.0"),
-        ({"dropout": math.nan}, r"dropout lies in \[0, 1\), not nan"),
-        ({"width": 2**50}, "take smaller sizes"),
-        ({"hidden": 2**40}, "take smaller sizes"),
-        ({"hidden": 2**62}, r"hidden is below 2\^53, not 4611686018427387904"),
-        ({"hidden": -1}, "hidden is at least 0, not -1"),
-        ({"width": 2**63}, r"width is below 2\^53"),
-        ({"width": 2**70}, r"width is below 2\^53"),
-        ({"width": 0}, "width is at least 1, not 0"),
-        ({"width": None}, "width is absent or of the wrong type"),
-        ({"weights_sha256": "0" * 64}, "damaged, or not the weights that concepts.json"),
-    ]:
-        (place / "concepts.json").write_text(json.dumps({**said, **change}))
-        with pytest.raises(RunError, match=message):
-            Extractor.load(place)
-    (place / "concepts.json").write_text("[]")
-    with pytest.raises(RunError, match="not the description of concepts"):
-        Extractor.load(place)
-    (place / "concepts.json").write_text(json.dumps(said))
-    (place / "extractor.safetensors").unlink()
-    with pytest.raises(RunError, match=r"extractor\.safetensors: the weights .* are absent"):
-        Extractor.load(place)
 
 
 def test_nothing_to_learn_from(world: World, tmp_path: Path) -> None:

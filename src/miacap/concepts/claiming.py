@@ -1,5 +1,6 @@
 """A folder of concepts belongs to what it was begun with: settings and data."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -94,3 +95,18 @@ def unfinished(folder: Path) -> str | None:
 def _command(settings: Mapping[str, Any]) -> str:
     made = settings.get("made", "train")
     return "miacap tune" if made == "tune" else f"miacap concepts {made}"
+
+
+def finished(path: Path) -> dict[str, Any] | None:
+    """Give the report of a folder where all is done, or None."""
+    if not (path / "report.json").is_file():
+        return None
+    shutil.rmtree(path / "fits", ignore_errors=True)  # killed before this was done
+    found: dict[str, Any] = read_json(path / "report.json")
+    return found
+
+
+def finish(path: Path, report: dict[str, Any]) -> None:
+    """Write the report of a folder, the last of its files, and remove what training needed."""
+    write_json(path / "report.json", report)
+    shutil.rmtree(path / "fits", ignore_errors=True)

@@ -9,7 +9,6 @@ extractor; whatever is interrupted goes on with the same call.
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from miacap import terminal
 from miacap.concepts import folds, report
-from miacap.concepts.claiming import claim
+from miacap.concepts.claiming import claim, finish, finished
 from miacap.concepts.evaluation import log_likelihood
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.folders import SCORES
@@ -42,7 +41,6 @@ from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore, Manifest, StoreWriter
 from miacap.devices import choose
 from miacap.errors import DataError
-from miacap.files import read_json, write_json
 from miacap.parts import require_alone
 from miacap.progress import Progress
 from miacap.settings import to_json
@@ -91,27 +89,29 @@ def train(
     path = Path(folder)
     data = _Data.of(regions, dataset, settings)
     claim(path, "train", to_json(settings), data.fingerprint())
-    if (path / "report.json").is_file():
-        shutil.rmtree(path / "fits", ignore_errors=True)  # killed before this was done
-        finished: dict[str, Any] = read_json(path / "report.json")
-        return finished
+    if (done := finished(path)) is not None:
+        return done
     for leak in find_leaks(dataset, regions.photos):
         terminal.tell(f"warning: {leak.told}")
+    result = _trained(data, path, settings, quiet)
+    if known := tuned.known(regions.folder, dataset.sources):
+        result["train is scored"] = f"out of fold, but {known}"
+    finish(path, result)
+    return result
+
+
+def _trained(data: "_Data", path: Path, settings: ConceptSettings, quiet: bool) -> dict[str, Any]:
+    """Fit all extractors, keep the first and all scores; give the report."""
     whole, epochs = _fit_whole(data, path, settings, quiet)
     modules = {folds.WHOLE: whole}
     for fold in sorted(set(data.folds.values())):
         modules[fold] = _fit_fold(data, path, settings, fold, epochs, quiet)
     extractor = Extractor(
-        data.words, settings.extractor, regions.manifest.width, settings.hidden,
+        data.words, settings.extractor, data.regions.manifest.width, settings.hidden,
         settings.dropout, whole,
     ).save(path)  # fmt: skip
     store = _score(data, modules, path / SCORES, extractor.checksum, quiet)
-    result = _report(data, store, settings, epochs)
-    if known := tuned.known(regions.folder, dataset.sources):
-        result["train is scored"] = f"out of fold, but {known}"
-    write_json(path / "report.json", result)
-    shutil.rmtree(path / "fits", ignore_errors=True)
-    return result
+    return _report(data, store, settings, epochs)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ network; whatever is interrupted goes on with the same call.
 """
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from miacap.concepts import folds
-from miacap.concepts.claiming import claim
+from miacap.concepts.claiming import claim, finish, finished
 from miacap.concepts.networks import build
 from miacap.concepts.task import Statistics, begin
 from miacap.concepts.training import without_choice
@@ -30,7 +29,7 @@ from miacap.data import Dataset
 from miacap.data.features import Preprocessing
 from miacap.devices import choose
 from miacap.errors import SettingsError, UnknownName
-from miacap.files import read_json, sha256, write_json
+from miacap.files import sha256
 from miacap.parts import require_alone
 from miacap.settings import to_json
 from miacap.training import FitResult, fit
@@ -86,16 +85,21 @@ def tune(
     path = Path(folder)
     # Weights are in the fingerprint, by their checksum: a path may change.
     claim(path, "tune", to_json(settings), fingerprint(dataset, start.record))
-    if (path / "report.json").is_file():
-        shutil.rmtree(path / "fits", ignore_errors=True)  # killed before this was done
-        finished: dict[str, Any] = read_json(path / "report.json")
-        return finished
+    if (done := finished(path)) is not None:
+        return done
     data = TuningData.of(dataset, start.record, settings, path, quiet)
-    making = _Making(start, data, path, settings, quiet)
+    result = _made(_Making(start, data, path, settings, quiet))
+    finish(path, result)
+    return result
+
+
+def _made(making: "_Making") -> dict[str, Any]:
+    """Fit all networks, keep the first and all scores; give the report."""
+    data, path, settings, quiet = making.data, making.path, making.settings, making.quiet
     whole, result = making.whole()
     for fold in sorted(set(data.folds.values())):
         making.fold(fold, result.best_epoch)
-    record = _keep(whole, start, data, path)
+    record = _keep(whole, making.start, data, path)
     seen = data.splits["train"][:_SEEN]
     scores: Scores = {"train, seen": (seen, probabilities(whole, data.photos(seen, settings)))}
     if settings.folds:
@@ -103,10 +107,7 @@ def tune(
         scores |= scoring.score(data, networks, settings, path, quiet)
     elif dev := data.splits.get("dev"):
         scores["dev"] = (dev, probabilities(whole, data.photos(dev, settings)))
-    done = report(data, scores, result, settings)
-    write_json(path / "report.json", done)
-    shutil.rmtree(path / "fits", ignore_errors=True)
-    return done
+    return report(data, scores, result, settings)
 
 
 @dataclass(frozen=True)
