@@ -1,15 +1,48 @@
 """A folder of concepts goes on only with the settings and data that it was begun with."""
 
 import json
+import sys
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from miacap.concepts.claiming import claim, unfinished
+from miacap.concepts import ConceptVocabulary
+from miacap.concepts.claiming import claim, for_checksum, unfinished
+from miacap.concepts.tuning.data import fingerprint
+from miacap.data import Dataset, Entry, Preprocessing
 from miacap.errors import RunError
+from miacap.visual.huggingface.pairs import Embedder
 
 SETTINGS: dict[str, Any] = {"hidden": 4, "words_file": None, "training": {"betas": [0.9, 0.99]}}
+
+
+def test_folders_from_before_there_was_a_precision_go_on() -> None:
+    """Tuning and zero-shot concepts; sums of the text as that version wrote it."""
+    photos: Any = None
+    dataset = Dataset("d", (Entry("1.jpg", ("a dog",), "train"),), photos)
+    record = Preprocessing("efficientnet-lite0", "ab" * 32)
+    older = {
+        "kind": "grid", "backbone": "efficientnet-lite0", "weights_sha256": "ab" * 32,
+        "size": 224, "resize": "squash", "interpolation": "bicubic", "mean": [0.5, 0.5, 0.5],
+        "std": [0.5, 0.5, 0.5], "colour": "RGB", "alpha": "white", "exif": "apply", "grid": None,
+    }  # fmt: skip
+    text = json.dumps([[["1.jpg", "train", ["a dog"]]], older], sort_keys=True)
+    assert fingerprint(dataset, record) == sha256(text.encode()).hexdigest()
+    words = ConceptVocabulary(("dog",))
+    text = json.dumps([["dog"], older]) + json.dumps(["1.jpg", "train", ["a dog"]])
+    module = sys.modules["miacap.concepts.zero_shot"]  # its function hides it in the package
+    embedder = Embedder.__new__(Embedder)
+    embedder.record = record
+    found = module._fingerprint(dataset, words, embedder)
+    assert found == sha256(text.encode()).hexdigest()
+    other = replace(record, precision="bfloat16")
+    assert fingerprint(dataset, other) != fingerprint(dataset, record)
+    assert for_checksum({"boxes": 3, "pooling": {**older, "precision": "float32"}}) == {
+        "boxes": 3, "pooling": older,
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -81,6 +81,18 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
+def for_checksum(record: Any) -> Any:
+    """Give a record of features, as JSON, as it goes into a checksum.
+
+    Without the precision that records from before there was a choice do not name: folders that
+    were begun then go on.
+    """
+    if not isinstance(record, dict):
+        return record
+    later = ("precision", "float32")
+    return {key: for_checksum(value) for key, value in record.items() if (key, value) != later}
+
+
 def unfinished(folder: Path) -> str | None:
     """Give the command to finish a folder with, or None where it is finished, or no such folder.
 

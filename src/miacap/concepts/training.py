@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from miacap import terminal
 from miacap.concepts import folds, report
-from miacap.concepts.claiming import claim, finish, finished
+from miacap.concepts.claiming import claim, finish, finished, for_checksum
 from miacap.concepts.evaluation import log_likelihood
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.folders import SCORES
@@ -166,10 +166,9 @@ class _Data:
                 digest.update(f"{split}\0{name}\0{self.folds.get(name)}\0".encode())
                 digest.update(self.targets[name].numpy().tobytes())
         manifest = to_json(self.regions.manifest)
-        # Settings that came later, as they are where nobody asks for them, are left out: folders
-        # from before go on.
-        later = {"precision": "float32"}  # all others are None then
-        made = {k: v for k, v in manifest["preprocessing"].items() if v != later.get(k)}
+        # Settings that came later are None where nobody asks for them: folders from before go on.
+        record = for_checksum(manifest["preprocessing"])
+        made = {k: v for k, v in record.items() if v is not None}
         digest.update(json.dumps({**manifest, "preprocessing": made}, sort_keys=True).encode())
         return digest.hexdigest()
 

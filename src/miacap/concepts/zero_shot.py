@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from miacap.concepts import calibration
-from miacap.concepts.claiming import claim
+from miacap.concepts.claiming import claim, for_checksum
 from miacap.concepts.comparing import compare
 from miacap.concepts.description import ZERO_SHOT, ConceptSource
 from miacap.concepts.folders import ConceptFolder, store_scores
@@ -180,7 +180,8 @@ def _words(dataset: Dataset, settings: ZeroShotSettings) -> ConceptVocabulary:
 
 
 def _fingerprint(dataset: Dataset, words: ConceptVocabulary, embedder: Embedder) -> str:
-    digest = hashlib.sha256(json.dumps([words.words, to_json(embedder.record)]).encode())
+    record = for_checksum(to_json(embedder.record))
+    digest = hashlib.sha256(json.dumps([words.words, record]).encode())
     for entry in dataset.pictures:
         digest.update(json.dumps([entry.id, entry.split, entry.captions]).encode())
     return digest.hexdigest()

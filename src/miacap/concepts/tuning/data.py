@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from miacap.concepts import folds
+from miacap.concepts.claiming import for_checksum
 from miacap.concepts.tuning.settings import TuneSettings
 from miacap.concepts.wanted import Wanted
 from miacap.data import Dataset
@@ -93,7 +94,7 @@ class TuningData:
 def fingerprint(dataset: Dataset, record: Preprocessing) -> str:
     """Give a checksum of everything that is learned from, photos aside."""
     rows = [[e.id, e.split, list(e.captions)] for e in dataset.pictures]
-    text = json.dumps([rows, to_json(record)], sort_keys=True)
+    text = json.dumps([rows, for_checksum(to_json(record))], sort_keys=True)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
