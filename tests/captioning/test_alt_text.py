@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import miacap
-from miacap.captioning import Row
+from miacap.captioning import Candidate, Row
 from miacap.captioning.alt_text import DOUBT, LIMIT, alt_text, check_limit, rules_for, wide
 from miacap.cli.caption import _LIMIT
 from miacap.decoding import SearchSettings
@@ -100,6 +100,17 @@ def test_room_is_left_for_doubt_only_where_doubt_can_be() -> None:
 def test_an_unsure_text_says_so(caption: str, confidence: Confidence, text: str) -> None:
     (row,) = alt_text(iter([Row("a", caption, confidence=confidence)]))
     assert row.caption == text
+
+
+def test_every_candidate_of_an_unsure_row_says_so() -> None:
+    texts = ("A dog runs.", "I see it.", "")
+    candidates = tuple(Candidate(text, -1.0, -0.5, ()) for text in texts)
+    (row,) = alt_text(iter([Row("a", texts[0], confidence=UNSURE, candidates=candidates)]))
+    doubted = ["Perhaps: a dog runs.", "Perhaps: I see it.", ""]
+    assert [one.caption for one in row.candidates] == doubted
+    assert row.caption == row.candidates[0].caption
+    (row,) = alt_text(iter([Row("a", texts[0], confidence=SURE, candidates=candidates)]))
+    assert row.candidates == candidates
 
 
 def test_limits_that_hold_no_sentence_are_refused(world) -> None:

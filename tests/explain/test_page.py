@@ -20,6 +20,7 @@ from miacap import explain
 from miacap.errors import MissingExtra, SettingsError
 from miacap.explain import Look
 from miacap.explain import page as rendering
+from miacap.runs import Confidence
 
 SMALL = {"heads": 2, "inner": 12}
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,6 +151,22 @@ def test_a_photo_is_called_by_its_name_and_not_by_where_it_lies(look: Look) -> N
     photo = replace(look.photo, name="/home/someone/pictures/dog.jpg")
     text = replace(look, photo=photo).page()
     assert "dog.jpg" in text and "someone" not in text
+
+
+@pytest.mark.parametrize(
+    ("trust", "said"),
+    [
+        (None, None),
+        (Confidence(0.254, False, False), "people would call about 25 in 100 wrong."),
+        (Confidence(None, True, True), "unlike those that this run knows: do not trust"),
+    ],
+)
+def test_the_page_says_how_far_to_trust_a_caption(
+    look: Look, trust: Confidence | None, said: str | None
+) -> None:
+    written = replace(look, confidence=trust).page()
+    assert ('class="trust"' in written) == (said is not None)
+    assert said is None or said in written
 
 
 def test_a_page_stays_under_two_megabytes(look: Look) -> None:

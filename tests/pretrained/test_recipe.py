@@ -50,7 +50,7 @@ def parsed(command: str) -> dict[str, Any]:
 
 def free(settings: RunSettings) -> RunSettings:
     """Without what no command sets: that changes no number, or that the features decide."""
-    training = replace(settings.training, threads=1, device="auto")
+    training = replace(settings.training, device="auto")
     return replace(settings, training=training, start=None, region_width=6)
 
 

@@ -83,12 +83,17 @@ def wide(settings: SearchSettings) -> SearchSettings:
 
 
 def alt_text(rows: Iterator[Row]) -> Iterator[Row]:
-    """Put the word of doubt before the captions of unsure rows."""
+    """Put the word of doubt before the captions of unsure rows, and before their other candidates."""
     for row in rows:
         unsure = row.confidence is not None and row.confidence.unsure
         if row.caption and unsure:
-            row = replace(row, caption=DOUBT + _lowered(row.caption))
+            others = tuple(replace(one, caption=_doubted(one.caption)) for one in row.candidates)
+            row = replace(row, caption=_doubted(row.caption), candidates=others)
         yield row
+
+
+def _doubted(sentence: str) -> str:
+    return DOUBT + _lowered(sentence) if sentence else sentence
 
 
 def _lowered(sentence: str) -> str:

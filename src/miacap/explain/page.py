@@ -18,7 +18,7 @@ import numpy as np
 
 from miacap.errors import MissingExtra, SettingsError
 from miacap.explain.record import END, EVEN, Array, Attended, Look
-from miacap.explain.summary import rows, spoken
+from miacap.explain.summary import rows, spoken, trust
 from miacap.version import __version__
 from miacap.wording import counted
 
@@ -140,6 +140,7 @@ def _told(look: Look) -> dict[str, Any]:
         "captioner": look.captioner,
         "source": look.source,
         "caption": look.caption,
+        "trust": trust(look),
         "words": [{"text": spoken(word.text)} for word in look.words],
         "concepts": [
             {"word": concept.word, "percent": f"{100 * concept.probability:.0f} %"}

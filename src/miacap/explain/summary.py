@@ -4,12 +4,25 @@ import math
 
 from miacap.explain.record import END, EVEN, Look, evenness
 
-__all__ = ["rows", "spoken"]
+__all__ = ["rows", "spoken", "trust"]
 
 
 def spoken(text: str) -> str:
     """Write a word as people read it."""
     return "(end)" if text == END else text
+
+
+def trust(look: Look) -> str:
+    """Say in a sentence how far the caption may be trusted; nothing of a run not calibrated."""
+    sure = look.confidence
+    if sure is None:
+        return ""
+    if sure.wrong is None:
+        return "The photo is unlike those that this run knows: do not trust the caption."
+    return (
+        f"Of captions as probable as this one, people would call about {100 * sure.wrong:.0f} in "
+        "100 wrong."
+    )
 
 
 def rows(look: Look) -> list[dict[str, str]]:
