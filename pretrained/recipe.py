@@ -16,8 +16,8 @@ _ELSEWHERE = (
     "captioner", "source", "start", "region_width", "word_vectors", "format", "training.seed",
     "training.device",
 )  # fmt: skip
-"""Settings with options of their own, that the features decide, or that change no number. The number of
-threads is not among them: sums differ with it."""
+"""Settings with options of their own, that the features decide, or that change no number; the
+number of threads is not among them, as sums differ with it."""
 
 
 def commands(run: Run, data: str = "flickr8k") -> list[str]:

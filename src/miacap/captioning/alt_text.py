@@ -83,7 +83,7 @@ def wide(settings: SearchSettings) -> SearchSettings:
 
 
 def alt_text(rows: Iterator[Row]) -> Iterator[Row]:
-    """Put the word of doubt before the captions of unsure rows, and before their other candidates."""
+    """Put the word of doubt before all captions of unsure rows."""
     for row in rows:
         unsure = row.confidence is not None and row.confidence.unsure
         if row.caption and unsure:
