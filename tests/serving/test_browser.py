@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from miacap import explain
+from miacap.explain.page import SCALE
 
 from .conftest import Served, photo
 
@@ -93,6 +94,12 @@ def test_a_photo_gets_its_caption(page: Any, server: Served, way: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+_ALPHAS = """all => all.map((cell) => {
+  const parts = getComputedStyle(cell).backgroundColor.match(/[\\d.]+/g).map(Number);
+  return parts.length === 4 ? parts[3] : 1;
+})"""
+
+
 def test_words_and_regions_show_the_numbers_of_the_look(
     page: Any, server: Served, real_run: Path
 ) -> None:
@@ -107,6 +114,10 @@ def test_words_and_regions_show_the_numbers_of_the_look(
         shares = page.locator("#cells button").evaluate_all("all => all.map(x => +x.dataset.share)")
         assert shares == pytest.approx(maps[place].tolist(), rel=1e-4, abs=1e-9)
         shown.append(shares)
+        alphas = page.locator("#cells button").evaluate_all(_ALPHAS)
+        full = [min(1.0, share * len(shares) / SCALE) for share in shares]
+        assert alphas == pytest.approx([0.8 * one for one in full], abs=0.005)
+        assert page.locator("#ends").inner_text() == "0 to 16 % and more"
     assert shown[0] != shown[1]
     page.locator("#cells button").nth(10).focus()
     page.keyboard.press("ArrowRight")
@@ -128,6 +139,23 @@ def test_what_is_no_photo_is_refused_with_a_reason(page: Any) -> None:
     small = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo()}
     page.set_input_files("#file", small)  # and the next one is looked at
     seen(page)
+
+
+_HEARD = """() => {
+  window.heard = [];
+  const status = document.getElementById("status");
+  new MutationObserver(() => heard.push(status.textContent)).observe(status, { childList: true });
+}"""
+
+
+def test_a_screen_reader_is_told_the_caption_and_the_words_are_heads(page: Any) -> None:
+    page.evaluate(_HEARD)
+    page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": gradient()})
+    seen(page)
+    caption = page.locator("#caption").inner_text()
+    assert any(text.startswith(caption) for text in page.evaluate("heard"))
+    rows = page.locator("#words tbody tr").count()
+    assert page.locator("#words tbody th[scope=row] button").count() == rows > 0
 
 
 _SENDS = """address => {

@@ -200,7 +200,8 @@ def test_where_other_machines_reach_it_addresses_are_names_too(answering: Answer
     "headers",
     [
         {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://127.0.0.1:3000"},
-        {"origin": "https://127.0.0.1:8000"}, {"origin": "http://127.0.0.1"},
+        {"origin": "https://127.0.0.1"}, {"origin": "http://127.0.0.1"},
+        {"origin": "ftp://127.0.0.1:8000"}, {"origin": "https://captions.example.org"},
         {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
     ],
 )  # fmt: skip
@@ -210,11 +211,33 @@ def test_a_page_of_another_origin_sends_nothing(app: Any, headers: dict[str, str
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"origin": BASE}, {"origin": BASE, "sec-fetch-site": "same-origin"}]
-)
+    "headers",
+    [
+        {}, {"origin": BASE}, {"origin": BASE, "sec-fetch-site": "same-origin"},
+        {"origin": "https://127.0.0.1:8000"},
+        {"origin": "https://localhost", "host": "localhost:443"},
+    ],
+)  # fmt: skip
 def test_its_own_page_and_programs_may(app: Any, headers: dict[str, str]) -> None:
     answer = ask(app, "POST", "/v1/caption", content=photo(), headers=headers)
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("host", ["captions.example.org", "Captions.example.org:443", "127.0.0.1"])
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("https://captions.example.org", 200), ("http://captions.example.org", 200),
+     ("https://evil.example", 403), ("https://captions.example.org:8443", 403),
+     ("https://captions.example.org.evil.example", 403), ("null", 403)],
+)  # fmt: skip
+def test_a_server_with_tls_before_it_may_pass_its_page_on(
+    answering: Answering, host: str, origin: str, status: int
+) -> None:
+    """Whether it leaves the browser's Host as it is or sends one of its own."""
+    app = application(answering, names=["Captions.example.org"])
+    headers = {"host": host, "origin": origin}
+    answer = ask(app, "POST", "/v1/caption", content=photo(), headers=headers)
+    assert answer.status_code == status
 
 
 # what every answer carries
@@ -246,7 +269,8 @@ def test_a_run_at_fault_is_no_fault_of_the_photo(
 
     monkeypatch.setattr(answering._looker, "look", look)
     answer = ask(application(answering), "POST", "/v1/caption", content=photo())
-    assert answer.status_code == 500 and "copy them too." in answer.json()["error"]
+    assert answer.status_code == 500 and "weights" not in answer.text
+    assert "something is wrong with the run" in answer.json()["error"].lower()
     assert "copy them too." in capsys.readouterr().err
 
 

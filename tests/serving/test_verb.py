@@ -12,7 +12,7 @@ from miacap.cli.application import _invoke
 from miacap.errors import SettingsError
 from miacap.serving import server
 
-from .conftest import run_folder
+from .conftest import ask, run_folder
 
 _WITHOUT = """
 import sys
@@ -50,9 +50,12 @@ def test_a_host_that_does_not_exist_is_said(tmp_path: Path) -> None:
         server.serve(tmp_path / "no-run", port=0, host="no.such.host.invalid")
 
 
-@pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("0.0.0.0", True)])
+@pytest.mark.parametrize(
+    ("host", "shown", "warns"), [("127.0.0.1", "127.0.0.1", False), ("0.0.0.0", "desk", True)]
+)
 def test_it_prints_its_address_and_warns_where_others_reach_it(
     host: str,
+    shown: str,
     warns: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -68,17 +71,33 @@ def test_it_prints_its_address_and_warns_where_others_reach_it(
             served.append((self.config, sockets[0].getsockname()))
 
     monkeypatch.setattr(server.uvicorn, "Server", Server)
+    monkeypatch.setattr(socket, "gethostname", lambda: "Desk")
+    monkeypatch.setattr(socket, "getfqdn", lambda: "desk.example.org")
     monkeypatch.setattr("miacap.explain.looking.regions_for", lambda *_: None)
     monkeypatch.setattr("miacap.explain.looking.Inputs.of_photos", lambda *_, **__: None)
     folder = run_folder(tmp_path / "mine")
-    assert _invoke(["serve", "--run", str(folder), "--port", "0", "--host", host]) == 0
+    name = ["--name", "captions.example.org"]
+    assert _invoke(["serve", "--run", str(folder), "--port", "0", "--host", host, *name]) == 0
     ((config, (address, port)),) = served
     printed = capsys.readouterr()
-    assert (address, printed.out) == (host, f"http://{host}:{port}\n")
+    assert (address, printed.out) == (host, f"http://{shown}:{port}\n")
     assert ("can be reached from other machines" in printed.err) == warns
     assert "serving mine; Ctrl-C ends it." in printed.err
-    assert config.limit_concurrency == 64 and config.h11_max_incomplete_event_size == 16_384
+    assert (
+        f"or http://desk.local:{port} or http://desk.example.org:{port}" in printed.err
+    ) == warns
+    assert config.h11_max_incomplete_event_size == 16_384
+    own = {"desk", "desk.local", "desk.example.org"}
+    for called in ("captions.example.org", *own):
+        status = ask(config.app, "GET", "/health", headers={"host": f"{called}:{port}"}).status_code
+        assert status == (200 if warns or called not in own else 421)
     assert not config.proxy_headers and not config.server_header
+
+
+@pytest.mark.parametrize("name", ["https://a.example", "a.example:443", "a b", "", "[::1]"])
+def test_what_is_no_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="is no name of a server; give it alone"):
+        server.serve(tmp_path / "no-run", port=0, names=[name])
 
 
 def test_without_a_run_it_says_what_is_needed(

@@ -27,6 +27,12 @@ def serve(
             help="Address to listen on. Any but this machine's own lets other machines send photos."
         ),
     ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name under which people open the page, where a server with TLS stands before it."
+        ),
+    ] = None,
     beam: Annotated[
         int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
     ] = None,
@@ -55,6 +61,7 @@ def serve(
         if said := captioning.doubt(folder):
             terminal.tell(f"warning: {folder}: {said}")
     until_interrupted(
-        folders, port=port, host=host, beam=beam, length_penalty=length_penalty, device=device,
-        weights=weights or (), allow_download=download,
+        folders, port=port, host=host, names=name or (), beam=beam,
+        length_penalty=length_penalty, device=device, weights=weights or (),
+        allow_download=download,
     )  # fmt: skip

@@ -2,13 +2,13 @@
 
 Host      only names of this server: a page that makes its own name lead here (DNS rebinding)
           is refused
-Origin    with POST only our own pages: no other page can have a browser's user send a photo
+Origin    with POST only our own pages, http or (behind a server with TLS) https: no other page
+          can have a browser's user send a photo
 answers   a strict Content-Security-Policy, nosniff, no CORS, nothing kept in caches
 """
 
 import asyncio
 import ipaddress
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from miacap import terminal
 from miacap.serving.limits import Limits
+from miacap.serving.names import host_name, is_loopback
 from miacap.serving.refusals import Refused, told
 
-__all__ = ["HEADERS", "Guard", "is_loopback"]
+__all__ = ["HEADERS", "Guard"]
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -32,16 +33,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 _DRAINED_SECONDS = 3.0
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::[0-9]{1,5})?")
+_PORTS = {"http": "80", "https": "443"}
+"""Schemes of our own pages, and the port that an origin leaves out."""
 _LOCAL = ("localhost", "127.0.0.1", "::1")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address that is listened on is reached from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Guard:
@@ -50,14 +44,17 @@ class Guard:
     Args:
         app: what is guarded.
         host: the address that is listened on.
-        names: further names by which this server may be called, where other machines reach it.
+        names: further names by which this server may be called. A server before it, with TLS,
+            may leave them in `Origin` alone.
         limits: how much of a refused body is read, so that the refusal arrives.
     """
 
     def __init__(self, app: ASGIApp, host: str, names: Iterable[str], limits: Limits) -> None:
         self._app, self._limits = app, limits
         self._any_address = not is_loopback(host)
-        self._names = {*_LOCAL, host.lower(), *(name.lower() for name in names)}
+        further = {name.lower() for name in names}
+        self._names = {*_LOCAL, host.lower(), *further}
+        self._origins = {f"{scheme}://{name}" for name in further for scheme in _PORTS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on."""
@@ -68,7 +65,10 @@ class Guard:
         answer = _Answer(send, body)
         refused = self._refusal(scope)
         if refused is not None:
-            await told(refused)(scope, body.receive, answer.send)
+            refusal = told(refused)
+            if refused.status == 503:  # too many connections: this one makes room
+                refusal.headers["connection"] = "close"
+            await refusal(scope, body.receive, answer.send)
             return
         try:
             await self._app(scope, body.receive, answer.send)
@@ -82,6 +82,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Refused | None:
         headers = scope["headers"]
+        if scope.get("state", {}).get("full"):
+            return Refused(503, "There are too many connections now; try again soon.", 5)
         size = len(scope["raw_path"]) + len(scope["query_string"])
         # uvicorn's own bound holds for headers that come in pieces.
         if size + sum(len(n) + len(v) + 4 for n, v in headers) > self._limits.header_bytes:
@@ -94,18 +96,21 @@ class Guard:
             )
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return None
-        origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
+        origins = [value.decode("latin-1").lower() for name, value in headers if name == b"origin"]
         sites = [value for name, value in headers if name == b"sec-fetch-site"]
-        foreign = any(origin.lower() != f"http://{hosts[0].lower()}" for origin in origins)
+        own = self._origins | {
+            f"{scheme}://{hosts[0].lower().removesuffix(f':{port}')}"
+            for scheme, port in _PORTS.items()
+        }
+        foreign = any(origin not in own for origin in origins)
         if foreign or any(site not in (b"same-origin", b"none") for site in sites):
             return Refused(403, "Pages of other origins may not send photos here (Origin).")
         return None
 
     def _is_ours(self, host: str) -> bool:
-        found = _HOST.fullmatch(host.lower())
-        if found is None:
+        name = host_name(host)
+        if name is None:
             return False
-        name = found[1].strip("[]")
         # An address cannot be made to lead elsewhere, as a name can.
         return name in self._names or (self._any_address and _is_address(name))
 

@@ -17,10 +17,11 @@ class Limits:
         at_once: requests with a photo that are inside together; each holds its body in memory.
         waiting: requests that wait, unread, to come inside; more are refused.
         wait_seconds: how long one waits.
-        connections: open at once; more are closed.
+        connections: open at once; as many again are told to come back, more are closed.
         header_seconds: from the first byte of a request to the end of its headers.
         body_seconds: for the whole body.
         answer_seconds: from the photo to the answer, waiting for the networks included.
+        read_seconds: for an answer to be taken by whoever asked, once it is sent.
         header_bytes: of a request's line and headers.
     """
 
@@ -33,6 +34,7 @@ class Limits:
     header_seconds: float = 10.0
     body_seconds: float = 30.0
     answer_seconds: float = 60.0
+    read_seconds: float = 30.0
     header_bytes: int = 16_384
 
     def __post_init__(self) -> None:

@@ -166,7 +166,9 @@ def _add_refusals(app: FastAPI) -> None:
     @app.exception_handler(MiacapError)
     async def unusable(_: Request, error: MiacapError) -> Response:
         terminal.tell(f"miacap serve: {error}")  # the run is at fault, not who asks
-        return told(Refused(500, str(error)))
+        return told(
+            Refused(500, "Something is wrong with the run that is served; it was told there.")
+        )
 
     @app.exception_handler(MemoryError)
     async def short(_: Request, error: MemoryError) -> Response:

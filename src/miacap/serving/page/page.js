@@ -4,6 +4,7 @@
 
 const by = (id) => document.getElementById(id);
 const MOST = 20000000;
+const SCALE = 8; // a share of so many times an even one has full colour, as in miacap.explain
 let running = null; // what stops the requests of the photo before
 let look = null; // what /v1/explain said of this photo
 let chosen = {}; // {word: t} or {concept: c}, and {region: r}
@@ -56,7 +57,8 @@ async function take(photo) {
     const answer = await ask("/v1/caption?best=3", photo, signal);
     showImage(URL.createObjectURL(photo), answer.caption);
     showCaption(answer);
-    say("Finding out what hiding each region does ...");
+    // A screen reader is told what stands in #status alone.
+    say(`${by("caption").textContent}: finding out what hiding each region does ...`);
     look = await ask("/v1/explain", photo, signal);
     showLook();
     say("");
@@ -111,7 +113,8 @@ function trust(confidence) {
 function showWords(words) {
   by("words").tBodies[0].replaceChildren(...words.map((word, index) => {
     const row = element("tr");
-    const head = element("td");
+    const head = element("th");
+    head.scope = "row";
     const one = button(named(word.word), () => choose({ word: index }));
     one.disabled = true;
     head.append(one);
@@ -201,7 +204,7 @@ function paint(maps) {
   let said = "";
   if (chosen.word !== undefined && maps) {
     shares = maps[chosen.word];
-    most = Math.max(...maps.flat()); // one scale for all words
+    most = SCALE / shares.length; // one scale for all words, photos and runs
     said = `Where it attended before \u201c${named(look.words[chosen.word].text)}\u201d. ${even(shares)}`;
   } else if (chosen.concept !== undefined) {
     const concept = look.concepts[chosen.concept];
@@ -214,14 +217,14 @@ function paint(maps) {
     said += ` ${look.hidden ? "Hidden" : "Chosen"}: ${region}${why}.`;
   }
   [...by("cells").children].forEach((one, index) => {
-    const share = shares ? shares[index] / (most || 1) : 0;
+    const share = shares ? Math.min(1, shares[index] / most) : 0;
     one.style.backgroundColor = chosen.region === index && look.hidden
       ? "rgba(128, 128, 128, 0.92)" : `rgba(230, 40, 20, ${(share * 0.8).toFixed(3)})`;
     one.dataset.share = shares ? String(shares[index]) : "";
   });
   by("shown").textContent = said;
   by("scale").hidden = !shares;
-  by("ends").textContent = `0 to ${percent(most)}`;
+  by("ends").textContent = `0 to ${percent(most)}${most === 1 ? "" : " and more"}`;
 }
 
 function even(shares) {
