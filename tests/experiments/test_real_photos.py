@@ -16,7 +16,7 @@ from miacap.data import scenes
 from miacap.errors import RunError
 from miacap.experiments import real_photos as module
 from miacap.experiments.demonstration import first_look, table
-from miacap.experiments.page import write_page
+from miacap.experiments.page import _photos, write_page
 from miacap.experiments.real_photos import attention, look_at_photos, photos, seen
 from miacap.explain.record import Attended, Concept, Look, Photograph, Word
 from miacap.runs import Installed
@@ -75,6 +75,29 @@ def test_every_photo_is_small_free_and_credited() -> None:
     title = {**rows[0], "title": "A day", "author": "Me", "changes": "resized"}
     assert module.credit(title) == '"A day" by Me, CC BY 2.0, resized'
     assert module.credit({**title, "title": ""}) == "Photo by Me, CC BY 2.0, resized"
+    attended = module.credit({**title, "title": ""}, attended=True)
+    assert attended == "Photo by Me, CC BY 2.0, resized, attention laid over it"
+
+
+def test_the_page_links_the_author_and_the_licence(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    one = module.Seen(
+        "a.jpg", "A dog.", (), "a.png", ("dog",), "Photo by Me", "https://x", "https://l?a&b"
+    )
+    for licence, link in (
+        ("https://l?a&b", ', <a href="https://l?a&amp;b">licence</a>)'),
+        ("", ")"),
+    ):
+        text = _photos([replace(one, licence_page=licence)], tmp_path)
+        assert f'Photo by Me (<a href="https://x">page</a>{link}</small>' in text
+
+
+def test_every_picture_of_the_docs_names_its_licence() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "explaining.md"
+    text = page.read_text(encoding="utf-8")
+    (row,) = (row for row in photos()[1] if row["file"] == "milking.jpg")
+    assert f"({row['page']}), [{row['licence']}]({row['licence_page']})" in text
+    assert "attention laid over it" in text
 
 
 def test_words_of_meaning_are_shown_once_each_where_it_looked() -> None:

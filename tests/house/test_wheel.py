@@ -1,8 +1,10 @@
 """The wheel, installed outside the checkout: scoring without torch, and the command line."""
 
+import csv
 import json
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -28,6 +30,18 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_its_licences_are_those_of_all_that_it_carries() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    with (ROOT / "examples" / "photos" / "CREDITS.csv").open(encoding="utf-8", newline="") as file:
+        of_photos = {row["licence"].replace(" ", "-") for row in csv.DictReader(file)}
+    captions = "CC-BY-4.0"  # COCO's
+    assert set(project["license"].split(" AND ")) == {"Apache-2.0", captions, *of_photos}
+    assert project["license-files"] == ["LICENSE", "examples/photos/README.md"]
+    assert all((ROOT / name).is_file() for name in project["license-files"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "captions of COCO (CC BY 4.0)" in readme.partition("## Licence")[2]
+
+
 @pytest.mark.slow
 def test_the_wheel_scores_in_an_environment_without_torch(tmp_path: Path) -> None:
     built = run(
@@ -39,6 +53,7 @@ def test_the_wheel_scores_in_an_environment_without_torch(tmp_path: Path) -> Non
     with zipfile.ZipFile(wheel) as file:
         names = file.namelist()
     assert "miacap/experiments/photos/CREDITS.csv" in names
+    assert any(name.endswith(".dist-info/licenses/examples/photos/README.md") for name in names)
     assert sum(name.startswith("miacap/experiments/photos/") for name in names) == 10
     assert not [name for name in names if "flickr8k" in name or name.endswith(".safetensors")]
     venv.create(tmp_path / "env", with_pip=True)

@@ -73,7 +73,7 @@ when it said a word, red where most. Attention is no explanation by itself.</p>"
 
 _FIGURE = Template("""<figure>
 <img src="data:image/jpeg;base64,$image" alt="$alt" width="$width" height="$height">
-<figcaption>$caption$concepts<small>$credit (<a href="$page">page</a>)</small></figcaption>
+<figcaption>$caption$concepts<small>$credit (<a href="$page">page</a>$licence)</small></figcaption>
 </figure>""")
 
 _CARD = Template("""<article>
@@ -139,6 +139,11 @@ def _photos(photos: Sequence[Seen], pictures: Path | None) -> str:
                 concepts=concepts if one.concepts else "",
                 credit=escape(one.credit),
                 page=escape(one.page),
+                licence=(
+                    f', <a href="{escape(one.licence_page)}">licence</a>'
+                    if one.licence_page
+                    else ""
+                ),
             )
         )
     return "\n".join([_PHOTOS, *figures])

@@ -44,6 +44,7 @@ class Seen:
         words: those words.
         credit: title, author and licence of the photo, in a sentence.
         page: where the author shows it.
+        licence_page: what the licence says; empty in what an older version wrote.
     """
 
     file: str
@@ -53,6 +54,7 @@ class Seen:
     words: tuple[str, ...]
     credit: str
     page: str
+    licence_page: str = ""
 
 
 def photos() -> tuple[Path, list[Mapping[str, str]]]:
@@ -96,7 +98,8 @@ def look_at_photos(
             picture.save(file, "PNG", optimize=True)
         concepts = tuple(concept.word for concept in look.concepts[:_CONCEPTS])
         one = Seen(
-            row["file"], look.caption, concepts, name, words, credit(row), row["page"]
+            row["file"], look.caption, concepts, name, words, credit(row, bool(words)), row["page"],
+            row["licence_page"],
         )  # fmt: skip
         found.append(one)
         yield one
@@ -110,10 +113,16 @@ def seen(output: str | os.PathLike[str]) -> list[Seen]:
     return [Seen(**{**row, **{n: tuple(row[n]) for n in ("concepts", "words")}}) for row in rows]
 
 
-def credit(row: Mapping[str, str]) -> str:
-    """Say whose photo it is, as its licence asks."""
+def credit(row: Mapping[str, str], attended: bool = False) -> str:
+    """Say whose photo it is and what was changed, as its licence asks.
+
+    Args:
+        row: of CREDITS.csv.
+        attended: whether it is shown with where the captioner looked.
+    """
+    changes = f"{row['changes']}, attention laid over it" if attended else row["changes"]
     title = f'"{row["title"]}"' if row["title"] else "Photo"
-    return f"{title} by {row['author']}, {row['licence']}, {row['changes']}"
+    return f"{title} by {row['author']}, {row['licence']}, {changes}"
 
 
 def attention(look: Look) -> tuple[tuple[str, ...], Image.Image]:
