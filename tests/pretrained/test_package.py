@@ -10,10 +10,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from scores import NO_PHOTOS  # pretrained/scores.py; conftest.py says where
 
 import miacap
 from miacap import runs
 from miacap.runs import pretrained
+from miacap.runs.confidence import calibration_of
 from miacap.runs.packing import PACKED, SUMS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,3 +102,18 @@ def test_its_wheel_is_found_where_it_is_installed(
     assert "miacap_flickr8k" not in sys.modules
     pipeline = miacap.load("miacap-flickr8k", device="cpu")
     assert pipeline.caption(PHOTOS / "skiers.jpg").endswith(".")
+
+
+@pytest.mark.slow
+def test_it_says_how_far_to_trust_it_and_that_noise_is_no_photo(package: Path, run: Path) -> None:
+    known, why = calibration_of(runs.load(run))
+    assert known is not None, why
+    assert known.split == "dev" and known.pictures >= 900 and 0 < known.wrong < 1
+    card = (package / "README.md").read_text(encoding="utf-8")
+    assert f"dev captions {known.wrong:.0%} are" in card
+    pipeline = miacap.load(run, device="cpu")
+    assert pipeline.why_uncalibrated() is None
+    trust = pipeline.row(NO_PHOTOS["pure noise"]).confidence
+    assert trust is not None and trust.out_of_depth and trust.unsure
+    trust = pipeline.row(PHOTOS / "skiers.jpg").confidence
+    assert trust is not None
