@@ -66,6 +66,7 @@ def serve(
         answering = Answering(run, limits, **options)
         known = further if is_loopback(host) else (*further, *machine_names())
         app = application(answering, limits, host=host, names=known)
+        listening.listen()  # whoever reads the address may connect at once
         _tell_where(host, listening.getsockname()[1], answering.runs)
         with _logs_told(), contextlib.suppress(KeyboardInterrupt):
             uvicorn.Server(configured(app, limits)).run(sockets=[listening])
