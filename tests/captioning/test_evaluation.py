@@ -131,11 +131,11 @@ def test_another_pictures_concepts_are_read_where_they_are_asked_for(
     seen: dict[str, list[int]] = {}
     real = evaluation.caption_rows
 
-    def caption_rows(captioner: Any, batches: Any, *more: Any) -> Any:
+    def caption_rows(captioner: Any, batches: Any, *more: Any, **named: Any) -> Any:
         batches = list(batches)
         for pictures in batches:
             seen.update(zip(pictures.names, pictures.concepts.tolist(), strict=True))
-        return real(captioner, batches, *more)
+        return real(captioner, batches, *more, **named)
 
     monkeypatch.setattr(evaluation, "caption_rows", caption_rows)
     names = DATA.split("test").ids

@@ -90,6 +90,9 @@ def test_pages_are_taken_from_the_system_once() -> None:
     assert pages[1] < 100 < 10_000 < pages[0]
 
 
+VERBS = ("caption", "demo", "explain", "features", "serve", "tune")
+
+
 def test_a_library_does_not_decide_for_its_host() -> None:
     # Only commands whose networks see photos call it: their process is theirs.
     folder = Path(memory.__file__).parent
@@ -98,4 +101,4 @@ def test_a_library_does_not_decide_for_its_host() -> None:
         for path in folder.rglob("*.py")
         if "keep_freed()" in path.read_text("utf-8").replace("def keep_freed()", "")
     }
-    assert callers == {f"cli/{verb}.py" for verb in ("caption", "demo", "features", "tune")}
+    assert callers == {f"cli/{verb}.py" for verb in VERBS}

@@ -16,7 +16,7 @@ from miacap.cli.runs import runs as command
 from miacap.errors import DataError, RunError
 from miacap.files import write_json
 from miacap.locks import is_held, lock
-from miacap.runs import BackboneTuning, RunSettings, Start
+from miacap.runs import BackboneTuning, RunSettings, Start, pretrained
 from miacap.runs.overview import listing, overview
 from miacap.training import TrainingSettings, fit
 from miacap.training.failures import NAME, Diverged, failure, recorded
@@ -25,6 +25,12 @@ from ..captioning.small import DATA
 from ..training.toy import Toy
 
 LINE = '{"epoch": 1, "step": 7, "CIDEr-D": 0.5, "BLEU-4": 0.25}\n'
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists end with the captioners that are installed: here with none, whoever runs this."""
+    monkeypatch.setattr(pretrained, "entry_points", lambda group: [])
 
 
 def laid(folder: Path, **settings: object) -> Path:

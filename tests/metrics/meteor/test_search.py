@@ -161,7 +161,8 @@ def test_time_grows_with_the_length(
         return time.process_time() - start
 
     seconds(4 * length)  # stems and synonyms are looked up once
-    assert seconds(4 * length) < 11 * min(seconds(length) for _ in range(2))
+    # The least of several: this process is disturbed by others, and by Python's collector.
+    assert min(seconds(4 * length) for _ in range(2)) < 11 * min(seconds(length) for _ in range(2))
 
 
 LONG = [
