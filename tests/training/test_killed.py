@@ -12,7 +12,7 @@ from miacap.training import TrainingSettings, fit
 from ..kills import kill_after, kill_inside, kill_often, left_alone, newest
 from .endings import SETTINGS, ending
 
-INSIDE = (".best-", ".step-000000002.safetensors", ".step-000000003.json")
+INSIDE = (".step-000000002.safetensors", ".step-000000003.json", ".best-")
 
 
 @pytest.mark.slow
