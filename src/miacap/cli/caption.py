@@ -9,7 +9,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.caption_forms import Form, image_id, laid_out
-from miacap.cli.options import Device, Download, LengthPenalty, Quiet, Weights
+from miacap.cli.options import Beam, Device, Download, LengthPenalty, Quiet, Weights
 from miacap.cli.outputs import check_outputs
 from miacap.wording import part
 
@@ -40,9 +40,7 @@ def caption(
             "--format", help="text for people, jsonl and csv for programs, coco for scorers."
         ),
     ] = Form.text,
-    beam: Annotated[
-        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
-    ] = None,
+    beam: Beam = None,
     length_penalty: LengthPenalty = None,
     scores: Annotated[
         bool,

@@ -7,7 +7,7 @@ import typer
 
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
-from miacap.cli.options import Data, Device, Features, LengthPenalty, Photos, Quiet, Splits
+from miacap.cli.options import Beam, Data, Device, Features, LengthPenalty, Photos, Quiet, Splits
 from miacap.cli.outputs import check_outputs
 from miacap.wording import by_number, counted
 
@@ -47,9 +47,7 @@ def evaluate(
             "that it was trained with, or other lists of `concepts read`."
         ),
     ] = None,
-    beam: Annotated[
-        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
-    ] = None,
+    beam: Beam = None,
     length_penalty: LengthPenalty = None,
     df: Annotated[
         Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Device, Download, LengthPenalty, Weights
+from miacap.cli.options import Beam, Device, Download, LengthPenalty, Weights
 
 if TYPE_CHECKING:
     from miacap.explain import Look
@@ -38,9 +38,7 @@ def explain(
     credit: Annotated[
         str | None, typer.Option(metavar="WORDS", help="Who made the photo, and its licence.")
     ] = None,
-    beam: Annotated[
-        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
-    ] = None,
+    beam: Beam = None,
     length_penalty: LengthPenalty = None,
     device: Device = "auto",
     weights: Weights = None,

@@ -63,6 +63,7 @@ Start = Annotated[
 Device = Annotated[
     str, typer.Option("--device", help="Where to compute: auto (a GPU if there is one), cpu, cuda.")
 ]
+Beam = Annotated[int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)]
 LengthPenalty = Annotated[
     float | None,
     typer.Option(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from miacap import terminal
-from miacap.cli.options import Device, Download, LengthPenalty, Weights
+from miacap.cli.options import Beam, Device, Download, LengthPenalty, Weights
 
 
 def serve(
@@ -33,9 +33,7 @@ def serve(
             help="Name under which people open the page, where a server with TLS stands before it."
         ),
     ] = None,
-    beam: Annotated[
-        int | None, typer.Option(help="Hypotheses; the run's own by default.", min=1)
-    ] = None,
+    beam: Beam = None,
     length_penalty: LengthPenalty = None,
     device: Device = "auto",
     weights: Weights = None,
