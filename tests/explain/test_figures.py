@@ -1,17 +1,15 @@
-"""Figures 4 and 5 and Table 7: what is drawn equals the numbers, and files are whole and alike."""
+"""Figure 4 and Table 7: what is drawn equals the numbers, and files are whole and alike."""
 
 import html
-import json
 import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.patches import Rectangle
@@ -20,12 +18,10 @@ from typer.testing import CliRunner
 
 from miacap import explain, runs
 from miacap.cli.application import app
-from miacap.data import Dataset, Entry, FeatureStore
-from miacap.data.store import Manifest, StoreWriter
+from miacap.data import Dataset, FeatureStore
 from miacap.errors import DataError, MissingExtra, RunError, SettingsError
 from miacap.explain import Look, figures
 from miacap.explain.figures.aligned import usual_rows
-from miacap.explain.figures.gathering import gather
 
 SMALL = {"heads": 2, "inner": 12}
 
@@ -106,40 +102,6 @@ def test_what_cannot_be_aligned_is_said(tiny: ModuleType, tmp_path: Path, look: 
         figures.alignment(look, rows=[6])
 
 
-def finished(tiny: ModuleType, folder: Path, scores: dict[str, float], n: int) -> Path:
-    tiny.run(folder, iterations=n, **SMALL)
-    (folder / "dev.json").write_text(json.dumps({"scores": scores}))
-    return folder
-
-
-def test_iterations_draw_a_point_a_run_at_its_own_n(tiny: ModuleType, tmp_path: Path) -> None:
-    numbers = {1: (0.9, 0.2), 3: (0.7, 0.25), 2: (1.1, 0.3)}
-    folders = [
-        finished(tiny, tmp_path / f"n{n}", {"CIDEr-D": c, "BLEU-4": b, "distinct": 9}, n)
-        for n, (c, b) in numbers.items()
-    ]
-    drawn = figures.iterations(folders)
-    assert [axes.get_title() for axes in drawn.figure.axes] == ["CIDEr-D", "BLEU-4"]
-    for axes, which in zip(drawn.figure.axes, (0, 1), strict=True):
-        (line,) = axes.lines
-        assert list(line.get_xdata()) == [1, 2, 3]
-        wanted = [100 * numbers[n][which] for n in (1, 2, 3)]
-        assert list(line.get_ydata()) == pytest.approx(wanted)
-        assert line.get_label() == "spatial-attention, combined"
-    assert [row[1:] for row in drawn.rows][1] == ["n2", "2", "110.0", "30.0"]
-    with pytest.raises(RunError, match="different N"):
-        figures.iterations(folders[:1])
-    again = finished(tiny, tmp_path / "again", {"CIDEr-D": 1.0, "BLEU-4": 0.1}, 2)
-    with pytest.raises(RunError, match="again and n2 are both"):
-        figures.iterations([*folders, again])
-    (again / "dev.json").unlink()
-    with pytest.raises(RunError, match="not finished"):
-        figures.iterations([folders[0], again])
-    plain = tiny.run(tmp_path / "p", "spatial-attention", "plain")
-    with pytest.raises(RunError, match="refines nothing"):
-        figures.iterations([folders[0], plain])
-
-
 @given(st.lists(st.floats(0, 10), min_size=3, max_size=30))
 def test_best_median_and_worst_are_what_they_are_called(values: list[float]) -> None:
     chosen = figures.choose({str(index): value for index, value in enumerate(values)})
@@ -156,37 +118,15 @@ def test_two_pictures_have_no_median() -> None:
         figures.choose({"a": 1.0, "b": 2.0})
 
 
-def small_data(tiny: ModuleType, root: Path) -> tuple[Dataset, FeatureStore]:
-    photos = {}
-    entries = []
-    generator = torch.Generator().manual_seed(1)
-    about = Manifest("regions", tiny.MADE, tiny.WIDTH, None, None, "a test")
-    with StoreWriter(root / "f", about) as writer:
-        for index, words in enumerate(tiny.WORDS[1:6]):
-            name = f"p{index}.png"
-            file = root / name
-            tiny.PHOTO.save(file)
-            photos[name] = file.read_bytes()
-            entries.append(Entry(name, (f"the {words} on a tree", f"a {words}"), "dev"))
-            writer.add(name, torch.randn(6, tiny.WIDTH, generator=generator))
-
-    class Photos(SimpleNamespace):
-        def __contains__(self, id: object) -> bool:
-            return id in photos
-
-    data = Dataset("small", tuple(entries), Photos(read=photos.__getitem__))
-    return data, FeatureStore.open(root / "f")
-
-
 def test_samples_have_every_runs_caption_and_ten_concepts_at_most(
     tiny: ModuleType, tmp_path: Path
 ) -> None:
-    data, store = small_data(tiny, tmp_path)
+    data, store = tiny.data(tmp_path)
     loaded = {
         "plain": runs.load(tiny.run(tmp_path / "p", "spatial-attention", "plain")),
         "combined": runs.load(tiny.run(tmp_path / "c", seed=3, **SMALL)),
     }
-    found = gather(loaded, data, "dev", store, device="cpu", quiet=True)
+    found = figures.gather(loaded, data, "dev", store, device="cpu", quiet=True)
     assert [sample.rank for sample in found] == ["best", "median", "worst"]
     assert found[0].score >= found[1].score >= found[2].score
     extractor = loaded["combined"].extractor("cpu")

@@ -1,6 +1,7 @@
 """Run folders of seconds: untrained captioners, rows drawn at random, no backbone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from miacap import runs
 from miacap.concepts import ConceptFolder, ConceptSource, ConceptVocabulary, Extractor
 from miacap.concepts.networks import build
-from miacap.data import FeatureStore, Manifest, Preprocessing
+from miacap.data import Dataset, Entry, FeatureStore, Manifest, Preprocessing
+from miacap.data.store import StoreWriter
 from miacap.runs import RunSettings
 from miacap.runs.folder import build as build_captioner
 from miacap.text import Vocabulary
@@ -89,3 +91,26 @@ def run(
                 parameter.mul_(3.0)
     write_weights(folder / "weights.safetensors", module.state_dict())
     return folder
+
+
+def data(root: Path) -> tuple[Dataset, FeatureStore]:
+    """Give five photos with two captions each, all in dev, and their made-up features."""
+    photos = {}
+    entries = []
+    generator = torch.Generator().manual_seed(1)
+    about = Manifest("regions", MADE, WIDTH, None, None, "a test")
+    with StoreWriter(root / "f", about) as writer:
+        for index, words in enumerate(WORDS[1:6]):
+            name = f"p{index}.png"
+            file = root / name
+            PHOTO.save(file)
+            photos[name] = file.read_bytes()
+            entries.append(Entry(name, (f"the {words} on a tree", f"a {words}"), "dev"))
+            writer.add(name, torch.randn(6, WIDTH, generator=generator))
+
+    class Photos(SimpleNamespace):
+        def __contains__(self, id: object) -> bool:
+            return id in photos
+
+    dataset = Dataset("small", tuple(entries), Photos(read=photos.__getitem__))
+    return dataset, FeatureStore.open(root / "f")

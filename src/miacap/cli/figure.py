@@ -1,8 +1,8 @@
 """`miacap figure alignment`, `iterations` and `samples`: the paper's figures of one's own runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,10 +15,14 @@ from miacap.cli.options import (
     Download,
     Features,
     NeededPhotos,
+    Photos,
     Quiet,
     Splits,
     Weights,
 )
+
+if TYPE_CHECKING:
+    from miacap.explain.figures import Rescored
 
 _HELP = "Draw a figure of the paper, of your own runs: PNG, SVG or HTML."
 
@@ -78,18 +82,90 @@ def alignment(
 def iterations(
     run: Annotated[list[Path], typer.Argument(help="Finished runs with different N.")],
     output: Output,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATA",
+            help="Photos with captions (docs/data.md): caption a split of them with every run and "
+            "score it, METEOR with the rest. Else dev scores that the runs kept, without METEOR.",
+        ),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", help="For --data: folder that `miacap features` filled."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="For --data: which pictures; dev by default.")
+    ] = None,
+    concepts: Concepts = None,
+    photos: Photos = None,
+    splits: Splits = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
 ) -> None:
-    """Draw the dev scores of runs over their number of iterations N.
+    """Draw scores of runs over their number of iterations N.
 
-    Figure 5 of the paper, with the metrics that all the runs have.
+    Figure 5 of the paper: dev scores that the runs kept; with --data and --features those of any
+    split (the paper shows test), METEOR among them.
 
     Example: miacap figure iterations runs/n1 runs/n2 runs/n3 -o iterations.svg
+
+    With METEOR: miacap figure iterations runs/n1 runs/n2 --data flickr8k --features f -o i.svg
     """
     from miacap.explain import figures
 
-    _check(output, folders=run)
-    figures.save(figures.iterations(run), output)
+    of_data = {"--split": split, "--concepts": concepts, "--photos": photos, "--splits": splits}
+    _require_both(data, features, of_data)
+    lists = None if splits is None else Path(splits)
+    _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
+    rescored = None
+    if data is not None and features is not None:
+        rescored = _rescored(
+            run, data, features, split or "dev", concepts, photos, splits, device, quiet
+        )
+    drawn = figures.iterations(run, rescored)
+    figures.save(drawn, output)
+    for note in drawn.notes:
+        terminal.tell(f"note: {note}")
     terminal.result(f"figure: {output}")
+
+
+def _rescored(
+    folders: list[Path],
+    data: Path,
+    features: Path,
+    split: str,
+    concepts: Path | None,
+    photos: list[Path] | None,
+    splits: str | None,
+    device: str,
+    quiet: bool,
+) -> "Rescored":
+    from miacap.cli.datasets import read_dataset
+    from miacap.concepts import ConceptFolder
+    from miacap.data import FeatureStore
+    from miacap.explain import figures
+
+    stored = None if concepts is None else ConceptFolder.open(concepts)
+    return figures.rescore(
+        folders, read_dataset(data, photos, features, splits), split, FeatureStore.open(features),
+        concepts=stored, device=device, quiet=quiet,
+    )  # fmt: skip
+
+
+def _require_both(data: Path | None, features: Path | None, others: Mapping[str, object]) -> None:
+    """Refuse half of what scoring anew needs, and what means nothing without it."""
+    if (data is None) != (features is None):
+        raise typer.BadParameter(
+            "captions are scored anew with both, --data DATA and --features FOLDER.",
+            param_hint="'--data' / '--features'",
+        )
+    given = [name for name, value in others.items() if value is not None]
+    if data is None and given:
+        raise typer.BadParameter(
+            "is of the captions that are scored anew: give --data and --features too.",
+            param_hint=f"'{given[0]}'",
+        )
 
 
 @figure.command(cls=Verb, short_help="Table 7: photos, concepts, captions of each run.")
@@ -118,7 +194,6 @@ def samples(
     from miacap.data import FeatureStore
     from miacap.errors import RunError
     from miacap.explain import figures
-    from miacap.explain.figures.gathering import gather
 
     lists = None if splits is None else Path(splits)
     _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
@@ -130,7 +205,7 @@ def samples(
         )
     loaded = {name: room.load(folder) for name, folder in zip(names, folders, strict=True)}
     stored = None if concepts is None else ConceptFolder.open(concepts)
-    found = gather(
+    found = figures.gather(
         loaded, read_with_photos(data, photos, splits), split, FeatureStore.open(features),
         concepts=stored, device=device, quiet=quiet,
     )  # fmt: skip

@@ -42,6 +42,8 @@ class Drawn:
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
     """The numbers of the figure, as a table."""
+    notes: Sequence[str] = ()
+    """What is left out, and what to do; stands in the figure too."""
 
 
 def require(suffix: str) -> None:
