@@ -87,7 +87,8 @@ def override(
 ) -> S:
     """Apply `name=value` assignments; dots reach into nested settings.
 
-    Values are read as JSON and, where that fails, as text.
+    Values are read as JSON and, where that fails, as text. The name of another kind of settings
+    (`objective=self-critical`) gives the defaults of that kind.
 
     Args:
         settings: what is changed.
@@ -122,7 +123,10 @@ def override(
         if path and last not in branch:
             _refuse_other_kind(type(settings), path, last, branch, where)
         value = _read(text, f"{where} {name.strip()}")
-        if isinstance(value, str) and _TAG in _as_mapping(branch.get(last)):
+        kind = _as_mapping(branch.get(last)).get(_TAG)
+        if isinstance(value, str) and kind == value:
+            pass  # the kind that is there already: its settings stay as they are
+        elif isinstance(value, str) and kind is not None:
             # Another kind of settings: its defaults are filled in, for names that lie in them.
             branch[last] = {_TAG: value}
             tree = to_json(from_json(type(settings), tree, where))

@@ -23,7 +23,7 @@ from miacap.concepts import ConceptFolder, ListSettings
 from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
-from miacap.runs import Run, RunSettings, SelfCritical
+from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.text import PAD
 from miacap.training import fit
 from miacap.visual import tuned
@@ -31,6 +31,7 @@ from miacap.visual.learning import rows_of
 from miacap.weights import read_tensors
 
 NAME = "efficientnet-lite0"
+PLAIN = CrossEntropy()
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,35 @@ def test_concepts_are_lists_and_no_extractors(world: SmallWorld, tmp_path: Path)
     extracted = replace(start, concepts=replace(start.concepts, kind="extractor"))
     with pytest.raises(RunError, match="an extractor finds in its features"):
         captioning.tune(world.dataset, tmp_path / "x", extracted, settings(start), quiet=True)
+
+
+def smoothed(world: SmallWorld, folder: Path) -> Run:
+    """The run as if it had been trained with label smoothing."""
+    shutil.copytree(world.start.folder, folder)
+    tree = json.loads((folder / "settings.json").read_text())
+    tree["objective"]["label_smoothing"] = 0.1
+    (folder / "settings.json").write_text(json.dumps(tree))
+    return runs.load(folder)
+
+
+def test_the_objective_of_the_run_is_kept_and_a_begun_folder_keeps_its_own(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    start, quiet = smoothed(world, tmp_path / "start"), {"quiet": True, "stop_after": 1}
+    tasks: list[Any] = []
+    monkeypatch.setattr(tuning, "fit", lambda task, *_, **__: tasks.append(task) or 1 / 0)
+    for folder, wanted in (("new", None), ("old", replace(runs.tuned(start), objective=PLAIN))):
+        with pytest.raises(ZeroDivisionError):
+            captioning.tune(world.dataset, tmp_path / folder, start, wanted, **quiet)  # type: ignore[arg-type]
+        with pytest.raises(ZeroDivisionError):
+            captioning.tune(world.dataset, tmp_path / folder, start)
+    assert [task.objective.label_smoothing for task in tasks] == [0.1, 0.1, 0.0, 0.0]
+    new, old = [line for line in capsys.readouterr().err.splitlines() if "objective" in line]
+    assert new.endswith(
+        "keeps the objective of " + f"{start.folder}: objective.label_smoothing=0.1."
+    )
+    assert old.endswith("objective.label_smoothing=0.0 (there 0.1).")
 
 
 def test_self_critical_training_of_both(

@@ -121,6 +121,9 @@ def test_a_kind_says_which_settings_they_are() -> None:
     changed = override(Choosing(Plain(smoothing=0.1)), ["loss=fancy", "loss.samples=7"])
     assert changed == Choosing(Fancy(samples=7))
     assert override(Choosing(), ["loss.smoothing=0.2"]) == Choosing(Plain(smoothing=0.2))
+    # The kind that is there already is no other kind.
+    smoothed = Choosing(Plain(smoothing=0.1))
+    assert override(smoothed, ["loss=plain"]) == smoothed
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ from miacap.data import Dataset
 from miacap.data.leaks import Leak
 from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
-from miacap.runs import Run, RunSettings, SelfCritical
+from miacap.runs import Objective, Run, RunSettings, SelfCritical
 from miacap.runs.folder import build, held, read_sources
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
-from miacap.runs.starting import captioner_of, unfinished
+from miacap.runs.starting import captioner_of, unfinished, what_is_sought
 from miacap.training import FitResult, Task, fit
 from miacap.training.processes import join
 from miacap.visual import tuned
@@ -152,7 +152,7 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
     if few := covered(found.ids, vocabulary, None if start is None else str(start.folder)):
         terminal.tell(f"warning: {few}.")
     if start is not None and not quiet:
-        _tell_start(start, found.dataset)
+        _tell_start(start, found.settings.objective, found.dataset)
     for leak in leaks:
         terminal.tell(f"warning: {leak.told}")
     if not quiet and (known := tuned.known(found.regions.folder, found.dataset.sources)):
@@ -162,10 +162,11 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
         terminal.tell(f"{has} a vector in {found.vector_file}.")
 
 
-def _tell_start(start: Run, dataset: Dataset) -> None:
-    """Say so where the run is not finished, or was trained on other files than these."""
-    if told := unfinished(start):
-        terminal.tell(f"note: {told}")
+def _tell_start(start: Run, objective: Objective, dataset: Dataset) -> None:
+    """Say so where the run is not finished, or was trained on other files, and what is sought."""
+    for told in (unfinished(start), what_is_sought(start, objective)):
+        if told:
+            terminal.tell(f"note: {told}")
     known = {row.get("sha256") for row in read_sources(start.folder)}
     fresh = [source.name for source in dataset.sources if source.sha256 not in known]
     if fresh:

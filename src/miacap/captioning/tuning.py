@@ -41,7 +41,7 @@ from miacap.runs import Run, RunSettings, SelfCritical, Start
 from miacap.runs.folder import held
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
-from miacap.runs.starting import begun, captioner_of, unfinished
+from miacap.runs.starting import begun, captioner_of, unfinished, what_is_sought
 from miacap.settings import from_json, to_json
 from miacap.training import FitResult, fit
 from miacap.training.processes import join
@@ -90,13 +90,14 @@ def tune(
             cannot be tuned.
         SettingsError: settings that do not go with the run.
     """
-    settings = begun(settings or runs.tuned(start), start)
+    settings = begun(settings or runs.tuned(start, folder=folder), start)
     if settings.tuning is None:
         raise SettingsError(
             "A backbone learns by settings of `tuning`: runs.tuned(start) has them."
         )
-    if not quiet and (told := unfinished(start)):
-        terminal.tell(f"note: {told}")
+    for told in () if quiet else (unfinished(start), what_is_sought(start, settings.objective)):
+        if told:
+            terminal.tell(f"note: {told}")
     record = _record(start)
     _check_concepts(start, concepts)
     network = _unfolded(start, record, places)

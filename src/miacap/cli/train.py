@@ -23,6 +23,7 @@ from miacap.cli.options import (
 
 if TYPE_CHECKING:
     from miacap.runs import Run, RunSettings
+    from miacap.runs.starting import Kind
 
 
 def train(
@@ -54,7 +55,7 @@ def train(
 
     Interrupted, the same command goes on and ends with the same weights. With
     --from RUN --set objective=self-critical, a trained captioner learns from the
-    CIDEr-D of its own captions.
+    CIDEr-D of its own captions. Without it, it goes on with RUN's objective.
 
     Example: miacap train flickr8k --features features --concepts concepts \\
         --captioner spatial-attention --source combined -o runs/combined
@@ -66,7 +67,7 @@ def train(
     from miacap.runs.card import shown
 
     begin = None if start is None else starting_run(start, output)
-    settings = _settings(begin, captioner, source, seed, sets or [])
+    settings = _settings(begin, captioner, source, seed, sets or [], output)
     dataset = read_dataset(data, photos, features, splits)
     report_set_aside(dataset.set_aside)
     report_warnings(dataset.warnings)
@@ -93,27 +94,30 @@ def _settings(
     source: str | None,
     seed: int,
     sets: list[str],
+    output: Path | None = None,
 ) -> "RunSettings":
     """Give the settings of a run, or of one that begins with another one's weights."""
     from miacap import captioners, runs
     from miacap.runs.settings import usual_training
     from miacap.settings import override, to_json
 
-    if start is None:
-        settings = runs.RunSettings(
-            captioner=captioner or "spatial-attention", source=source or "combined"
+    def usual(kind: "Kind") -> "RunSettings":
+        if start is None:
+            return runs.RunSettings(
+                captioner=captioner or "spatial-attention", source=source or "combined"
+            )
+        settings = runs.continued(start, kind, output)
+        return replace(
+            settings,
+            captioner=captioner or settings.captioner,
+            source=source or settings.source,
         )
-    else:
-        kept = start.settings
-        settings = replace(
-            runs.continued(start, "cross-entropy"),
-            captioner=captioner or kept.captioner,
-            source=source or kept.source,
-        )
+
+    settings = usual("cross-entropy")
     known = captioners.sizes(settings.captioner, settings.source)
     further = [f"sizes.{name}" for name in to_json(known)]
     # An objective has training settings of its own, which what is set goes before.
     objective = override(settings, sets, further=further).objective
-    usual = usual_training(settings.captioner, objective)
-    settings = replace(settings, training=replace(usual, seed=seed))
+    training = usual_training(settings.captioner, objective)
+    settings = replace(usual(objective.kind), training=replace(training, seed=seed))
     return override(settings, sets, further=further)

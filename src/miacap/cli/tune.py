@@ -126,8 +126,8 @@ def _captioner(
 
     begun = starting_run(start, output)
     # An objective has training settings of its own, which what is set goes before.
-    objective = override(runs.tuned(begun), sets).objective
-    settings = runs.tuned(begun, objective.kind)
+    objective = override(runs.tuned(begun, folder=output), sets).objective
+    settings = runs.tuned(begun, objective.kind, output)
     settings = replace(settings, training=replace(settings.training, seed=seed, device=device))
     result = captioning.tune(
         dataset,

@@ -109,6 +109,24 @@ def overview(folder: Path) -> Overview:
     )
 
 
+def recorded(folder: Path) -> Any:
+    """Give the settings with which a training was begun, as JSON; None where none was.
+
+    Those of a captioner that is tuned with its backbone lack `training` where an older version
+    began it. Raises DataError where they cannot be read.
+    """
+    if (folder / TUNING / BEGUN).is_file():
+        begun = read_json(folder / TUNING / BEGUN)
+        settings = begun.get("settings") if isinstance(begun, dict) else None
+    elif (folder / "settings.json").is_file():
+        settings = read_json(folder / "settings.json")
+    else:
+        return None
+    if not isinstance(settings, dict):
+        raise DataError(f"{folder}: no settings of a training; choose another folder.")
+    return settings
+
+
 def _tuned_settings(folder: Path) -> Any:
     """Give the settings of a captioner that is tuned with its backbone, those of training too."""
     begun = read_json(folder / TUNING / BEGUN)

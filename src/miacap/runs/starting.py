@@ -1,17 +1,21 @@
 """Begin a training with the weights of a run: its captioner, words, features and concepts stay."""
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from torch import nn
 
 from miacap.concepts import ConceptFolder, check_fits
 from miacap.data.features import Record, require_same
-from miacap.errors import RunError, SettingsError
+from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
 from miacap.runs.card import CARD
 from miacap.runs.folder import Run
-from miacap.runs.objectives import CrossEntropy, SelfCritical
+from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
+from miacap.runs.overview import recorded
 from miacap.runs.settings import (
     FORMAT,
     BackboneTuning,
@@ -20,10 +24,21 @@ from miacap.runs.settings import (
     tuned_training,
     usual_training,
 )
-from miacap.settings import to_json
+from miacap.settings import from_json, to_json
 from miacap.wording import counted
 
-__all__ = ["begun", "captioner_of", "check_start", "continued", "tuned", "unfinished"]
+__all__ = [
+    "begun",
+    "captioner_of",
+    "check_start",
+    "continued",
+    "tuned",
+    "unfinished",
+    "what_is_sought",
+]
+
+Kind = Literal["cross-entropy", "self-critical"]
+"""What a training that begins with a run may seek."""
 
 _FIXED = ("captioner", "source", "concepts", "minimum_count")
 """Settings that the weights of a run depend on, beside its sizes."""
@@ -32,25 +47,39 @@ _FREE_SIZES = ("dropout", "region_dropout", "region_width")
 """Sizes that may differ: no weight depends on dropout, and `check_start` sees to the width."""
 
 
+@dataclass(frozen=True)
+class _Sought:
+    objective: Objective
+
+
 def continued(
-    run: Run, objective: Literal["cross-entropy", "self-critical"] = "self-critical"
+    run: Run,
+    objective: Kind = "self-critical",
+    folder: str | os.PathLike[str] | None = None,
 ) -> RunSettings:
     """Give the settings of a training that begins with a run's best weights.
 
     Args:
         run: a trained run; its captioner, words, lengths, batches and search are kept.
-        objective: what the new training seeks; its own settings and those of the training are
-            the usual ones.
+        objective: what the new training seeks. Its own settings are those of the run where the
+            run sought the same, else the usual ones; those of the training are the usual ones.
+        folder: of the new training. Where it was begun with the same weights and objective
+            before, the settings of the objective are those with which it was begun.
 
     Raises:
         RunError: the run has no weights yet.
     """
-    chosen = SelfCritical() if objective == "self-critical" else CrossEntropy()
+    start = _start(run)
+    chosen = _recorded(folder, start, objective)
+    if chosen is None:
+        chosen = run.settings.objective
+    if chosen.kind != objective:
+        chosen = SelfCritical() if objective == "self-critical" else CrossEntropy()
     return replace(
         run.settings,
         objective=chosen,
         training=usual_training(run.settings.captioner, chosen),
-        start=_start(run),
+        start=start,
         word_vectors=None,
         tuning=None,
         format=FORMAT,
@@ -58,7 +87,9 @@ def continued(
 
 
 def tuned(
-    run: Run, objective: Literal["cross-entropy", "self-critical"] = "cross-entropy"
+    run: Run,
+    objective: Kind = "cross-entropy",
+    folder: str | os.PathLike[str] | None = None,
 ) -> RunSettings:
     """Give the settings of a training in which the backbone of a run learns as well.
 
@@ -66,11 +97,12 @@ def tuned(
         run: a trained run, as for `continued`.
         objective: what the new training seeks; self-critical training learns as slowly here as
             with features.
+        folder: of the new training, as for `continued`.
 
     Raises:
         RunError: the run has no weights yet.
     """
-    settings, training = continued(run, objective), tuned_training()
+    settings, training = continued(run, objective, folder), tuned_training()
     if objective == "self-critical":
         training = replace(settings.training, checkpoint_every=training.checkpoint_every)
     return replace(settings, training=training, tuning=BackboneTuning())
@@ -150,6 +182,48 @@ def unfinished(run: Run) -> str | None:
     if (run.folder / CARD).is_file():
         return None
     return f"{run.folder} is not trained to its end; this begins with its best weights so far."
+
+
+def what_is_sought(run: Run, objective: Objective) -> str | None:
+    """Say what a training keeps of its run's objective, or where the two differ.
+
+    Args:
+        run: that training begins with.
+        objective: of the new training.
+
+    Returns:
+        A sentence; None where the training seeks something else, or nothing but the usual.
+    """
+    before = run.settings.objective
+    if objective.kind != before.kind:
+        return None
+    old, new, usual = to_json(before), to_json(objective), to_json(type(objective)())
+    differing = [f"objective.{n}={_text(new[n])} (there {_text(old[n])})" for n in new
+                 if new[n] != old[n]]  # fmt: skip
+    if differing:
+        return f"This training has another objective than {run.folder}: {', '.join(differing)}."
+    kept = [f"objective.{name}={_text(new[name])}" for name in new if new[name] != usual[name]]
+    return (
+        f"This training keeps the objective of {run.folder}: {', '.join(kept)}." if kept else None
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _recorded(folder: str | os.PathLike[str] | None, start: Start, kind: Kind) -> Objective | None:
+    """Give the objective with which a training was begun, with these weights; None: none was."""
+    if folder is None:
+        return None
+    try:
+        before = recorded(Path(folder))
+        if before is None or not start.same(from_json(Start, before.get("start"), str(folder))):
+            return None
+        objective = from_json(_Sought, {"objective": before.get("objective")}, str(folder))
+    except (DataError, SettingsError):
+        return None  # going on with it is refused later, by who reads it whole
+    return objective.objective if objective.objective.kind == kind else None
 
 
 def _refuse(run: Run, name: str, old: Any, new: Any) -> None:
