@@ -6,7 +6,7 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parents[2] / "src" / "miacap"
 GROUND = (
     "errors", "settings", "files", "locks", "parts", "reading", "terminal", "progress", "memory",
-    "version",
+    "version", "wording",
 )  # fmt: skip
 """Nearly every room imports these; their arrows would hide the others."""
 
