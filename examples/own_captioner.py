@@ -1,56 +1,39 @@
-"""A captioner of one's own, "glance": a GRU that looks at the picture's rows after every word.
-
-h_t = GRU(w_t, h_{t-1}), h_0 = mean(S_V)        S_V: rows of the source that it is fed
-alpha_t = softmax(S_V h_t), p_t = softmax(W [h_t ; alpha_t S_V] + b)
-"""
-
-from dataclasses import dataclass
+"""A captioner of one's own, "glance": an LSTM that looks at the picture's rows after each word."""
 
 from torch import Tensor, cat, nn
 
 from miacap import captioners
-from miacap.captioners import Attention, FedSizes, Feed, Forwarded, Slot, StateRecord, Trace
-from miacap.pictures import Pictures
-
-
-@dataclass(frozen=True)
-class GlanceState(StateRecord):  # gives select and reorder, which searches need
-    hidden: Tensor  # B K D
+from miacap.captioners import FedSizes, Forwarded, LstmState, Pictures, Slot, Trace, masked_softmax
 
 
 class Glance(nn.Module):
     sizes_type = FedSizes  # extend it where more sizes are needed
     sources = ("plain", "regions", "combined", "normed")
-    reads = staticmethod(lambda sizes: captioners.modalities(sizes, ("regions",)))  # its slot
+    reads = staticmethod(lambda sizes: captioners.modalities(sizes, ("regions",)))  # its one slot
 
     def __init__(self, sizes: FedSizes) -> None:
         super().__init__()
         self.sizes = sizes
         self.embedding = nn.Embedding(sizes.words, sizes.embedding_width)
-        self.feed = Feed(sizes, ("regions",), self.sources)  # projects, embeds, refines
-        self.gru = nn.GRU(sizes.embedding_width, sizes.width, batch_first=True)
+        self.feed = captioners.Feed(sizes, ("regions",), self.sources)  # projects, embeds, refines
+        self.lstm = captioners.Recurrence((sizes.embedding_width,), sizes.width)
         self.output = nn.Linear(2 * sizes.width, sizes.words)
 
-    def encode(self, pictures: Pictures) -> Slot:  # once a picture: rows B R D and their mask
-        slot: Slot = self.feed(pictures, self.embedding.weight).regions
-        return slot
+    def encode(self, pictures: Pictures) -> Slot:  # once a picture: its rows, B R D, and their mask
+        return self.feed(pictures, self.embedding.weight).regions
 
-    def start(self, memory: Slot, hypotheses: int = 1) -> GlanceState:
-        return GlanceState(captioners.mean_rows(memory).unsqueeze(1)).fan_out(hypotheses)
+    def start(self, memory: Slot, hypotheses: int = 1) -> LstmState:
+        return self.lstm.zeros(len(memory)).fan_out(hypotheses)
 
-    def step(self, memory: Slot, state: GlanceState, words: Tensor) -> tuple[Tensor, GlanceState]:
-        logits, after, _ = self.read(memory, state, words.unsqueeze(2))
-        return logits.squeeze(2), GlanceState(after)
+    def step(self, memory: Slot, state: LstmState, words: Tensor) -> tuple[Tensor, LstmState]:
+        state = self.lstm.step(self.lstm.drive(self.embedding(words)), state)  # words: B K
+        alpha = masked_softmax(state.hidden @ memory.rows.mT, memory.mask[:, None])
+        return self.output(cat([state.hidden, alpha @ memory.rows], dim=-1)), state
 
     def forward(self, pictures: Pictures, words: Tensor, trace: bool = False) -> Forwarded:
-        fed = self.feed(pictures, self.embedding.weight, trace)
-        logits, _, alpha = self.read(fed.regions, self.start(fed.regions, words.shape[1]), words)
-        shown = Trace({"rows": Attention(self.feed.over("regions"), alpha)}, refiner=fed.trace)
-        return (logits, shown) if trace else logits
-
-    def read(self, memory: Slot, state: GlanceState, words: Tensor) -> tuple[Tensor, ...]:
-        h, last = self.gru(self.embedding(words).flatten(0, 1), state.hidden.flatten(0, 1)[None])
-        h = h.reshape(len(words), -1, h.shape[-1])  # of all words of a picture: B KT D
-        alpha = captioners.masked_softmax(h @ memory.rows.mT, memory.mask.unsqueeze(1))
-        logits = self.output(cat([h, alpha @ memory.rows], dim=-1)).view(*words.shape, -1)
-        return logits, last.view(state.hidden.shape), alpha.view(*words.shape, -1)
+        fed = self.feed(pictures, self.embedding.weight, trace)  # words: B C T, whole captions
+        h, _ = self.lstm.run(self.lstm.drive(self.embedding(words)), self.start(fed.regions))
+        alpha = masked_softmax(h @ fed.regions.rows.mT[:, None], fed.regions.mask[:, None, None])
+        logits = self.output(cat([h, alpha @ fed.regions.rows[:, None]], dim=-1))
+        looks = {"rows": captioners.Attention(self.feed.over("regions"), alpha)}
+        return (logits, Trace(looks, refiner=fed.trace)) if trace else logits

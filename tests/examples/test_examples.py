@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch, name: str, *arguments: object) -> dict[
 @pytest.mark.parametrize("name", FILES)
 def test_an_example_is_short_and_told_of(name: str) -> None:
     lines = (EXAMPLES / name).read_text(encoding="utf-8").splitlines()
-    assert len(lines) < (60 if name == "own_captioner.py" else 40)
+    assert len(lines) < 40
     assert f"](../examples/{name})" in (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
 
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from miacap.captioners.ensemble import Ensemble
     from miacap.captioners.feed import Feed, Slot, mean_rows, modalities
     from miacap.captioners.records import MemoryRecord, StateRecord
+    from miacap.captioners.recurrence import LstmState, Recurrence
     from miacap.captioners.settings import FedSizes, Sizes
+    from miacap.pictures import Pictures
 
 __all__ = [
     "Attention",
@@ -46,8 +48,11 @@ __all__ = [
     "FedSizes",
     "Feed",
     "Forwarded",
+    "LstmState",
     "Memory",
     "MemoryRecord",
+    "Pictures",
+    "Recurrence",
     "Regularised",
     "Regulariser",
     "Sizes",
@@ -76,6 +81,7 @@ _LAZY = {
             "Factory",
             "Forwarded",
             "Memory",
+            "Pictures",
             "Regularised",
             "Regulariser",
             "State",
@@ -84,6 +90,7 @@ _LAZY = {
         "contract",
     ),
     **dict.fromkeys(("MemoryRecord", "StateRecord"), "records"),
+    **dict.fromkeys(("LstmState", "Recurrence"), "recurrence"),
     **dict.fromkeys(("FedSizes", "Sizes"), "settings"),
     **dict.fromkeys(("Feed", "Slot", "mean_rows", "modalities"), "feed"),
     "Ensemble": "ensemble",
