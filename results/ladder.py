@@ -2,10 +2,11 @@
 
     python results/ladder.py DATA OUT     # whatever is not finished; interrupted, it goes on
     python results/ladder.py DATA         # score the kept captions again
-    python results/ladder.py              # make the table of docs/results.md again
+    python results/ladder.py              # make the tables of docs/results.md and README again
 
 OUT gets the stores and runs (some 2 GB). What each rung says of dev and test is kept in
 results/flickr8k/dev and test, the numbers in scores.json beside them: nothing is chosen on test.
+README has the same beside numbers that others published (published.json, with their sources).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from miacap.metrics.diversity import diversity
 HOME = Path(__file__).resolve().parent / "flickr8k"
 RUNGS: list[dict[str, Any]] = json.loads((HOME / "ladder.json").read_text(encoding="utf-8"))
 NUMBERS, PAGE = HOME / "scores.json", HOME.parents[1] / "docs" / "results.md"
+PUBLISHED, README = HOME / "published.json", HOME.parents[1] / "README.md"
 METRICS = ("BLEU-4", "ROUGE-L", "CIDEr-D")
 _TABLE = re.compile(r"(<!-- ladder -->\n)(.*?)(<!-- end -->)", re.S)
 
@@ -96,9 +98,26 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(text: str, rows: list[dict[str, Any]]) -> str:
-    """The page with its table made anew."""
-    return _TABLE.sub(lambda match: f"{match[1]}{table(rows)}{match[3]}", text)
+def beside_published(rows: list[dict[str, Any]]) -> str:
+    """The table of README, in Markdown: ours on dev, above what others published on test."""
+    lines = ["| Flickr8k, beam 3 | photos | BLEU-4 | ROUGE-L | CIDEr-D |", "|---|---|---|---|---|"]
+    for rung, row in zip(RUNGS, rows, strict=True):
+        low, high = row["interval"]
+        lines.append(
+            f"| ours: {rung.get('short', rung['name'])} | dev | {row['BLEU-4']:.3f} "
+            f"| {row['ROUGE-L']:.3f} | {row['CIDEr-D']:.3f} [{low:.3f}, {high:.3f}] |"
+        )
+    for other in json.loads(PUBLISHED.read_text(encoding="utf-8")):
+        lines.append(
+            f"| published: [{other['what']}]({other['from']}) | test | {other['BLEU-4']:.3f} "
+            f"| {other['ROUGE-L']:.3f} | {other['CIDEr-D']:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def page(text: str, made: str) -> str:
+    """A page with its table made anew."""
+    return _TABLE.sub(lambda match: f"{match[1]}{made}{match[3]}", text)
 
 
 def main() -> None:
@@ -115,10 +134,11 @@ def main() -> None:
         climb(chosen.data, chosen.out)
     if chosen.data:
         write_json(NUMBERS, scored(chosen.data))
-    text = PAGE.read_text(encoding="utf-8")
     rows = json.loads(NUMBERS.read_text(encoding="utf-8"))
-    with atomic(PAGE, "w") as file:
-        file.write(page(text, rows))
+    for target, made in ((PAGE, table(rows)), (README, beside_published(rows))):
+        text = target.read_text(encoding="utf-8")
+        with atomic(target, "w") as file:
+            file.write(page(text, made))
 
 
 if __name__ == "__main__":

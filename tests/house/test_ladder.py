@@ -13,9 +13,13 @@ import ladder  # noqa: E402  # a program, no package
 ROWS = json.loads(ladder.NUMBERS.read_text(encoding="utf-8"))
 
 
-def test_the_table_is_made_from_the_numbers() -> None:
-    text = ladder.PAGE.read_text(encoding="utf-8")
-    assert ladder.page(text, ROWS) == text, "run: python results/ladder.py"
+def test_the_tables_are_made_from_the_numbers() -> None:
+    for file, made in (
+        (ladder.PAGE, ladder.table(ROWS)),
+        (ladder.README, ladder.beside_published(ROWS)),
+    ):
+        text = file.read_text(encoding="utf-8")
+        assert f"<!-- ladder -->\n{made}<!-- end -->" in text, "run: python results/ladder.py"
     assert [row["name"] for row in ROWS] == [rung["name"] for rung in ladder.RUNGS]
 
 

@@ -63,6 +63,16 @@ def test_of_several_the_first_by_name_is_taken_and_that_is_said(
     assert capsys.readouterr().err == ""
 
 
+def test_one_that_is_installed_is_called_by_its_own_name(site: Path, tmp_path: Path) -> None:
+    """All their folders are called `run`."""
+    first, second = install(site, "a-first"), install(site, "b-second")
+    assert runs.name_of(first) == "a-first" and runs.name_of(str(second)) == "b-second"
+    assert runs.name_of(tmp_path / "mine") == "mine"
+    own = tmp_path / "run"
+    own.mkdir()
+    assert runs.name_of(own) == "run"
+
+
 def test_a_folder_goes_before_an_installed_name(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

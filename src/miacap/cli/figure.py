@@ -198,7 +198,7 @@ def samples(
     lists = None if splits is None else Path(splits)
     _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
     folders = room.chosen(run)
-    names = [Path(folder).name for folder in folders]
+    names = [room.name_of(folder) for folder in folders]
     if len(set(names)) < len(names):
         raise RunError(
             "Two runs have the same name, and captions are told apart by it; rename a folder."

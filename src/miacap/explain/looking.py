@@ -27,7 +27,7 @@ from miacap.explain.following import followed, refinement
 from miacap.explain.hiding import hidden, word_log_probabilities
 from miacap.explain.record import Array, Concept, Hidden, Look, Photograph, Word
 from miacap.pictures import Pictures
-from miacap.runs import Trained
+from miacap.runs import Trained, name_of
 from miacap.runs.confidence import Confidence, calibration_of, likeness
 from miacap.text import Vocabulary, detokenize
 from miacap.text.vocabulary import BOS, EOS, SPECIAL_NAMES
@@ -174,7 +174,7 @@ def _measured(
     attended = followed(trace, source, rolled, regions, concepts, paired)
     return Look(
         photo=photo,
-        runs=tuple(member.folder.name for member in members),
+        runs=tuple(name_of(member.folder) for member in members),
         captioner=" + ".join(dict.fromkeys(m.settings.captioner for m in members)),
         source=" + ".join(dict.fromkeys(m.settings.source for m in members)),
         caption=detokenize(run.vocabulary.decode(words)),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
     from miacap.runs.packing import Packed, pack
-    from miacap.runs.pretrained import Installed, NoneInstalled, chosen, installed
+    from miacap.runs.pretrained import Installed, NoneInstalled, chosen, installed, name_of
     from miacap.runs.settings import BackboneTuning, RunSettings, Start, VectorFile
     from miacap.runs.starting import continued, tuned
     from miacap.runs.trained import Trained
@@ -48,6 +48,7 @@ __all__ = [
     "listing",
     "load",
     "load_start",
+    "name_of",
     "pack",
     "tuned",
 ]
@@ -78,6 +79,7 @@ _LAZY = {
     "keep_settings": "folder",
     "listing": "overview",
     "load": "folder",
+    "name_of": "pretrained",
     "load_start": "kept_start",
     "pack": "packing",
     "card_text": "card",

@@ -20,7 +20,16 @@ from miacap.errors import RunError
 from miacap.runs.overview import is_run
 from miacap.wording import first_names
 
-__all__ = ["GROUP", "INSTALL", "Folder", "Installed", "NoneInstalled", "chosen", "installed"]
+__all__ = [
+    "GROUP",
+    "INSTALL",
+    "Folder",
+    "Installed",
+    "NoneInstalled",
+    "chosen",
+    "installed",
+    "name_of",
+]
 
 GROUP = "miacap.pretrained"
 FOLDER = "run"
@@ -107,6 +116,18 @@ def chosen(named: Folder | Sequence[Folder] | None = None) -> tuple[Path, ...]:
         others = first_names((one.name for one in having[1:]), _LISTED)
         terminal.tell(f"taking the installed captioner {having[0].name}; also there: {others}")
     return (having[0].folder,)
+
+
+def name_of(folder: Folder) -> str:
+    """Give the name that people know a run by: an installed captioner's own, or its folder's.
+
+    The folders of all installed captioners are called the same.
+    """
+    path = Path(folder)
+    if path.name != FOLDER:
+        return path.name
+    package = path.resolve().parent.name
+    return next((one.name for one in installed() if one.package == package), path.name)
 
 
 def _meant(named: Folder) -> Path:
