@@ -1,6 +1,9 @@
-"""Tiny run folders, for whoever asks."""
+"""Tiny run folders and a browser, for whoever asks."""
 
+import shutil
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,8 @@ import miacap.explain.looking
 
 from . import tiny as module
 
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -16,3 +21,16 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for seeing in (miacap.explain.looking, miacap.captioning.pipeline):
         monkeypatch.setattr(seeing, "regions_for", module.MadeUp)
     return module
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = next((path for path in map(shutil.which, _NAMES) if path), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()

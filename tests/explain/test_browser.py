@@ -1,6 +1,5 @@
 """The page in a browser: maps and numbers, keyboard, slider, dark and light, a narrow phone."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,20 +16,6 @@ from miacap.explain.record import EVEN, evenness
 pytestmark = pytest.mark.slow
 
 SMALL = {"heads": 2, "inner": 12}
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = next((path for path in map(shutil.which, _NAMES) if path), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -186,8 +186,19 @@ def test_without_matplotlib_the_pip_line_is_said(
         figures.alignment(look)
 
 
-def test_boxes_that_lie_over_one_another_are_paler(look: Look) -> None:
-    boxes = np.array([[0, 0, 1, 1], [0.1, 0.1, 0.5, 0.5]] * 3, np.float32)
-    drawn = figures.alignment(replace(look, boxes=boxes, columns=0), rows=[2])
-    alphas = [patch.get_alpha() for patch in patches(drawn.figure.axes[0])]
-    assert max(alphas) == pytest.approx(0.4 * 6 / 8) and sum(alpha > 0 for alpha in alphas) == 1
+def test_boxes_that_lie_over_one_another_do_not_add_up(look: Look) -> None:
+    """Each place is as deep as its strongest box, however many lie there."""
+    assert look.refinement is not None
+    boxes = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0.1, 0.1, 0.5, 0.5]] * 2, np.float32)
+    shares = np.array([[0.1, 0.1, 0.3, 0.1, 0.1, 0.3]], np.float32)
+    rows = (*look.refinement.regions[:-1], shares)
+    mixed = replace(look, boxes=boxes, columns=0,
+                    refinement=replace(look.refinement, regions=rows))  # fmt: skip
+    axes = figures.alignment(mixed, rows=[0]).figure.axes[4]
+    photo, painted = (image.get_array() for image in axes.images)
+    assert painted.shape == (*photo.shape[:2], 4)
+    np.testing.assert_allclose(painted[40:, :, 3], 0.85 * 0.1 * 6 / 8, atol=1e-6)
+    np.testing.assert_allclose(painted[6:30, 9:45, 3], 0.85 * 0.3 * 6 / 8, atol=1e-6)
+    (outline,) = patches(axes)  # of the one with the largest share
+    assert outline.get_bbox().bounds == pytest.approx((9, 6, 36, 24), abs=1e-4)
+    assert not outline.get_fill()

@@ -148,6 +148,7 @@ def _told(look: Look) -> dict[str, Any]:
         ],
         "attentions": [attended.name for attended in look.attended],
         "iterations": look.iterations,
+        "boxes": [] if look.columns else _names(look),
         "notes": look.notes,
         "rows": rows(look),
     }
@@ -160,7 +161,7 @@ def _data(look: Look) -> dict[str, Any]:
     return {
         "boxes": np.round(look.boxes, 5).tolist(),
         "columns": look.columns,
-        "names": [look.region_name(index) for index in range(len(look.boxes))],
+        "names": _names(look),
         "words": [
             {
                 "text": spoken(word.text),
@@ -185,6 +186,10 @@ def _data(look: Look) -> dict[str, Any]:
         "changes": None if look.hidden is None else _numbers(look.hidden.changes),
         "hiddenWith": "" if look.hidden is None else look.hidden.with_it,
     }
+
+
+def _names(look: Look) -> list[str]:
+    return [look.region_name(index) for index in range(len(look.boxes))]
 
 
 def _attended(attended: Attended) -> dict[str, Any]:

@@ -2,21 +2,26 @@
 
 A row of pictures for each pair, a column for each iteration n = 0 .. N. Colour over the photo is
 the share of each region in the pair's regions, on the fixed scale of the page; bars below are its
-concepts with the largest shares.
+concepts with the largest shares. Of boxes that lie over one another the strongest gives
+the colour, and the one with the largest share is outlined.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from miacap.errors import RunError, SettingsError
 from miacap.explain.figures.drawing import Drawn, canvas, small_photo
 from miacap.explain.page import SCALE
-from miacap.explain.record import Look
+from miacap.explain.record import Array, Look, Refinement
 from miacap.wording import counted
 
 __all__ = ["alignment", "usual_rows"]
 
 _COLOURS = ("#d7301f", "#2166ac", "#1a9850", "#8a3ffc", "#b35806")
+_DEEPEST = 0.85
+"""Of the colour over the photo."""
 _USUAL = 3
 _CONCEPTS = 5
 _MOST = 8
@@ -57,31 +62,8 @@ def alignment(look: Look, rows: Sequence[int] | None = None) -> Drawn:
             f"{'+'.join(look.runs)}: fed {look.source!r}, nothing is refined, so there are no "
             "iterations to draw; choose a run with source=combined, say."
         )
-    wanted = usual_rows(look) if rows is None else tuple(rows)
-    most = max(len(m) for m in (*refined.regions, *refined.concepts) if m is not None)
-    for row in wanted:
-        if not 0 <= row < most:
-            raise SettingsError(f"There is no row {row + 1}: there are {counted(most, 'row')}.")
-    steps = _steps(refined.iterations)
-    photo = small_photo(look.photo, grey=True)
-    high = 2.5 * min(2.0, photo.shape[0] / photo.shape[1])  # of a photo, in inches
-    height = (high + 1.75) * len(wanted)
-    figure = canvas(2.6 * len(steps) + 0.2, height)
-    grid = figure.add_gridspec(
-        2 * len(wanted), len(steps), height_ratios=(high, 1.2) * len(wanted),
-        left=0.03, right=0.98, top=1 - 0.3 / height, bottom=0.1 / height,
-        hspace=0.25, wspace=0.08,
-    )  # fmt: skip
-    table = []
-    for place, row in enumerate(wanted):
-        colour = _COLOURS[place % len(_COLOURS)]
-        for column, n in enumerate(steps):
-            top = figure.add_subplot(grid[2 * place, column])
-            below = figure.add_subplot(grid[2 * place + 1, column])
-            _regions(top, look, photo, n, row, colour)
-            told = _concepts(below, look, n, row, colour)
-            top.set_title(f"row {row + 1}, n = {n}", fontsize=8)
-            table.append([str(row + 1), str(n), _most_region(look, n, row), told])
+    wanted = usual_rows(look) if rows is None else _checked(refined, rows)
+    figure, table = _panels(look, wanted, _steps(refined.iterations))
     return Drawn(
         figure,
         f"What rows are made of after each iteration: {_name(look)}",
@@ -91,6 +73,39 @@ def alignment(look: Look, rows: Sequence[int] | None = None) -> Drawn:
         ("row", "iteration", "region with the largest share", "concepts with the largest shares"),
         table,
     )
+
+
+def _checked(refined: Refinement, rows: Sequence[int]) -> tuple[int, ...]:
+    """Give the wanted rows. Raises SettingsError where one is not there."""
+    most = max(len(m) for m in (*refined.regions, *refined.concepts) if m is not None)
+    for row in rows:
+        if not 0 <= row < most:
+            raise SettingsError(f"There is no row {row + 1}: there are {counted(most, 'row')}.")
+    return tuple(rows)
+
+
+def _panels(look: Look, rows: Sequence[int], steps: Sequence[int]) -> tuple[Any, list[list[str]]]:
+    """Draw a photo and its bars for each row and iteration; give the figure and its numbers."""
+    photo = small_photo(look.photo, grey=True)
+    high = 2.5 * min(2.0, photo.shape[0] / photo.shape[1])  # of a photo, in inches
+    height = (high + 1.75) * len(rows)
+    figure = canvas(2.6 * len(steps) + 0.2, height)
+    grid = figure.add_gridspec(
+        2 * len(rows), len(steps), height_ratios=(high, 1.2) * len(rows),
+        left=0.03, right=0.98, top=1 - 0.3 / height, bottom=0.1 / height,
+        hspace=0.25, wspace=0.08,
+    )  # fmt: skip
+    table = []
+    for place, row in enumerate(rows):
+        colour = _COLOURS[place % len(_COLOURS)]
+        for column, n in enumerate(steps):
+            top = figure.add_subplot(grid[2 * place, column])
+            below = figure.add_subplot(grid[2 * place + 1, column])
+            _regions(top, look, photo, n, row, colour)
+            told = _concepts(below, look, n, row, colour)
+            top.set_title(f"row {row + 1}, n = {n}", fontsize=8)
+            table.append([str(row + 1), str(n), _most_region(look, n, row), told])
+    return figure, table
 
 
 def _name(look: Look) -> str:
@@ -110,8 +125,6 @@ def _row_of(matrices: Sequence[Any], n: int, row: int) -> Any:
 
 
 def _regions(axes: Any, look: Look, photo: Any, n: int, row: int, colour: str) -> None:
-    from matplotlib.patches import Rectangle
-
     assert look.refinement is not None
     height, width = photo.shape[:2]
     axes.imshow(photo, interpolation="none")
@@ -121,12 +134,45 @@ def _regions(axes: Any, look: Look, photo: Any, n: int, row: int, colour: str) -
         axes.text(width / 2, height / 2, "no row of regions yet", ha="center", fontsize=7,
                   color="white", backgroundcolor="black")  # fmt: skip
         return
-    deepest = 0.85 if look.columns else 0.4  # boxes lie over one another
-    for index in shares.argsort(kind="stable"):
-        x0, y0, x1, y1 = look.boxes[index] * (width, height, width, height)
-        alpha = deepest * min(1.0, float(shares[index]) * len(shares) / SCALE)
-        patch = Rectangle((x0, y0), x1 - x0, y1 - y0, facecolor=colour, alpha=alpha, linewidth=0)
-        axes.add_patch(patch)
+    depths = _DEEPEST * np.minimum(1.0, shares * len(shares) / SCALE)
+    boxes = look.boxes * (width, height, width, height)
+    if look.columns:
+        for box, depth in zip(boxes, depths, strict=True):
+            _rectangle(axes, box, facecolor=colour, alpha=float(depth), linewidth=0)
+        return
+    axes.imshow(_strongest(boxes, depths, (height, width), colour), interpolation="none")
+    best = boxes[int(shares.argmax())]
+    _rectangle(axes, best, fill=False, edgecolor=colour, linewidth=1.2, clip_on=False)
+
+
+def _rectangle(axes: Any, box: Array, **look: Any) -> None:
+    from matplotlib.patches import Rectangle
+
+    x0, y0, x1, y1 = map(float, box)
+    axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **look))
+
+
+def _strongest(boxes: Array, depths: Array, size: tuple[int, int], colour: str) -> Array:
+    """Paint boxes that lie over one another: each place as deep as its strongest box.
+
+    Args:
+        boxes: R x 4, x0 y0 x1 y1 in pixels.
+        depths: R, how deep each one's colour is, 0 to 1.
+        size: H, W in pixels.
+        colour: of all.
+
+    Returns:
+        H x W x 4: red, green, blue, and how deep.
+    """
+    from matplotlib.colors import to_rgb
+
+    painted = np.zeros((*size, 4), np.float32)
+    painted[..., :3] = to_rgb(colour)
+    for box, depth in zip(boxes, depths, strict=True):
+        x0, y0, x1, y1 = (int(side) for side in np.rint(box))
+        place = painted[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1), 3]
+        np.maximum(place, depth, out=place)
+    return painted
 
 
 def _concepts(axes: Any, look: Look, n: int, row: int, colour: str) -> str:

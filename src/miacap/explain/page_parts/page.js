@@ -1,5 +1,7 @@
 // One view for each run: what is chosen, and what is drawn of it.
 
+const DEEPEST = 0.85; // of the colour over the photo
+const LARGEST_SIDE = 900; // of what boxes are painted on, in pixels
 const SVG = "http://www.w3.org/2000/svg";
 const MODES = {
   attention: "attention of the captioner",
@@ -25,12 +27,18 @@ class View {
     Object.assign(this, { root, look, chosen: null, over: null, which: 0, mode: {} });
     this.count = look.boxes.length;
     this.iteration = look.iterations;
-    this.deepest = look.columns ? 0.85 : 0.4; // boxes lie over one another
+    this.top = null; // the uppermost box where one was chosen last
     this.find = (query) => root.querySelector(query);
     this.words = [...root.querySelectorAll(".word")];
     this.concepts = [...root.querySelectorAll(".concept")];
     const photo = this.find(".photo");
     if (!photo.src) photo.src = document.querySelector(".photo").src;
+    this.canvas = this.find(".paint");
+    if (this.canvas) {
+      const scale = LARGEST_SIDE / Math.max(DATA.photo.width, DATA.photo.height);
+      this.canvas.width = Math.max(1, Math.round(DATA.photo.width * scale));
+      this.canvas.height = Math.max(1, Math.round(DATA.photo.height * scale));
+    }
     const stage = this.find(".stage");
     stage.classList.toggle("boxes", look.columns === 0);
     stage.style.setProperty("--ratio", DATA.photo.width / DATA.photo.height);
@@ -119,25 +127,47 @@ class View {
   }
 
   draw() {
-    const item = this.over || this.chosen, shown = this.shown(item);
+    const item = this.over || this.chosen, shown = this.shown(item), { look } = this;
     const { map, kind, even } = shown, hiding = item && item.kind === "region" && shown.mode === "hide";
     const isChosen = (name, i) => item !== null && item.kind === name && item.index === i;
     this.find(".stage").classList.toggle("mapped", map !== null || hiding);
-    const strong = map ? new Set(strongest(map, 3, Math.abs)) : new Set();
+    const strong = map ? strongest(map, 3, Math.abs) : [];
+    const depths = look.boxes.map((_, i) => (map ? DEEPEST * this.strength(map[i], this.count, kind, even) : 0));
+    const colour = (value) => (kind === "changes" ? (value > 0 ? "#2166ac" : "#b2182b") : "#d7301f");
     this.regions.forEach((rectangle, i) => {
       const value = map ? map[i] : 0;
-      rectangle.setAttribute("fill", kind === "changes" ? (value > 0 ? "#2166ac" : "#b2182b") : "#d7301f");
-      rectangle.setAttribute("fill-opacity", (this.deepest * this.strength(value, this.count, kind, even)).toFixed(4));
+      rectangle.setAttribute("fill", colour(value));
+      rectangle.setAttribute("fill-opacity", look.columns ? depths[i].toFixed(4) : 0);
       rectangle.setAttribute("data-value", map ? value : "");
-      rectangle.classList.toggle("strong", strong.has(i));
+      rectangle.classList.toggle("strong", strong.includes(i));
+      rectangle.classList.toggle("strongest", strong[0] === i);
       rectangle.classList.toggle("chosen", isChosen("region", i));
       rectangle.classList.toggle("gone", Boolean(hiding) && isChosen("region", i));
       rectangle.setAttribute("aria-pressed", String(isChosen("region", i)));
     });
+    if (this.canvas) {
+      this.paint(depths, (i) => colour(map ? map[i] : 0));
+      const list = this.find(".boxes-list"), chosen = this.chosen;
+      list.value = chosen && chosen.kind === "region" ? String(chosen.index) : "";
+    }
     this.bars(this.words, shown.words, this.barScale(item, shown), kind, (i) => isChosen("word", i));
     this.bars(this.concepts, shown.concepts, this.concepts.length, kind, (i) => isChosen("concept", i), even);
     this.tell(item, shown);
     this.offer(item);
+  }
+
+  // Boxes lie over one another: at each place stands the strongest one's colour, so that none adds up.
+  paint(depths, colour) {
+    const { width, height } = this.canvas, context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, width, height);
+    for (const i of strongest(depths, depths.length, (depth) => -depth)) {
+      const [x0, y0, x1, y1] = this.look.boxes[i].map((side, at) => Math.round(side * (at % 2 ? height : width)));
+      const place = [x0, y0, Math.max(1, x1 - x0), Math.max(1, y1 - y0)];
+      context.clearRect(...place);
+      context.globalAlpha = depths[i];
+      context.fillStyle = colour(i);
+      context.fillRect(...place);
+    }
   }
 
   // A word's bar compares its share of one row with an even share among all rows of that kind.
@@ -194,10 +224,19 @@ class View {
     return element ? { kind: element.dataset.kind, index: Number(element.dataset.index), element } : null;
   }
 
+  // Chosen again at the same place, a box gives way to the next larger one that lies there.
+  boxAt(event, item) {
+    const again = this.top === item.index, there = document.elementsFromPoint(event.clientX, event.clientY)
+      .map((element) => this.itemOf(element)).filter((one) => one && one.kind === "region" && this.regions[one.index] === one.element);
+    this.top = item.index;
+    const now = this.chosen && this.chosen.kind === "region" ? there.findIndex((one) => one.index === this.chosen.index) : -1;
+    return again && now >= 0 ? there[(now + 1) % there.length] : item;
+  }
+
   listen() {
     this.root.addEventListener("click", (event) => {
       const item = this.itemOf(event.target);
-      if (item) this.choose(item);
+      if (item) this.choose(item.kind === "region" ? this.boxAt(event, item) : item);
     });
     this.root.addEventListener("focusin", (event) => {
       const item = this.itemOf(event.target);
@@ -208,8 +247,9 @@ class View {
     });
     this.root.addEventListener("pointerleave", () => this.choose(null, false));
     this.root.addEventListener("keydown", (event) => this.key(event));
-    const slider = this.find(".iterations input"), which = this.find(".which select");
+    const slider = this.find(".iterations input"), which = this.find(".attentions"), list = this.find(".boxes-list");
     if (slider) slider.addEventListener("input", () => { this.iteration = Number(slider.value); this.draw(); });
+    if (list) list.addEventListener("change", () => this.choose(list.value === "" ? null : { kind: "region", index: Number(list.value) }));
     if (which) which.addEventListener("change", () => { this.which = Number(which.value); this.draw(); });
   }
 

@@ -8,6 +8,7 @@ const SCALE = 8; // a share of so many times an even one has full colour, as in 
 let running = null; // what stops the requests of the photo before
 let look = null; // what /v1/explain said of this photo
 let chosen = {}; // {word: t} or {concept: c}, and {region: r}
+let last = null; // the uppermost region where one was chosen last
 
 const percent = (share) => (share >= 0.0995 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`);
 const signed = (value) => {
@@ -79,6 +80,7 @@ function showImage(address, caption) {
 function showCaption(answer) {
   by("answer").hidden = false;
   by("cells").replaceChildren();
+  by("paint").width = 0;
   by("shown").textContent = "";
   by("scale").hidden = true;
   by("honest").hidden = true;
@@ -134,14 +136,17 @@ function showLook() {
     one.disabled = !(look.concepts[index] && look.concepts[index].belief);
   });
   by("honest").hidden = look.hidden === null;
+  by("cells").classList.toggle("boxes", !look.columns);
   by("cells").replaceChildren(...look.boxes.map(cell));
+  last = null;
   by("notes").replaceChildren(...look.notes.map((note) => element("li", note)));
   if (onRegions) choose({ word: 0 });
 }
 
 function cell(box, index) {
-  const one = button("", () => choose({ region: chosen.region === index ? undefined : index }));
+  const one = button("", (event) => pick(event, index));
   const [left, top, right, bottom] = box.map((side) => side * 100);
+  if (!look.columns) one.style.zIndex = Math.round(1e4 - (right - left) * (bottom - top)); // small ones on top
   Object.assign(one.style, {
     left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%`,
   });
@@ -149,6 +154,20 @@ function cell(box, index) {
   one.tabIndex = index === 0 ? 0 : -1; // one stop; arrows go on from there
   one.addEventListener("keydown", (event) => step(event, index));
   return one;
+}
+
+// Boxes lie over one another: chosen again at the same place, one gives way to the next larger
+// one there; behind the largest nothing is chosen.
+function pick(event, index) {
+  const cells = [...by("cells").children];
+  const at = (element) => cells.indexOf(element);
+  const pointed = event.detail > 0 && !look.columns; // else by a key, or there is one alone
+  const there = pointed
+    ? document.elementsFromPoint(event.clientX, event.clientY).map(at).filter((one) => one >= 0) : [index];
+  const now = there.indexOf(chosen.region);
+  const again = now >= 0 && (last === index || chosen.region === index);
+  last = index;
+  choose({ region: again ? there[now + 1] : index });
 }
 
 function step(event, index) {
@@ -216,15 +235,35 @@ function paint(maps) {
     const why = look.hidden ? (look.hidden.with_it ? `, with ${look.hidden.with_it}` : "") : "";
     said += ` ${look.hidden ? "Hidden" : "Chosen"}: ${region}${why}.`;
   }
+  const depths = look.boxes.map((_, index) => (shares ? 0.8 * Math.min(1, shares[index] / most) : 0));
+  paintBoxes(look.columns ? [] : depths);
   [...by("cells").children].forEach((one, index) => {
-    const share = shares ? Math.min(1, shares[index] / most) : 0;
+    const depth = look.columns ? depths[index] : 0;
     one.style.backgroundColor = chosen.region === index && look.hidden
-      ? "rgba(128, 128, 128, 0.92)" : `rgba(230, 40, 20, ${(share * 0.8).toFixed(3)})`;
+      ? "rgba(128, 128, 128, 0.92)" : `rgba(230, 40, 20, ${depth.toFixed(3)})`;
     one.dataset.share = shares ? String(shares[index]) : "";
   });
   by("shown").textContent = said;
   by("scale").hidden = !shares;
   by("ends").textContent = `0 to ${percent(most)}${most === 1 ? "" : " and more"}`;
+}
+
+// Where boxes lie over one another the strongest one's colour stands, so that none adds up.
+function paintBoxes(depths) {
+  const canvas = by("paint");
+  const context = canvas.getContext("2d");
+  const scale = 900 / Math.max(look.photo.width, look.photo.height);
+  canvas.width = Math.max(1, Math.round(look.photo.width * scale)); // which clears it
+  canvas.height = Math.max(1, Math.round(look.photo.height * scale));
+  const order = depths.map((_, index) => index).sort((a, b) => depths[a] - depths[b]);
+  for (const index of order) {
+    const [left, top, right, bottom] = look.boxes[index].map((side, at) =>
+      Math.round(side * (at % 2 ? canvas.height : canvas.width)));
+    const place = [left, top, Math.max(1, right - left), Math.max(1, bottom - top)];
+    context.clearRect(...place);
+    context.fillStyle = `rgba(230, 40, 20, ${depths[index].toFixed(3)})`;
+    context.fillRect(...place);
+  }
 }
 
 function even(shares) {
