@@ -294,6 +294,10 @@ def test_the_objective_of_the_run_is_kept_and_a_begun_folder_keeps_its_own(
     for folder, wanted in (("new", None), ("old", replace(runs.tuned(start), objective=PLAIN))):
         with pytest.raises(ZeroDivisionError):
             captioning.tune(world.dataset, tmp_path / folder, start, wanted, **quiet)  # type: ignore[arg-type]
+        file = tmp_path / folder / "tuning" / "begun.json"
+        begun = json.loads(file.read_text())
+        del begun["settings"]["block_repeats"]  # as if that setting came later
+        file.write_text(json.dumps(begun))
         with pytest.raises(ZeroDivisionError):
             captioning.tune(world.dataset, tmp_path / folder, start)
     assert [task.objective.label_smoothing for task in tasks] == [0.1, 0.1, 0.0, 0.0]

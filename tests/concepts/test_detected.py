@@ -1,7 +1,6 @@
 """Class names of a detector as concepts: which words, which scores, interrupted and begun anew."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,7 +115,7 @@ def test_what_could_not_be_looked_at_comes_later(data: Dataset, lamp: Path, tmp_
     assert scores.names == ("0.png",) and not scores.set_aside
     told = first.set_aside["pictures that were not looked at"]
     assert [(one.id, one.reason) for one in told] == [
-        ("2.png", "its photo is absent"), ("1.png", "1.png: cannot be read (the disk is asleep)."),
+        ("2.png", "the photo is not there"), ("1.png", "cannot be read (the disk is asleep)."),
     ]  # fmt: skip
     assert first.report["pictures"] == 1 and not first.set_aside["pictures without concepts"]
     again = concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
@@ -130,7 +129,7 @@ def test_what_could_not_be_looked_at_comes_later(data: Dataset, lamp: Path, tmp_
         assert torch.equal(folder.store.rows(name), whole)
 
 
-def test_a_photo_that_was_damaged_is_scored_once_it_has_a_list(
+def test_a_photo_that_was_damaged_is_looked_at_again_when_it_changed(
     data: Dataset, lamp: Path, tmp_path: Path
 ) -> None:
     photo = tmp_path / "data" / "1.png"
@@ -139,12 +138,36 @@ def test_a_photo_that_was_damaged_is_scored_once_it_has_a_list(
     concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
     store = ConceptFolder.open(tmp_path / "c").store
     assert "1.png" in store.set_aside and "has no list" not in store.set_aside["1.png"]
+    files = {p.name: p.read_bytes() for p in (tmp_path / "c" / "classes").iterdir()}
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    again = {p.name: p.read_bytes() for p in (tmp_path / "c" / "classes").iterdir()}
+    assert again == files  # as long as it is as it was, nothing happens
     photo.write_bytes(whole)
-    # The classes are looked for again in a folder of its own, as whoever mends photos does.
-    shutil.rmtree(tmp_path / "c" / "classes")
     result = concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
     store = ConceptFolder.open(tmp_path / "c").store
     assert result.report["pictures"] == len(store) == 2 and "1.png" in store
+    assert "1.png" not in store.set_aside
+    photo.write_bytes((tmp_path / "data" / "2.png").read_bytes())
+    with pytest.raises(RunError) as caught:
+        concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    assert str(caught.value) == (
+        f"{tmp_path}/c/classes: a photo is not the one that these features were made of, the "
+        "first: '1.png'. Choose another folder for other photos."
+    )
+
+
+def test_a_photo_that_was_damaged_and_shows_nothing_says_so(
+    data: Dataset, lamp: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "data" / "2.png"
+    black = photo.read_bytes()
+    photo.write_bytes(black[:60])
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    before = ConceptFolder.open(tmp_path / "c").store.set_aside["2.png"]
+    photo.write_bytes(black)
+    concepts.detect(data, lamp, tmp_path / "c", ONCE, device="cpu", quiet=True)
+    after = ConceptFolder.open(tmp_path / "c").store.set_aside["2.png"]
+    assert "no class was found in it" in after and "no class" not in before
 
 
 def test_another_detector_in_the_same_folder_is_refused(

@@ -20,7 +20,7 @@ from miacap.concepts import ConceptFolder, ConceptSource, ZeroShotSettings, cali
 from miacap.concepts.zero_shot import ZeroShot
 from miacap.data import Dataset, Entry
 from miacap.data.store import FeatureStore
-from miacap.errors import RunError, SettingsError
+from miacap.errors import DataError, RunError, SettingsError
 from miacap.explain import show
 from miacap.files import sha256
 from miacap.runs import RunSettings
@@ -172,6 +172,60 @@ def test_a_folder_goes_on_and_belongs_to_its_model(
         zero_shot(dataset, str(model), made, replace(SETTINGS, prompts=("{}",)), quiet=True)
     with pytest.raises(RunError, match="begun with other models, words, captions or splits"):
         zero_shot(dataset, str(SAVE("siglip", tmp_path / "m", WORDS)), made, SETTINGS, quiet=True)
+
+
+class Failing:
+    """Photos of which one is absent, one cannot be read just now and one is damaged."""
+
+    def __init__(self, photos: Any) -> None:
+        self.photos = photos
+
+    def read(self, id: str) -> bytes:
+        if id == "red-1":
+            raise DataError(f"{id}: cannot be read (the disk is asleep).")
+        content: bytes = self.photos.read(id)
+        return content[:60] if id == "blue-9" else content
+
+    def __contains__(self, id: object) -> bool:
+        return id != "grey-8" and id in self.photos
+
+
+def test_photos_that_could_not_be_looked_at_come_later(
+    model: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    failing, folder = replace(dataset, photos=Failing(dataset.photos)), tmp_path / "zs"
+    first = zero_shot(failing, str(model), folder, SETTINGS, quiet=True)
+    store = ConceptFolder.open(folder).store
+    assert len(store) == 37 and list(store.set_aside) == ["blue-9"]
+    assert first["splits"]["dev"]["pictures"] == 6
+    fitted, before = (folder / "zero-shot.safetensors").read_bytes(), store.rows("red-2")
+    assert zero_shot(failing, str(model), folder, SETTINGS, quiet=True) == first
+    again = zero_shot(dataset, str(model), folder, SETTINGS, quiet=True)
+    store = ConceptFolder.open(folder).store
+    assert len(store) == 40 and not store.set_aside
+    assert again["splits"]["dev"]["pictures"] == 8
+    assert json.loads((folder / "report.json").read_text()) == again
+    # The numbers are those of the first time: scores that runs have learned from stay as they are.
+    assert (folder / "zero-shot.safetensors").read_bytes() == fitted
+    assert torch.equal(store.rows("red-2"), before)
+    kept = ZeroShot.load(folder, ConceptFolder.open(folder).source)
+    photos = FeatureStore.open(folder / "photos")
+    for name in ("red-1", "blue-9", "grey-8"):
+        alone = kept.scores(photos.rows(name))[0]  # sums of a batch end in another last bit
+        torch.testing.assert_close(store.rows(name), alone, rtol=0, atol=1e-6)
+
+
+def test_a_folder_that_was_stopped_goes_on_with_its_numbers(
+    model: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Also where a training photo has come since, which would have changed them."""
+    failing, folder = replace(dataset, photos=Failing(dataset.photos)), tmp_path / "zs"
+    zero_shot(failing, str(model), folder, SETTINGS, quiet=True)
+    (folder / "report.json").unlink()  # as a kill before the end leaves it
+    fitted = (folder / "zero-shot.safetensors").read_bytes()
+    zero_shot(dataset, str(model), folder, SETTINGS, quiet=True)
+    assert (folder / "zero-shot.safetensors").read_bytes() == fitted
+    assert len(ConceptFolder.open(folder).store) == 40
 
 
 @pytest.mark.slow

@@ -42,8 +42,8 @@ _PLURAL = re.compile(
 _ALWAYS_MORE = {
     # number, and why it is never 1
     ("metrics/checks.py", "pictures"): "one picture has a sentence of its own",
-    ("visual/extraction.py", "self._unreadable"): "20 in a row",
-    ("visual/extraction.py", "len(others)"): "one photo has words of its own",
+    ("visual/filling.py", "self._unreadable"): "20 in a row",
+    ("visual/filling.py", "len(others)"): "one photo has words of its own",
     ("text/vocabulary.py", "len(self)"): "the special ids alone are four",
     ("experiments/parameters.py", "wanted"): "parameters of a captioner",
     ("cli/reproduce.py", "done.parameters"): "parameters of a captioner",

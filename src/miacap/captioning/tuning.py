@@ -184,7 +184,11 @@ def _begun(file: Path) -> tuple[dict[str, Any], Start]:
     """Read what a training was begun with, and which run. Raises RunError where it is damaged."""
     before = read_json(file)
     try:
-        return dict(before), from_json(Start, before["settings"]["start"], str(file))
+        settings = from_json(RunSettings, before["settings"], str(file))
+        start = from_json(Start, before["settings"]["start"], str(file))
+        tree = to_json(settings)  # with settings that came later, as they are unless told
+        del tree["training"]
+        return {**before, "settings": tree}, start
     except (KeyError, TypeError, ValueError, SettingsError):
         raise RunError(
             f"{file}: damaged; delete the folder {file.parent} to train from the start, or choose "

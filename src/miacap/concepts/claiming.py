@@ -1,13 +1,14 @@
 """A folder of concepts belongs to what it was begun with: settings and data."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from miacap import files
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
+from miacap.settings import to_json
 
 Made = Literal["train", "read", "detect", "zero-shot", "join", "tune"]
 """By which command: one of `miacap concepts`, or `miacap tune`."""
@@ -22,19 +23,23 @@ _GOES_IN: Mapping[str, str] = {
 }
 
 
-def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: str) -> None:
+def claim(folder: Path, made: Made, settings: Any, *fingerprints: str) -> None:
     """Begin a folder, or see that it was begun alike.
+
+    A setting that came later than the folder is taken to have been as it is where nobody asks for
+    it. One that there was and is no more keeps nobody from a finished folder.
 
     Args:
         folder: made if absent.
         made: the command.
-        settings: as JSON.
-        fingerprint: checksum of all that goes in.
+        settings: its settings.
+        fingerprints: checksum of all that goes in; then, where there were any, the ones that
+            earlier versions took of the same.
 
     Raises:
         RunError: it holds something else, or was begun with other settings or data.
     """
-    now = {"format": 1, "data_sha256": fingerprint, "settings": dict(settings)}
+    now = {"format": 1, "data_sha256": fingerprints[0], "settings": to_json(settings)}
     if made != "train":
         now["made"] = made  # folders of trained concepts never said so
     file = folder / "settings.json"
@@ -47,25 +52,28 @@ def claim(folder: Path, made: Made, settings: Mapping[str, Any], fingerprint: st
         raise RunError(f"{file}: not written by this version of miacap; choose a new folder.")
     if before.get("made", "train") != made:
         raise RunError(f"{folder}: holds what `{_command(before)}` made; choose another folder.")
-    difference = _difference(_flat(before.get("settings")), _flat(settings))
-    if difference is not None:
-        name, was, is_now = difference
-        raise RunError(
-            f"{folder}: begun with {name}={was}, now {is_now}; choose another folder, or the same "
-            "settings to go on."
-        )
-    if before.get("data_sha256") != fingerprint:
+    _check_settings(folder, before.get("settings"), settings)
+    if before.get("data_sha256") not in fingerprints:
         what = _GOES_IN[made]
         raise RunError(f"{folder}: begun with other {what}; choose another folder.")
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Give name and both values of the first setting that differs; one side may lack it."""
-    for name in dict.fromkeys([*before, *now]):
-        if name not in before or name not in now or before[name] != now[name]:
-            was, is_now = (repr(side[name]) if name in side else "absent" for side in (before, now))
-            return name, was, is_now
-    return None
+def _check_settings(folder: Path, before: Any, settings: Any) -> None:
+    """Refuse other settings than those that a folder was begun with."""
+    was, now, usual = _flat(before), _flat(to_json(settings)), _flat(to_json(type(settings)()))
+    for name in dict.fromkeys([*was, *now]):
+        if name not in now:
+            if unfinished(folder) is None:
+                continue
+            raise RunError(
+                f"{folder}: begun with {name}={was[name]!r}, which this version of miacap does not "
+                "have; finish it with the version that began it, or choose another folder."
+            )
+        if (value := was.get(name, usual.get(name))) != now[name]:
+            raise RunError(
+                f"{folder}: begun with {name}={value!r}, now {now[name]!r}; choose another folder, "
+                "or the same settings to go on."
+            )
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -81,16 +89,31 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def for_checksum(record: Any) -> Any:
-    """Give a record of features, as JSON, as it goes into a checksum.
+_LATER = {"precision": "float32"}
+"""What came later into records of features, as it is where nobody asks for it."""
 
-    Without the precision that records from before there was a choice do not name: folders that
-    were begun then go on.
+_ONCE = ("precision",)
+"""What of it went into checksums for a time."""
+
+
+def spellings(record: Any) -> list[Any]:
+    """Give a record of features, as JSON, as it goes into a checksum, and as it once went.
+
+    First without all that came later: folders that were begun before then go on, and in the end
+    those that were begun while some of it went in.
     """
+    now, once = _without(record, tuple(_LATER)), _without(record, set(_LATER) - {*_ONCE})
+    return [now] if now == once else [now, once]
+
+
+def _without(record: Any, names: Container[str]) -> Any:
     if not isinstance(record, dict):
         return record
-    later = ("precision", "float32")
-    return {key: for_checksum(value) for key, value in record.items() if (key, value) != later}
+    return {
+        key: _without(value, names)
+        for key, value in record.items()
+        if not (key in names and value == _LATER[key])
+    }
 
 
 def unfinished(folder: Path) -> str | None:

@@ -8,15 +8,16 @@ light). A file may say otherwise, class by class. Names of classes that are neve
 classes have them ("__background__", "N/A"), stand for no word.
 
 The folder is as `read` leaves one, and holds the scores of the classes as well (`classes/`): made
-once, interrupted and gone on with.
+once, interrupted and gone on with. Photos that could not be looked at are tried again as
+`visual.filling` does it everywhere.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -27,19 +28,16 @@ from miacap.concepts.settings import DetectSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import Dataset, SetAside
 from miacap.data.features import Given
-from miacap.data.photos import size_of
-from miacap.data.store import FeatureStore, Manifest, StoreWriter
+from miacap.data.store import FeatureStore, Manifest
 from miacap.devices import Device
 from miacap.errors import DataError, nearest
 from miacap.files import read_json
-from miacap.progress import Progress
-from miacap.settings import to_json
 from miacap.text import Vocabulary, tokenize
 from miacap.version import __version__
-from miacap.visual import Places, Ready, detectors, prepared
+from miacap.visual import Places, detectors
 from miacap.visual.detectors.class_names import FindsClasses
+from miacap.visual.filling import fill
 from miacap.visual.named_regions import needs_backbone
-from miacap.visual.reading import Reader
 from miacap.wording import none
 
 CLASSES = "classes"
@@ -64,14 +62,16 @@ def detect(
     Args:
         dataset: its photos are looked at; its training captions say what a caption word is.
         detector: an ONNX file with its description, or "torchvision:fasterrcnn_...".
-        folder: where the results go; finished work in it is used again.
+        folder: where the results go; finished work in it is used again, and photos that could not
+            be looked at, or were damaged and changed, are tried again.
         settings: see `DetectSettings`.
         device: where the detector runs.
         places: where weights of torchvision may be found; see `visual.load`.
         quiet: show no progress.
 
     Raises:
-        DataError: no photo, no class name that is a caption word, or a wrong file of words.
+        DataError: no photo is there, or many in a row could not be read; no class name that is a
+            caption word, or a wrong file of words.
         RunError: the folder was begun otherwise, or the detector cannot be run.
     """
     settings = settings or DetectSettings()
@@ -81,7 +81,7 @@ def detect(
     vocabulary = caption_words(dataset, named, settings.minimum_count)
     words_of = class_words(names, vocabulary, settings.words_file)
     path = Path(folder)
-    claim(path, "detect", to_json(settings), fingerprint([finder.checksum, words_of], dataset))
+    claim(path, "detect", settings, fingerprint([finder.checksum, words_of], dataset))
     store, absent = _look(dataset, finder, path / CLASSES, quiet)
     lists = _lists(store, dataset, names, words_of, str(detector), finder.checksum)
     if not lists.pictures:
@@ -145,6 +145,17 @@ def _finder(detector: str, device: Device, places: Places | None) -> FindsClasse
     return detectors.ClassNames(detectors.load(detector, device))
 
 
+class _Looking:
+    """A detector's classes as what a store keeps of a photo: scores, and no boxes."""
+
+    def __init__(self, finder: FindsClasses) -> None:
+        self.finder, self.record, self.prepare = finder, finder.record, finder.prepare
+
+    def regions(self, prepared: Sequence[Any]) -> list[tuple[Tensor, None]]:
+        """Give the scores of the classes in photos that were made ready."""
+        return [(self.finder.scores(one), None) for one in prepared]
+
+
 def _look(
     dataset: Dataset, finder: FindsClasses, folder: Path, quiet: bool
 ) -> tuple[FeatureStore, list[SetAside]]:
@@ -155,29 +166,13 @@ def _look(
     """
     names = finder.classes
     how = Given(CLASSES, f"detector {finder.name}, SHA-256 {finder.checksum}")
-    made_by = f"miacap {__version__}"
-    manifest = Manifest("concepts", how, len(names), names, None, made_by)
-    absent = [
-        SetAside(id, id, "its photo is absent") for id in dataset.ids if id not in dataset.photos
-    ]
-    with StoreWriter(folder, manifest) as writer:
-        ids = [id for id in dataset.ids if id in dataset.photos and id not in writer.done]
-        with Progress("Looking for classes", len(ids), "photos", quiet) as progress:
-            for ready in _prepared(dataset, ids, finder):
-                if ready.picture is not None:
-                    writer.add(ready.id, finder.scores(ready.picture))
-                elif ready.broken:
-                    writer.set_aside(ready.id, ready.reason)
-                else:
-                    absent.append(SetAside(ready.id, ready.id, ready.reason))
-                progress.advance()
-    return FeatureStore.open(folder), absent
-
-
-def _prepared(dataset: Dataset, ids: Sequence[str], finder: FindsClasses) -> Iterator[Ready]:
-    photos = dataset.photos
-    sources = ((id, Reader(partial(photos.read, id), size_of(photos, id))) for id in ids)
-    return prepared(sources, finder)
+    manifest = Manifest("concepts", how, len(names), names, None, f"miacap {__version__}")
+    store, report = fill(
+        dataset, folder, manifest, _Looking(finder), label="Looking for classes", batch_size=1,
+        quiet=quiet,
+    )  # fmt: skip
+    later = [SetAside(id, id, why.removeprefix(f"{id}: ")) for id, why in report.absent.items()]
+    return store, later
 
 
 def _lists(

@@ -45,6 +45,7 @@ def store_scores(
         extractor=source.checksum, made_by=f"miacap {__version__}",
     )  # fmt: skip
     with StoreWriter(folder / SCORES, manifest) as writer:
+        writer.retry_changed(set(names), set_aside)
         for name, reason in set_aside.items():
             if name not in writer.done:
                 writer.set_aside(name, reason)

@@ -38,7 +38,6 @@ from miacap.data.store import Manifest, StoreWriter
 from miacap.errors import DataError
 from miacap.files import write_json
 from miacap.progress import Progress
-from miacap.settings import to_json
 from miacap.tables.names import same_form
 from miacap.text import Vocabulary, tokenize_all
 from miacap.version import __version__
@@ -92,7 +91,7 @@ def read(
     vocabulary = caption_words(dataset, named, settings.minimum_count)
     words = _concepts(lists, _known(lists, dataset), vocabulary, dataset, settings)
     path = Path(folder)
-    claim(path, "read", to_json(settings), fingerprint([lists.sha256, words.words], dataset))
+    claim(path, "read", settings, fingerprint([lists.sha256, words.words], dataset))
     return keep(lists, words, dataset, path, named, vocabulary, quiet=quiet)
 
 
@@ -283,7 +282,7 @@ def _store(
     # The file's folder is nobody's business where the store is copied to.
     reasons = {one.id: f"{Path(one.where).name}: {one.reason}" for one in without}
     with StoreWriter(folder / SCORES, manifest) as writer:
-        writer.retry(id for id in writer.reasons if id in kept)
+        writer.retry_changed(kept, reasons)
         ids = [id for id in dataset.ids if id not in writer.done and (id in kept or id in reasons)]
         with Progress("storing concepts", len(ids), "pictures", quiet) as progress:
             for id in ids:

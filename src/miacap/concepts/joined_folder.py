@@ -24,7 +24,6 @@ from miacap.data import Dataset
 from miacap.data.features import Given, Record
 from miacap.errors import DataError, RunError
 from miacap.files import read_json, write_json
-from miacap.settings import to_json
 from miacap.wording import by_number, counted
 
 _MOST = 100
@@ -61,7 +60,7 @@ def join(
     common = Common.of(folders, dataset)
     side = _sides(folders, common, settings)
     path = Path(folder)
-    claim(path, "join", to_json(settings), _fingerprint(folders, common))
+    claim(path, "join", settings, _fingerprint(folders, common))
     if (path / "report.json").is_file():
         finished: dict[str, Any] = read_json(path / "report.json")
         return finished

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from miacap import terminal
 from miacap.concepts import folds, report
-from miacap.concepts.claiming import claim, finish, finished, for_checksum
+from miacap.concepts.claiming import claim, finish, finished, spellings
 from miacap.concepts.evaluation import log_likelihood
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.folders import SCORES
@@ -88,7 +88,7 @@ def train(
     choose(settings.training.device)  # before a folder is begun with a device that is not there
     path = Path(folder)
     data = _Data.of(regions, dataset, settings)
-    claim(path, "train", to_json(settings), data.fingerprint())
+    claim(path, "train", settings, *data.fingerprints())
     if (done := finished(path)) is not None:
         return done
     for leak in find_leaks(dataset, regions.photos):
@@ -158,8 +158,8 @@ class _Data:
         """Give the targets of some pictures, B x A."""
         return torch.stack([self.targets[name] for name in names])
 
-    def fingerprint(self) -> str:
-        """Give a checksum of everything that is learned from, pictures aside."""
+    def fingerprints(self) -> list[str]:
+        """Give a checksum of everything that is learned from, pictures aside; see `claim`."""
         digest = hashlib.sha256(json.dumps(self.words.words).encode())
         for split, names in self.splits.items():
             for name in names:
@@ -167,10 +167,13 @@ class _Data:
                 digest.update(self.targets[name].numpy().tobytes())
         manifest = to_json(self.regions.manifest)
         # Settings that came later are None where nobody asks for them: folders from before go on.
-        record = for_checksum(manifest["preprocessing"])
-        made = {k: v for k, v in record.items() if v is not None}
-        digest.update(json.dumps({**manifest, "preprocessing": made}, sort_keys=True).encode())
-        return digest.hexdigest()
+        sums = []
+        for record in spellings(manifest["preprocessing"]):
+            made = {k: v for k, v in record.items() if v is not None}
+            whole = digest.copy()
+            whole.update(json.dumps({**manifest, "preprocessing": made}, sort_keys=True).encode())
+            sums.append(whole.hexdigest())
+        return sums
 
 
 def _fit_whole(

@@ -14,8 +14,6 @@ The folder is as `train` leaves one: `scores/`, `concepts.json`, and `zero-shot.
 place of an extractor; `photos/` holds the photos' rows.
 """
 
-import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,20 +26,23 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from miacap.concepts import calibration
-from miacap.concepts.claiming import claim, for_checksum
+from miacap.concepts.claiming import claim, spellings
 from miacap.concepts.comparing import compare
 from miacap.concepts.description import ZERO_SHOT, ConceptSource
-from miacap.concepts.folders import ConceptFolder, store_scores
-from miacap.concepts.from_lists import caption_words, tokenised
+from miacap.concepts.folders import SCORES, ConceptFolder, store_scores
+from miacap.concepts.from_lists import caption_words, fingerprint, tokenised
 from miacap.concepts.settings import ZeroShotSettings
 from miacap.concepts.vocabulary import ConceptVocabulary
 from miacap.data import Dataset
+from miacap.data.manifest import NAME
 from miacap.data.store import FeatureStore
 from miacap.devices import Device
 from miacap.errors import DataError, RunError
 from miacap.files import read_json, sha256, write_json
 from miacap.settings import to_json
-from miacap.visual import Places, extract
+from miacap.visual import Places
+from miacap.visual.extraction import manifest_of
+from miacap.visual.filling import fill, tell
 from miacap.visual.huggingface import Embedder, typed
 from miacap.weights import read_tensors, write_tensors
 
@@ -119,7 +120,9 @@ def zero_shot(
     Args:
         dataset: its photos are looked at; words and three numbers come from its training captions.
         model: its folder, or its name in the library's cache; with or without "hf:".
-        folder: where the results go; finished work in it is used again.
+        folder: where the results go; finished work in it is used again, and photos that could not
+            be looked at, or were damaged and changed, are tried again; they are scored with the
+            numbers that were fitted first.
         settings: see `ZeroShotSettings`.
         device: where the model runs.
         places: where it may lie; see `visual.load`.
@@ -130,7 +133,7 @@ def zero_shot(
 
     Raises:
         RunError: no such model, or the folder was begun otherwise.
-        DataError: no training captions, or no photo.
+        DataError: no training captions, no photo is there, or many in a row could not be read.
         MissingExtra: transformers is not installed.
     """
     settings = settings or ZeroShotSettings()
@@ -139,30 +142,50 @@ def zero_shot(
     embedder = Embedder(name, found, device)
     words = _words(dataset, settings)
     path = Path(folder)
-    claim(path, "zero-shot", to_json(settings), _fingerprint(dataset, words, embedder))
-    if (path / "report.json").is_file():
+    claim(path, "zero-shot", settings, *_fingerprints(dataset, words, embedder))
+    photos = _look(dataset, embedder, path / PHOTOS, settings, quiet)
+    if (path / "report.json").is_file() and _scored(path, photos):
         finished: dict[str, Any] = read_json(path / "report.json")
         return finished
-    _make(dataset, embedder, words, path, settings, quiet)
+    _make(dataset, photos, embedder, words, path, settings, quiet)
     numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
     report = {"format": 1, "model": name, **numbers}
     write_json(path / "report.json", report)
     return report
 
 
+def _look(
+    dataset: Dataset, embedder: Embedder, folder: Path, settings: ZeroShotSettings, quiet: bool
+) -> FeatureStore:
+    """Give the rows of the photos; those that could not be read are tried again."""
+    store, report = fill(
+        dataset, folder, manifest_of(embedder), embedder, label="Looking at photos",
+        batch_size=settings.batch_size, quiet=quiet,
+    )  # fmt: skip
+    if not quiet:
+        tell(report)
+    return store
+
+
+def _scored(path: Path, photos: FeatureStore) -> bool:
+    """Whether a finished folder knows every photo as it was found now."""
+    scores = ConceptFolder.open(path).store
+    return set(scores.names) == set(photos.names) and scores.set_aside == photos.set_aside
+
+
 def _make(
-    dataset: Dataset, embedder: Embedder, words: ConceptVocabulary, path: Path,
-    settings: ZeroShotSettings, quiet: bool,
+    dataset: Dataset, photos: FeatureStore, embedder: Embedder, words: ConceptVocabulary,
+    path: Path, settings: ZeroShotSettings, quiet: bool,
 ) -> None:  # fmt: skip
-    """Look at the photos, fit the numbers and store the scores."""
-    rows = _word_rows(embedder, words, settings.prompts)
-    photos = extract(
-        dataset, path / PHOTOS, regions=embedder, batch_size=settings.batch_size, quiet=quiet
-    )
-    fitted = _fit(dataset, photos, words, rows)
-    checksum = fitted.save(path)
-    source = ConceptSource(words.words, ZERO_SHOT, checksum, model=embedder.record)
-    source.save(path)
+    """Fit the numbers, unless scores were made with some before, and store the scores."""
+    source = ConceptSource.of(path) if (path / SCORES / NAME).is_file() else None
+    if source is None:
+        fitted = _fit(dataset, photos, words, _word_rows(embedder, words, settings.prompts))
+        checksum = fitted.save(path)
+        source = ConceptSource(words.words, ZERO_SHOT, checksum, model=embedder.record)
+        source.save(path)
+    else:  # a photo that comes later changes neither the others' scores nor runs that read them
+        fitted = ZeroShot.load(path, source)
     store_scores(
         path, source, photos.manifest.preprocessing, photos.names,
         lambda names: fitted.scores(torch.cat(photos.rows_of(names))),
@@ -179,12 +202,10 @@ def _words(dataset: Dataset, settings: ZeroShotSettings) -> ConceptVocabulary:
     return ConceptVocabulary.from_captions(flat, vocabulary, settings.words)
 
 
-def _fingerprint(dataset: Dataset, words: ConceptVocabulary, embedder: Embedder) -> str:
-    record = for_checksum(to_json(embedder.record))
-    digest = hashlib.sha256(json.dumps([words.words, record]).encode())
-    for entry in dataset.pictures:
-        digest.update(json.dumps([entry.id, entry.split, entry.captions]).encode())
-    return digest.hexdigest()
+def _fingerprints(dataset: Dataset, words: ConceptVocabulary, embedder: Embedder) -> list[str]:
+    """Give a checksum of all that goes in, photos aside; see `claim`."""
+    records = spellings(to_json(embedder.record))
+    return [fingerprint([words.words, record], dataset) for record in records]
 
 
 def _word_rows(embedder: Embedder, words: ConceptVocabulary, prompts: Sequence[str]) -> Tensor:

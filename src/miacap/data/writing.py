@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -168,6 +168,19 @@ class StoreWriter:
         names = set(names) & self.done
         self._again |= names
         self.done -= names
+
+    def retry_changed(self, found: Container[str], reasons: Mapping[str, str]) -> None:
+        """Let pictures that were set aside come once more, where something is new of them.
+
+        Args:
+            found: pictures that have rows by now.
+            reasons: picture -> why it is set aside now.
+        """
+        self.retry(
+            name
+            for name, before in self.reasons.items()
+            if name in found or reasons.get(name, before) != before
+        )
 
     def _require_ours(self) -> None:
         """Refuse a folder that holds something else before anything in it is touched."""

@@ -20,12 +20,13 @@ class Found:
 
     Attributes:
         photo: without its picture; says why there are no regions.
-        regions: rows and boxes; None where the photo could not be read.
+        regions: rows (of class scores, one without an axis of its own) and boxes; None where the
+            photo could not be read.
         digest: SHA-256 of its file, where it could be read.
     """
 
     photo: Ready
-    regions: tuple[Float[Tensor, "N V"], Float[Tensor, "N 4"] | None] | None
+    regions: tuple[Float[Tensor, "*rows V"], Float[Tensor, "N 4"] | None] | None
     digest: str | None
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from miacap.concepts import folds
-from miacap.concepts.claiming import for_checksum
+from miacap.concepts.claiming import spellings
 from miacap.concepts.tuning.settings import TuneSettings
 from miacap.concepts.wanted import Wanted
 from miacap.data import Dataset
@@ -91,11 +91,11 @@ class TuningData:
         )
 
 
-def fingerprint(dataset: Dataset, record: Preprocessing) -> str:
-    """Give a checksum of everything that is learned from, photos aside."""
+def fingerprints(dataset: Dataset, record: Preprocessing) -> list[str]:
+    """Give a checksum of everything that is learned from, photos aside; see `claim`."""
     rows = [[e.id, e.split, list(e.captions)] for e in dataset.pictures]
-    text = json.dumps([rows, for_checksum(to_json(record))], sort_keys=True)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    texts = [json.dumps([rows, one], sort_keys=True) for one in spellings(to_json(record))]
+    return [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
 
 
 def _fold(looked: Looked, name: str, settings: TuneSettings) -> int:

@@ -21,7 +21,7 @@ from miacap.concepts.networks import build
 from miacap.concepts.task import Statistics, begin
 from miacap.concepts.training import without_choice
 from miacap.concepts.tuning import scoring
-from miacap.concepts.tuning.data import TuningData, fingerprint
+from miacap.concepts.tuning.data import TuningData, fingerprints
 from miacap.concepts.tuning.report import report
 from miacap.concepts.tuning.settings import TuneSettings
 from miacap.concepts.tuning.task import TunedExtractor, TuningTask, probabilities, statistics
@@ -31,7 +31,6 @@ from miacap.devices import choose
 from miacap.errors import SettingsError, UnknownName
 from miacap.files import sha256
 from miacap.parts import require_alone
-from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.version import __version__
 from miacap.visual import Places, efficientnet_lite, tuned
@@ -84,7 +83,7 @@ def tune(
     start = _Start.of(backbone, settings, places)
     path = Path(folder)
     # Weights are in the fingerprint, by their checksum: a path may change.
-    claim(path, "tune", to_json(settings), fingerprint(dataset, start.record))
+    claim(path, "tune", settings, *fingerprints(dataset, start.record))
     if (done := finished(path)) is not None:
         return done
     data = TuningData.of(dataset, start.record, settings, path, quiet)
