@@ -1,8 +1,8 @@
-"""What several verbs print: what was set aside, by reason."""
+"""What several verbs print: what was set aside, by reason; lists and tables in 80 columns."""
 
 import pytest
 
-from miacap.cli.reporting import report_set_aside
+from miacap.cli.reporting import filled, report_set_aside, table
 from miacap.data.dataset import SetAside
 
 
@@ -29,3 +29,39 @@ def test_lost_photos_are_not_hidden_behind_blank_captions(
 def test_many_reasons_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     report_set_aside([SetAside("", f"line {n}", f"fault {n}") for n in range(12)])
     assert capsys.readouterr().err.splitlines()[-1] == "  and 2 other reasons"
+
+
+def test_a_list_is_set_in_lines_and_no_item_is_broken() -> None:
+    numbers = [f"score {n} 0.1234" for n in range(6)]
+    assert filled("runs/a: best on dev", numbers) == (
+        "runs/a: best on dev: score 0 0.1234, score 1 0.1234, score 2 0.1234,\n"
+        "    score 3 0.1234, score 4 0.1234, score 5 0.1234"
+    )
+    assert filled("x", ["a\x1b", "b"]) == "x: a\\x1b, b"
+    whole = f"h: {'a' * 70}, bbb"
+    assert len(whole) == 78 and filled("h", ["a" * 70, "bbb"]) == whole
+    for more in range(6):  # never wider than 80, with the comma at the end of a line
+        lines = filled("h", ["a" * (66 + more), "bbb", "c"]).splitlines()
+        assert max(map(len, lines)) <= 80, lines
+    long = "/a/path" * 20
+    assert filled(long, ["a", "b"]) == f"{long}: a,\n    b"
+
+
+def test_a_table_that_is_too_wide_has_its_long_first_cells_on_lines_of_their_own() -> None:
+    rows = [{"run": "runs/" + "r" * 40, "state": "finished" + "-" * 30, "CIDEr-D": "0.5"},
+            {"run": "runs/a", "state": "laid", "CIDEr-D": "-"}]  # fmt: skip
+    assert table(rows).splitlines() == [
+        f"run     {'state':>38}  CIDEr-D",
+        f"runs/{'r' * 40}",
+        f"        {'finished' + '-' * 30}      0.5",
+        f"runs/a  {'laid':>38}        -",
+    ]
+    narrow = [{**row, "state": "laid"} for row in rows]
+    assert table(narrow).splitlines() == [
+        f"run{'':42}  state  CIDEr-D",
+        f"runs/{'r' * 40}   laid      0.5",
+        f"runs/a{'':39}   laid        -",
+    ]
+    # Where others than the first cells are what is long, nothing is gained.
+    hot = [{"word": "dog", "heat map": "heat/" + "h" * 90}]
+    assert len(table(hot).splitlines()) == 2

@@ -40,8 +40,9 @@ def a_run(root: Path, name: str, log: str | None, card: bool = False, settings: 
 
 
 def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     rows = [{**GOOD, "epoch": 1, "CIDEr-D": 0.125, "BLEU-4": 0.5}, GOOD, {**GOOD, "epoch": 3,
             "CIDEr-D": 0.1875}]  # fmt: skip
     log = "".join(json.dumps(row) + "\n" for row in rows)
@@ -53,7 +54,7 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
     a_run(tmp_path, "f-list", log, settings="[]")
     a_run(tmp_path, "g-long", '{"epoch": 1, "CIDEr-D": 1' + "0" * 400 + "}\n")
     a_run(tmp_path, "h-deep", "[" * 100_000 + "\n")
-    command(tmp_path)
+    command(Path())
     out = capsys.readouterr().out.splitlines()
     assert out[0].split() == ["run", "captioner", "source", "state", "epoch", "CIDEr-D"]
     best = ["2/3", "0.2500"]
@@ -68,15 +69,17 @@ def test_runs_are_listed_with_state_and_the_scores_of_the_epoch_that_was_kept(
 
 @pytest.mark.parametrize(("watch", "best"), [("-loss per word", "3"), ("loss per word", "1")])
 def test_the_epoch_that_was_kept_is_that_of_the_watched_score(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], watch: str, best: str
-) -> None:
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    watch: str, best: str,
+) -> None:  # fmt: skip
     """An epoch without that score was chosen by nothing, least of all by a 0."""
+    monkeypatch.chdir(tmp_path)
     losses = [{"loss per word": 4.0}, {}, {"loss per word": 2.0}, {"loss per word": 3.0}]
     rows = [{**GOOD, **loss, "epoch": epoch} for epoch, loss in enumerate(losses, start=1)]
     settings = {"captioner": "nic", "source": "plain", "training": {"watch": watch}}
     log = "".join(json.dumps(row) + "\n" for row in rows)
     a_run(tmp_path, "run", log, settings=json.dumps(settings))
-    command(tmp_path)
+    command(Path())
     assert capsys.readouterr().out.splitlines()[1].split()[4] == f"{best}/4"
 
 
@@ -89,7 +92,7 @@ def test_settings_in_which_runs_differ_stand_below_the_table(
         sizes = {"width": width, "dropout": 0.3}
         return json.dumps({"captioner": "nic", "source": "plain", "sizes": sizes, **more})
 
-    a_run(tmp_path, "narrow", None, settings=settings(256, beam=3))
+    a_run(tmp_path, "narrow", None, settings=settings(256, beam=3, start={"sha256": "ab" * 32}))
     a_run(tmp_path, "wide", None, settings=settings(512, beam=3, note="\x1b[31m", long="x" * 60))
     a_run(tmp_path, "z-broken", None, settings="7")
     command(Path())
@@ -97,7 +100,7 @@ def test_settings_in_which_runs_differ_stand_below_the_table(
     assert out[4:] == [
         "",
         "settings in which they differ",
-        "narrow: sizes.width=256",
+        "narrow: sizes.width=256  start.sha256=abababababab...",
         "wide: sizes.width=512  note=\\x1b[31m",
         f"    long={'x' * 60}",
         "z-broken: -",
@@ -105,11 +108,12 @@ def test_settings_in_which_runs_differ_stand_below_the_table(
 
 
 def test_runs_that_do_not_differ_are_listed_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     a_run(tmp_path, "one", None)
     a_run(tmp_path, "two", None, settings='{"captioner": "adaptive", "source": "plain"}')
-    command(tmp_path)
+    command(Path())
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
@@ -149,7 +153,7 @@ def test_lists_need_no_torch(tmp_path: Path, verb: str) -> None:
         [sys.executable, "-c", _WITHOUT_TORCH, verb, *arguments], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert ("laid" if verb == "runs" else "nic-plain\t") in done.stdout
+    assert ("laid" if verb == "runs" else "nic-plain ") in done.stdout
 
 
 def test_installed_captioners_stand_below_and_alone_where_there_is_no_run(

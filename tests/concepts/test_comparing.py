@@ -150,3 +150,20 @@ def test_the_command(two: list[ConceptFolder], tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*joined, "--set", "method=ranks"])
     assert done.exit_code == 0, (done.output, done.exception)
     assert ConceptFolder.open(tmp_path / "j").source.method == "ranks"
+
+
+def test_long_names_of_folders_stand_above_their_numbers() -> None:
+    names = ("mAP", "P@10", "R@10", "P@49", "R@49")
+    base = dict.fromkeys(names, 0.25)
+    sources = [{"folder": name, **dict.fromkeys(names, 0.5)} for name in ("c" * 24, "c" * 25)]
+    row = {"pictures": 1000, "base rate": base, "sources": sources}
+    told = lines({"words": 3, "splits": {"dev": row}}).splitlines()
+    assert told[1:] == [
+        f"{'split':<26} pictures      mAP     P@10     R@10     P@49     R@49",
+        f"{'dev':<26}     1000",
+        f"  {'base rate':<24}{'':9}" + "    0.250" * 5,
+        f"  {'c' * 24}{'':9}" + "    0.500" * 5,
+        f"  {'c' * 25}",
+        f"  {'':<24}{'':9}" + "    0.500" * 5,
+    ]
+    assert max(map(len, told)) == 80

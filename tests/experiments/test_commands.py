@@ -23,7 +23,15 @@ def miacap(*arguments: object):
 
 def test_without_a_name_all_are_listed_with_their_rows() -> None:
     lines = miacap("reproduce").stdout.splitlines()
-    said = dict(line.split("\t") for line in lines)
+    assert max(len(line) for line in lines) <= 80 and "\t" not in "".join(lines)
+    said: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(" "):  # what is said of a recipe goes on
+            name, more = list(said)[-1], line.strip()
+            said[name] += f" {more}"
+        else:
+            name, told = line.split(maxsplit=1)
+            said[name] = told
     assert tuple(said) == recipes.names()
     assert said["lstm-a5-concepts"] == "Table 3, w/ T*; Table 6, w/ T*"
     assert said["nic-n0"] == "control: N = 0, LayerNorm(I_0 + T_0)"
@@ -32,6 +40,7 @@ def test_without_a_name_all_are_listed_with_their_rows() -> None:
 
 def test_without_data_the_settings_are_shown() -> None:
     done = miacap("reproduce", "att-fcn-plain", "--small")
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert "CIDEr-D 0.956†" in done.stdout and "BLEU-4 0.304," in done.stdout
     shown = json.loads(done.stdout[done.stdout.index("{") :])
     assert shown["captioner"] == "att-fcn" and shown["sizes"]["width"] == 256
@@ -60,7 +69,8 @@ def test_a_recipe_is_trained_by_name(drawn, tmp_path: Path) -> None:
         *(part for pair in TINY for part in ("--set", pair)),
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    first, best, own, swapped = done.stdout.splitlines()
+    assert max(len(line) for line in done.stdout.splitlines()[1:]) <= 80
+    first, best, own, swapped = done.stdout.replace("\n    ", " ").splitlines()
     assert first.startswith(f"{run}: nic-swapped-concepts, ")
     assert best.startswith("best on dev: BLEU-4") and re.search(r"distinct \d+,", best)
     assert own.startswith("its own concepts: BLEU-1")

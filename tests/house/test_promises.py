@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import miacap
+from miacap import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = sorted(
@@ -67,7 +68,9 @@ def test_whoever_takes_a_path_takes_it_as_text_too(room: str) -> None:
 def test_the_version_is_said() -> None:
     done = run("-m", "miacap", "--version")
     assert done.returncode == 0
-    assert done.stdout.strip() == f"miacap {miacap.__version__}"
+    first, *others = done.stdout.splitlines()
+    assert first == f"miacap {miacap.__version__}"
+    assert others == [f"captioner {one.name} {one.version}" for one in runs.installed()]
 
 
 @pytest.mark.parametrize("module", ["miacap", "miacap.text", "miacap.metrics", "miacap.cli"])

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import typer
@@ -12,8 +13,8 @@ from typer.testing import CliRunner
 from miacap.cli.judge import judge
 from miacap.cli.score import score
 from miacap.errors import DataError, UnknownName
-from miacap.metrics.comparisons import Comparison, Interval, Permuted
-from miacap.metrics.reports import comparison
+from miacap.metrics.comparisons import Comparison, Interval, Permuted, Range
+from miacap.metrics.reports import System, comparison, systems_table
 
 app = typer.Typer()
 app.command()(score)
@@ -125,6 +126,22 @@ def third(tmp_path: Path) -> Path:
     path = tmp_path / "third.json"
     path.write_text(json.dumps({**BETTER, "c": "", "b": BETTER["b"]}))
     return path
+
+
+def test_a_system_of_a_long_name_stands_above_its_numbers() -> None:
+    ranges = {"CIDEr-D": Range(0.75, 0.25, 1.25)}
+    scores: Any = MagicMock(skipped={}, signature="s")
+    scores.__iter__ = lambda _: iter(["CIDEr-D"])
+    scores.__getitem__ = lambda *_: 0.75
+    systems = [System(name, scores, ranges) for name in ("s" * 29, "t" * 30)]
+    told = systems_table(systems).splitlines()
+    assert told[:4] == [
+        f"{'metric':<18}{'system':<31}    score         95 % interval",
+        f"{'CIDEr-D':<18}{'s' * 29}     0.7500      [0.2500, 1.2500]",
+        f"{'':<18}{'t' * 30}",
+        f"{'':<49}   0.7500      [0.2500, 1.2500]",
+    ]
+    assert max(map(len, told)) == 80
 
 
 def test_three_systems_in_table_and_files(

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 import miacap
 from miacap import runs
+from miacap.cli.application import _version
 from miacap.errors import RunError
 from miacap.runs import pretrained
+from miacap.version import __version__
 
 from .test_folder import run  # noqa: F401
 
@@ -50,6 +53,25 @@ def test_one_that_is_installed_is_taken_in_silence(
     assert (found.name, found.version, found.folder) == ("a-captioner", "2.5", folder)
     assert runs.chosen() == runs.chosen([]) == runs.chosen("a-captioner") == (folder,)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_version_names_them_too(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `miacap caption photo.jpg` answers depends on them."""
+
+    def said() -> list[str]:
+        with pytest.raises(typer.Exit):
+            _version(True)
+        return capsys.readouterr().out.splitlines()
+
+    assert said() == [f"miacap {__version__}"]
+    install(site, "b-captioner", "2.5"), install(site, "a-captioner", "1.0")
+    assert said() == [
+        f"miacap {__version__}",
+        "captioner a-captioner 1.0",
+        "captioner b-captioner 2.5",
+    ]
+    _version(False)
+    assert capsys.readouterr().out == ""
 
 
 def test_of_several_the_first_by_name_is_taken_and_that_is_said(

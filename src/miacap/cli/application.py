@@ -66,15 +66,20 @@ app.command(cls=Verb, short_help="Train a row of the paper, or a control.")(repr
 
 
 def _version(wanted: bool) -> None:
-    if wanted:
-        terminal.result(f"miacap {__version__}")
-        raise typer.Exit
+    if not wanted:
+        return
+    from miacap.runs import installed
+
+    terminal.result(f"miacap {__version__}")
+    for one in installed():  # what `miacap caption photo.jpg` answers depends on them
+        terminal.result(f"captioner {one.name} {one.version}".rstrip())
+    raise typer.Exit
 
 
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the versions.")
     ] = False,
 ) -> None:
     """Image captions that you can train, trust, score and explain."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from miacap.wording import counted, first_lines
 
 if TYPE_CHECKING:
     from miacap.runs import Run
+
+WIDTH = 80
+"""Columns of what is laid out in lines."""
 
 _REASONS = 10
 _EXAMPLES = 2
@@ -73,10 +77,45 @@ def csv_line(cells: Iterable[Any]) -> str:
     return text.getvalue()
 
 
+def filled(head: str, items: Iterable[str], separator: str = ", ") -> str:
+    """Set a list behind its head in lines of 80 columns; no item is broken.
+
+    The first item always stands behind the head, which may be a long path. What a terminal would
+    obey is escaped.
+    """
+    first, *others = [terminal.escape(item) for item in items]
+    lines = [f"{terminal.escape(head)}: {first}"]
+    end = separator.rstrip()
+    for item in others:
+        if len(lines[-1]) + len(separator) + len(item) + len(end) <= WIDTH:
+            lines[-1] += separator + item
+        else:
+            lines[-1] += end
+            lines.append(f"    {item}")
+    return "\n".join(lines)
+
+
+def paragraph(text: str, head: str = "") -> str:
+    """Set a text in lines of 80 columns, broken at blanks alone; all but the first are indented.
+
+    What a terminal would obey is escaped.
+    """
+    return textwrap.fill(
+        terminal.escape(text),
+        width=WIDTH,
+        initial_indent=terminal.escape(head),
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def table(rows: Iterable[Mapping[str, str]]) -> str:
     """Lay rows out in columns, numbers to the right; plain text that survives a pipe.
 
-    Cells may come from data: what a terminal would obey in them is escaped.
+    Where that takes more than 80 columns and the first cells are what is long, long ones stand on
+    lines of their own, above what belongs to them. Cells may come from data: what a terminal would
+    obey in them is escaped.
     """
     rows = [{name: terminal.escape(cell) for name, cell in row.items()} for row in rows]
     if not rows:
@@ -84,9 +123,16 @@ def table(rows: Iterable[Mapping[str, str]]) -> str:
     names = list(rows[0])
     widths = {n: max(len(n), *(len(row[n]) for row in rows)) for n in names}
     first = names[0]
+    left = WIDTH - sum(2 + widths[name] for name in names[1:])
+    if widths[first] > left >= len(first):
+        widths[first] = max(
+            len(c) for c in (first, *(row[first] for row in rows)) if len(c) <= left
+        )
 
     def line(row: Mapping[str, str]) -> str:
         cells = [row[n].ljust(widths[n]) if n == first else row[n].rjust(widths[n]) for n in names]
+        if len(row[first]) > widths[first]:
+            cells[0] = f"{row[first]}\n{'':<{widths[first]}}"
         return "  ".join(cells).rstrip()
 
     return "\n".join([line({n: n for n in names}), *(line(row) for row in rows)])

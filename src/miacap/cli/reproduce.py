@@ -1,5 +1,6 @@
 """`miacap reproduce`: the paper's rows and their controls, by name."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,20 +85,29 @@ def reproduce(
 
 def _list() -> None:
     from miacap import experiments
+    from miacap.cli.reporting import WIDTH
 
-    for name in experiments.recipes.names():
+    names = experiments.recipes.names()
+    width = max(map(len, names)) + 2
+    for name in names:
         rows = experiments.paper.rows_of(name)
         stands_for = [f"{row.place}, {row.label}" for row in rows]
-        terminal.result(name, "; ".join(stands_for) or experiments.recipes.says(name))
+        told = "; ".join(stands_for) or experiments.recipes.says(name)
+        terminal.results(
+            textwrap.fill(
+                told, WIDTH, initial_indent=f"{name:<{width}}", subsequent_indent=" " * width
+            )
+        )
 
 
 def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
+    from miacap.cli.reporting import paragraph
     from miacap.settings import override, to_json
 
     settings = override(recipe.settings, sets)
 
-    terminal.result(f"{recipe.name}: {recipe.says}")
-    terminal.result(f"features: {recipe.features}; concepts: {recipe.concepts}")
+    terminal.results(paragraph(recipe.says, f"{recipe.name}: "))
+    terminal.results(paragraph(f"{recipe.features}; concepts: {recipe.concepts}", "features: "))
     if recipe.begins_with is not None:
         terminal.result(f"begins with a run of {recipe.begins_with} (--from RUN)")
     if recipe.as_large_as is not None:
@@ -107,6 +117,7 @@ def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
 
 
 def _published(recipe: "Recipe") -> None:
+    from miacap.cli.reporting import filled
     from miacap.experiments import paper
 
     for row in paper.rows_of(recipe.name):
@@ -116,19 +127,19 @@ def _published(recipe: "Recipe") -> None:
             if value is not None
         ]
         if cells:
-            terminal.result(f"published on COCO ({row}): {', '.join(cells)}")
+            terminal.results(filled(f"published on COCO ({row})", cells))
 
 
 def _report(recipe: "Recipe", done: "Reproduced", output: Path) -> None:
     from miacap.captioning import best_scores
+    from miacap.cli.reporting import filled
     from miacap.runs.card import shown
 
     scores = best_scores(done.result)
-    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
+    numbers = [f"{name} {shown(name, value)}" for name, value in scores.items()]
     terminal.result(f"{output}: {recipe.name}, {done.parameters} parameters")
     whose = " (with another picture's concepts)" if recipe.concepts == "another's" else ""
-    terminal.result(f"best on dev{whose}: {numbers}")
+    terminal.results(filled(f"best on dev{whose}", numbers))
     for label, reading in done.readings.items():
-        numbers = ", ".join(f"{name} {value:.4f}" for name, value in reading.items())
-        terminal.result(f"{label}: {numbers}")
+        terminal.results(filled(label, [f"{name} {value:.4f}" for name, value in reading.items()]))
     _published(recipe)

@@ -1,6 +1,6 @@
 """`miacap runs`: what was trained here or is installed; `pack` stands behind it."""
 
-import textwrap
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ Runs = with_further("To make one small: miacap runs pack RUN -o FOLDER", pack=_p
 """`runs FOLDER` lists; `runs pack RUN` packs one."""
 
 _USUAL = Path("runs")
-_WIDTH = 80
+_SHA256 = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 class Form(StrEnum):
@@ -146,15 +146,11 @@ def _plain(run: "Overview") -> dict[str, Any]:
 
 
 def _differing(run: "Overview", settings: Mapping[str, str]) -> str:
-    return _filled(run, "  ".join(f"{name}={value}" for name, value in settings.items()) or "-")
+    told = {name: _SHA256.sub(r"\1...", value) for name, value in settings.items()}
+    return _filled(run, "  ".join(f"{name}={value}" for name, value in told.items()) or "-")
 
 
 def _filled(run: "Overview", told: str) -> str:
-    return textwrap.fill(
-        terminal.escape(told),
-        width=_WIDTH,
-        initial_indent=f"{terminal.escape(str(run.folder))}: ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    from miacap.cli.reporting import paragraph
+
+    return paragraph(told, f"{run.folder}: ")

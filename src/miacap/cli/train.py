@@ -61,7 +61,7 @@ def train(
         --captioner spatial-attention --source combined -o runs/combined
     """
     from miacap import captioning
-    from miacap.cli.reporting import report_set_aside, report_warnings, starting_run
+    from miacap.cli.reporting import filled, report_set_aside, report_warnings, starting_run
     from miacap.concepts import ConceptFolder
     from miacap.data import FeatureStore
     from miacap.runs.card import shown
@@ -82,8 +82,8 @@ def train(
         quiet=quiet,
     )
     scores = captioning.best_scores(result)
-    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
-    terminal.result(f"{output}: best on dev: {numbers}")
+    numbers = [f"{name} {shown(name, value)}" for name, value in scores.items()]
+    terminal.results(filled(f"{output}: best on dev", numbers))
     if doubt := captioning.doubt(output):
         terminal.tell(f"warning: {output}: {doubt}")
 

@@ -119,7 +119,7 @@ def _captioner(
     quiet: bool,
 ) -> None:
     from miacap import captioning, runs
-    from miacap.cli.reporting import starting_run
+    from miacap.cli.reporting import filled, starting_run
     from miacap.concepts import ConceptFolder
     from miacap.runs.card import shown
     from miacap.settings import override
@@ -139,7 +139,7 @@ def _captioner(
         quiet=quiet,
     )
     scores = captioning.best_scores(result)
-    numbers = ", ".join(f"{name} {shown(name, value)}" for name, value in scores.items())
-    terminal.result(f"{output}: best on dev: {numbers}")
+    numbers = [f"{name} {shown(name, value)}" for name, value in scores.items()]
+    terminal.results(filled(f"{output}: best on dev", numbers))
     if doubt := captioning.doubt(output):
         terminal.tell(f"warning: {output}: {doubt}")

@@ -245,7 +245,8 @@ def lines(report: Mapping[str, Any]) -> str:
     splits: Mapping[str, Any] = report["splits"]
     first = next(iter(splits.values()))
     names = list(first["base rate"])
-    width = max(24, *(len(one["folder"]) + 2 for one in first["sources"]))
+    width = 80 - 9 * (1 + len(names))
+    width = min(width, max(24, *(len(one["folder"]) + 2 for one in first["sources"])))
     rows = [
         f"{counted(report['words'], 'word')} of all folders together",
         f"{'split':<{width}}{'pictures':>9}" + "".join(f"{name:>9}" for name in names),
@@ -257,5 +258,8 @@ def lines(report: Mapping[str, Any]) -> str:
             *((one["folder"], one) for one in row["sources"]),
         ):
             cells = "".join(f"{numbers[name]:>9.3f}" for name in names)
+            if len(label) > width - 2:  # on a line of its own, above its numbers
+                rows.append(f"  {label}")
+                label = ""
             rows.append(f"  {label:<{width - 2}}{'':>9}{cells}")
     return "\n".join(rows)

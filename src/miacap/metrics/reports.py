@@ -16,6 +16,9 @@ from miacap.metrics.comparisons import Comparison, Range
 from miacap.metrics.scoring import Scores
 
 _SHOWN = {"Cardinality": "Count"}
+_LONGEST_NAME = 29
+"""Characters of a system's name beside which a row fits 80 columns."""
+
 _SYSTEM_COLUMNS = [
     "system",
     "metric",
@@ -108,14 +111,18 @@ def systems_table(systems: Sequence[System], percent: bool = False) -> str:
     """
     factor, digits = (100.0, 1) if percent else (1.0, 4)
     names = [terminal.escape(system.name) for system in systems]
-    width = max(map(len, (*names, "system"))) + 2
+    width = max(len(name) for name in (*names, "system") if len(name) <= _LONGEST_NAME) + 2
     first = systems[0]
     ranged = f"{'95 % interval':>22}" if first.ranges else ""
     lines = [f"{'metric':<18}{'system':<{width}}{'score':>9}{ranged}"]
     for metric in first.scores:
         label = metric
         for name, system in zip(names, systems, strict=True):
-            line = f"{label:<18}{name:<{width}}{system.scores[metric] * factor:>9.{digits}f}"
+            shown = name
+            if len(name) > _LONGEST_NAME:  # on a line of its own, above its numbers
+                lines.append(f"{label:<18}{name}")
+                label = shown = ""
+            line = f"{label:<18}{shown:<{width}}{system.scores[metric] * factor:>9.{digits}f}"
             lines.append(line + _span(system.ranges, metric, factor, digits))
             label = ""
     lines += _footer(first.scores, percent)
