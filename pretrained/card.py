@@ -1,5 +1,6 @@
 """The model card of `miacap-flickr8k`: README.md of the distribution, from a run's own numbers."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -7,6 +8,7 @@ from string import Template
 from scores import METRICS, Found  # beside this file
 
 from miacap.captioning import Comparison
+from miacap.captioning.calibrating import bias
 from miacap.errors import RunError
 from miacap.files import read_json, read_json_lines
 from miacap.runs import Run, SelfCritical
@@ -85,11 +87,13 @@ def _trust(run: Run, found: Found) -> str:
     deep = sum(row.confidence.out_of_depth for row in rows if row.confidence)
     unsure = sum(row.confidence.unsure for row in rows if row.confidence)
     one, two, three, four = (f"{share:.0%}" for share in known.ratings)
+    doubt = bias(run)
+    more = "" if doubt is None else f"But {textwrap.fill(doubt, 100)}.\n"
     return (
         f"Of its {known.pictures:,} dev captions {known.wrong:.0%} are, by what they score, "
         f"such as people call wrong\n(ratings 1 to 4: {one}, {two}, {three}, {four}; the expected "
-        f"calibration error of its shares is {known.calibration_error:.3f}).\nIt is unsure of "
-        f"{unsure:,} of {len(rows):,} dev photos; {deep:,} of these count as out of its depth.\n"
+        f"calibration error of its shares is {known.calibration_error:.3f}).\n{more}It is unsure "
+        f"of {unsure:,} of {len(rows):,} dev photos; {deep:,} of these count as out of its depth.\n"
         f"{_unlike(found)}"
     )
 

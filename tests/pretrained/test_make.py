@@ -1,5 +1,6 @@
 """A captioner is put into the box with its confidence, and its card tells of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from miacap.captioning import Row
 from miacap.data import Dataset, Preprocessing, Source
 from miacap.errors import RunError
 from miacap.files import sha256
-from miacap.runs import Calibration, Confidence, RunSettings
+from miacap.runs import Calibration, Confidence, RunSettings, SelfCritical
 from miacap.runs import folder as module
 from miacap.runs.confidence import FILE, calibration_of
 from miacap.runs.packing import SUMS
@@ -84,6 +85,14 @@ def test_the_card_says_how_far_to_trust_it(run: Path) -> None:
     assert "error of its shares is 0.031" in said
     assert "unsure of 2 of 8 dev photos; 1 of these count as out of its depth" in said
     assert "images of: pure noise. Not noticed: black." in said
+    assert "probably higher" not in said
+    critical = SelfCritical(rewards={"CIDEr-D": 1.0, "BLEU-4": 0.5, "BLEU-1": 0.0})
+    trained = replace(loaded, settings=replace(loaded.settings, objective=critical))
+    assert (
+        "is 0.031). But the run was trained to score in CIDEr-D and BLEU-4, and the share of wrong "
+        "captions is estimated by what they score in CIDEr-D: it is probably higher "
+        "(docs/confidence.md). It is unsure of 2 of 8 dev photos"
+    ) in card._trust(trained, found).replace("\n", " ")
 
 
 def test_pure_noise_is_no_photo() -> None:

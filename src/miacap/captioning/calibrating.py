@@ -19,11 +19,11 @@ from miacap.data import Dataset
 from miacap.data.store import FeatureStore
 from miacap.errors import DataError
 from miacap.files import sha256
-from miacap.runs import Run
+from miacap.runs import Run, SelfCritical
 from miacap.runs.confidence import Bin, Calibration
 from miacap.wording import counted
 
-__all__ = ["calibrate", "reliability"]
+__all__ = ["bias", "calibrate", "reliability"]
 
 FEWEST_PICTURES = 200
 FEWEST_REFERENCES = 4
@@ -81,6 +81,21 @@ def calibrate(
         ratings=ratings,
         calibration_error=error,
         bins=bins,
+    )
+
+
+def bias(run: Run) -> str | None:
+    """Say so where `wrong` is probably too low: the run was trained on scores such as CIDEr-D.
+
+    What a caption scores then says less of whether it is right (docs/confidence.md has how much).
+    """
+    objective = run.settings.objective
+    if not isinstance(objective, SelfCritical):
+        return None
+    rewards = " and ".join(name for name, weight in objective.rewards.items() if weight)
+    return (
+        f"the run was trained to score in {rewards}, and the share of wrong captions is estimated "
+        "by what they score in CIDEr-D: it is probably higher (docs/confidence.md)"
     )
 
 

@@ -199,18 +199,22 @@ def _names(run: Path, beside: Path | None) -> list[str]:
 def _calibrate(
     run: "Run", result: "Evaluation", dataset: "Dataset", store: "FeatureStore", split: str
 ) -> None:
-    from miacap.captioning.calibrating import calibrate
+    from miacap.captioning.calibrating import bias, calibrate
+    from miacap.cli.reporting import paragraph
     from miacap.runs.confidence import FILE
     from miacap.runs.folder import held
 
     with held(run.folder):  # no training changes the weights meanwhile
         found = calibrate(run, result, dataset, store, split)
         found.save(run.folder)
-    terminal.result(
-        f"calibrated: of {counted(found.pictures, 'caption')} {found.wrong:.0%} are such as people "
+    told = (
+        f"of {counted(found.pictures, 'caption')} {found.wrong:.0%} are such as people "
         f"would call wrong; expected calibration error {found.calibration_error:.3f} "
         f"({run.folder / FILE})"
     )
+    terminal.results(paragraph(told, "calibrated: "))
+    if doubt := bias(run):
+        terminal.tell(f"warning: {doubt}")
 
 
 def _write_frequencies(path: Path, dataset: "Dataset", split: str, result: "Evaluation") -> None:
