@@ -62,7 +62,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
     (root / "scenes" / "scene-000002.png").write_bytes(b"no photo")
     dataset = read(root / "scenes")
     network = visual.load(NAME, "cpu")
-    how = visual.preprocessing_for(network, size=64, precision="bfloat16")
+    how = visual.preprocessing_for(network, size=64, precision="bfloat16", flips=True)
     grid = visual.Grid(network, how)
     regions = visual.extract(dataset, root / "features", regions=grid, quiet=True)
     return SmallWorld(root, dataset, regions, trained(root, dataset, regions, "plain"))
@@ -191,12 +191,14 @@ def test_a_run_as_any_other_comes_out(
     assert run.settings.start is not None and run.settings.tuning is not None
     assert run.preprocessing.weights_sha256 == sha256(finished / "backbone.safetensors")
     assert run.preprocessing.weights_sha256 != world.start.preprocessing.weights_sha256
-    # The run was scored on rows in float32, so that is how photos are seen for it.
+    # The run was scored on rows in float32 of photos as they are, so they are seen so for it.
     assert (world.start.preprocessing.precision, run.preprocessing.precision) == (
         "bfloat16", "float32",
     )  # fmt: skip
-    carried = tuned.carried(replace(run.preprocessing, precision="bfloat16"), finished, "cpu")
-    assert carried is not None and "precision" not in carried.preparation
+    assert (world.start.preprocessing.flips, run.preprocessing.flips) == (True, False)
+    how = replace(run.preprocessing, precision="bfloat16", flips=True)
+    carried = tuned.carried(how, finished, "cpu")
+    assert carried is not None and not {"precision", "flips"} & {*carried.preparation}
     before, after = world.start.captioner("cpu").state_dict(), run.captioner("cpu").state_dict()
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)

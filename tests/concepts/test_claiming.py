@@ -65,6 +65,9 @@ def test_what_came_later_is_left_out_of_a_record_and_of_what_lies_in_it() -> Non
     whole = {"boxes": 3, "pooling": {**OLDER, "precision": "float32"}}
     assert spellings(whole) == [{"boxes": 3, "pooling": OLDER}, whole]
     assert spellings({"boxes": 3, "pooling": OLDER}) == [{"boxes": 3, "pooling": OLDER}]
+    now = {**OLDER, "precision": "float32", "flips": False}
+    assert spellings(now) == [OLDER, {**OLDER, "precision": "float32"}]
+    assert spellings({**now, "flips": True})[0] == {**OLDER, "flips": True}
     half = {**OLDER, "precision": "bfloat16"}
     assert spellings(half) == [half]
 

@@ -103,7 +103,7 @@ def test_every_difference_counts() -> None:
     changes = {
         "weights_sha256": "cd", "size": 260, "resize": "crop", "interpolation": "lanczos",
         "mean": (0.4, 0.4, 0.4), "std": (0.4, 0.4, 0.4), "colour": "BGR", "alpha": "black",
-        "exif": "ignore", "grid": 7, "precision": "bfloat16",
+        "exif": "ignore", "grid": 7, "precision": "bfloat16", "flips": True,
     }  # fmt: skip
     assert {"kind", "backbone", *changes} == {field.name for field in fields(Preprocessing)}
     for name, value in changes.items():

@@ -328,8 +328,9 @@ class _Learning:
     def _keep_backbone(self, run: Run, folder: Path) -> Preprocessing:
         """Write the tuned backbone and what it is; give how features are made with it."""
         digest = write_tensors(folder / tuned.WEIGHTS, self.module.backbone.network.state_dict())
-        # The captioner was scored on rows in float32 (`SeenRows`), whatever it began with.
-        record = replace(self.record, weights_sha256=digest, precision="float32")
+        # The captioner was scored on rows in float32 without flips (`SeenRows`), whatever it began
+        # with.
+        record = replace(self.record, weights_sha256=digest, precision="float32", flips=False)
         tuned.Tuning(
             preprocessing=record,
             began_with=self.record.weights_sha256,

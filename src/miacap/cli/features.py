@@ -84,7 +84,8 @@ def features(
     Interrupted, the same command goes on. Broken photos are set aside and listed, and looked at
     again when they changed; unreadable ones are tried again by the same command.
     --set size=320 shows the network larger photos, --set grid=7 pools its map to 7 x 7 cells,
-    --set precision=bfloat16 is faster on processors that compute in it, and a little off.
+    --set precision=bfloat16 is faster on processors that compute in it, and a little off,
+    --set flips=true takes the mean of a photo and its mirror image, in twice the time.
 
     Example: miacap features flickr8k -o features
 

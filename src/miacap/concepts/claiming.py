@@ -89,7 +89,7 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-_LATER = {"precision": "float32"}
+_LATER = {"precision": "float32", "flips": False}
 """What came later into records of features, as it is where nobody asks for it."""
 
 _ONCE = ("precision",)

@@ -45,6 +45,8 @@ class Preprocessing:
         exif: "apply" turns the photo as its EXIF orientation says.
         precision: "bfloat16" has the backbone compute under autocast: products in bfloat16, sums
             and weights as they are. What it gives is float32 again.
+        flips: the backbone looks at the photo and at its mirror image, and the map is the mean of
+            both, that of the mirror image mirrored back.
 
     Raises:
         SettingsError: a size, grid, mean or std out of range.
@@ -63,6 +65,7 @@ class Preprocessing:
     exif: Exif = "apply"
     grid: int | tuple[int, int] | None = None
     precision: Precision = "float32"
+    flips: bool = False
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.sides):
@@ -87,7 +90,8 @@ class Preprocessing:
     @property
     def title(self) -> str:
         """What made the features, in a word or two: the backbone."""
-        return self.backbone + ("" if self.precision == "float32" else f" in {self.precision}")
+        precision = "" if self.precision == "float32" else f" in {self.precision}"
+        return self.backbone + precision + (" with flips" if self.flips else "")
 
     @property
     def side(self) -> int:

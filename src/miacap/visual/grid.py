@@ -2,6 +2,9 @@
 
 Where a record asks for another grid, the map is pooled to it (adaptive average pooling): of h own
 cells, cell i of g is the mean of those from floor(i h / g) to ceil((i + 1) h / g)  [eq:pooled-grid]
+
+Where it asks for flips, the map is the mean of the photo's and of its mirror image's, the latter
+mirrored back: (map(x)[i, j] + map(mirror(x))[i, w - 1 - j]) / 2                          [eq:flips]
 """
 
 from collections.abc import Iterator, Sequence
@@ -112,8 +115,12 @@ class Grid:
         return (self._cells * seen[0] + seen[1]) / torch.tensor([*size, *size])
 
     def _map(self, part: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B V h w"]:
-        own = self.backbone
-        return computed(own.map, part, self.record.precision, own.device)
+        own, precision = self.backbone, self.record.precision
+        seen = computed(own.map, part, precision, own.device)
+        if not self.record.flips:
+            return seen
+        mirrored = computed(own.map, part.flip(3), precision, own.device)
+        return (seen + mirrored.flip(3)) / 2  # [eq:flips]
 
     def _boxes_of(self, own: Float[Tensor, "B V h w"]) -> Float[Tensor, "N 4"]:
         h, w = own.shape[-2:]

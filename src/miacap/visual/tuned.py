@@ -187,7 +187,7 @@ def _lite(record: Preprocessing, folder: Path, device: Device) -> Lite:
         raise RunError(f"{folder / WEIGHTS}: no weights of {record.backbone} can be read from it.")
     _require(record, folder / WEIGHTS)
     # How exactly it computes is no matter of how its weights were tuned.
-    known = ("kind", "backbone", "weights_sha256", "precision")
+    known = ("kind", "backbone", "weights_sha256", "precision", "flips")
     own = {name: value for name, value in asdict(record).items() if name not in known}
     lite = Lite(record.backbone, folder / WEIGHTS, device, preparation=own, carried=True)
     if (broken := not_finite(lite.network)) is not None:

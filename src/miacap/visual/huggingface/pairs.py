@@ -82,6 +82,11 @@ class Embedder:
         """Give the model of a record again; see `backbones.rebuild`. Raises RunError."""
         if not record.backbone.startswith(PREFIX):
             raise RunError(f"{record.backbone!r}: no embeddings of photos by a model.")
+        if record.flips:
+            raise RunError(
+                f"{record.backbone!r}: one row of a whole photo is of the photo as it is; flips "
+                "are for the cells of a backbone's map."
+            )
         name = record.backbone.removeprefix(PREFIX)
         return cls(name, find(name, places, record.weights_sha256), device, record)
 
