@@ -1,7 +1,6 @@
 """A training that begins with a run: what it keeps, what it refuses, what it leaves behind."""
 
 import hashlib
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +12,10 @@ import torch
 from miacap import captioners, captioning, metrics, runs
 from miacap.captioning import training as module
 from miacap.captioning.self_critical import SelfCriticalTask
-from miacap.cli.train import _settings
 from miacap.data import Dataset
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
-from miacap.runs.settings import captioner_training
-from miacap.runs.starting import captioner_of, what_is_sought
-from miacap.settings import to_json
+from miacap.runs.starting import captioner_of
 from miacap.text import EOS, tokenize_all
 from miacap.training import FitResult
 
@@ -71,84 +67,6 @@ def test_the_settings_are_the_runs_and_the_training_is_the_objectives(begun: Run
     other = replace(begun, settings=settings("transformer", "plain"))
     assert runs.continued(other).training.learning_rate == 1e-5
     assert runs.continued(begun, "cross-entropy").objective == CrossEntropy()
-
-
-SMOOTHED = CrossEntropy(label_smoothing=0.1, sampling_most=0.25)
-REWARDED = SelfCritical(samples=3, rewards={"BLEU-4": 1.0})
-
-
-def seeking(run: Run, objective: Any) -> Run:
-    return replace(run, settings=replace(run.settings, objective=objective))
-
-
-def test_a_run_that_seeks_the_same_keeps_its_objective(begun: Run) -> None:
-    smoothed, rewarded = seeking(begun, SMOOTHED), seeking(begun, REWARDED)
-    for settings_of in (runs.continued, runs.tuned):
-        assert settings_of(smoothed, "cross-entropy").objective == SMOOTHED
-        assert settings_of(smoothed, "self-critical").objective == SelfCritical()
-        assert settings_of(rewarded, "self-critical").objective == REWARDED
-        assert settings_of(rewarded, "cross-entropy").objective == CrossEntropy()
-    assert runs.continued(smoothed, "cross-entropy").training == captioner_training()
-
-
-def test_what_is_set_goes_before_the_objective_of_the_run(begun: Run) -> None:
-    def chosen(run: Run, *sets: str) -> Any:
-        return _settings(run, None, None, 0, list(sets)).objective
-
-    smoothed, rewarded = seeking(begun, SMOOTHED), seeking(begun, REWARDED)
-    assert chosen(smoothed) == SMOOTHED == chosen(smoothed, "objective=cross-entropy")
-    less = chosen(smoothed, "objective.label_smoothing=0")
-    assert less == replace(SMOOTHED, label_smoothing=0.0)
-    assert chosen(smoothed, "objective=self-critical") == SelfCritical()
-    assert chosen(rewarded) == CrossEntropy()
-    assert chosen(rewarded, "objective=self-critical") == REWARDED
-    more = chosen(rewarded, "objective=self-critical", "objective.samples=4")
-    assert more == replace(REWARDED, samples=4)
-
-
-@pytest.mark.parametrize("how", ["train", "tune"])
-def test_a_folder_goes_on_with_the_objective_that_it_was_begun_with(
-    begun: Run, tmp_path: Path, how: str
-) -> None:
-    """Also where an older version began it, which kept nothing of the run's objective."""
-    run, older = seeking(begun, SMOOTHED), replace(runs.continued(begun), objective=CrossEntropy())
-    file = tmp_path / ("settings.json" if how == "train" else "tuning/begun.json")
-    file.parent.mkdir(exist_ok=True)
-
-    def found(settings: RunSettings, kind: Any = "cross-entropy") -> Any:
-        tree = to_json(settings)
-        file.write_text(json.dumps(tree if how == "train" else {"settings": tree}))
-        objective = runs.continued(run, kind, tmp_path).objective
-        assert runs.tuned(run, kind, tmp_path).objective == objective
-        return objective
-
-    assert found(older) == CrossEntropy()
-    assert found(replace(older, objective=REWARDED)) == SMOOTHED
-    assert found(replace(older, objective=REWARDED), "self-critical") == REWARDED
-    assert older.start is not None
-    others = replace(older, start=replace(older.start, weights_sha256="0" * 64))
-    assert found(others) == SMOOTHED == found(replace(older, start=None))
-    for damaged in ("[]", "no JSON", '{"settings": []}', '{"start": {}}'):
-        file.write_text(damaged)
-        assert runs.continued(run, "cross-entropy", tmp_path).objective == SMOOTHED
-
-
-def test_what_is_kept_of_an_objective_is_said(begun: Run) -> None:
-    run = seeking(begun, SMOOTHED)
-    assert what_is_sought(run, SMOOTHED) == (
-        f"This training keeps the objective of {run.folder}: objective.label_smoothing=0.1, "
-        "objective.sampling_most=0.25."
-    )
-    assert what_is_sought(run, CrossEntropy(label_smoothing=0.2, sampling_most=0.25)) == (
-        f"This training has another objective than {run.folder}: objective.label_smoothing=0.2 "
-        "(there 0.1)."
-    )
-    assert what_is_sought(run, SelfCritical()) is None
-    assert what_is_sought(begun, CrossEntropy()) is None
-    told = what_is_sought(seeking(begun, REWARDED), REWARDED)
-    assert told is not None and told.endswith(
-        'objective.samples=3, objective.rewards={"BLEU-4": 1.0}.'
-    )
 
 
 def test_the_concepts_that_a_run_reads_are_asked_for(

@@ -116,10 +116,7 @@ def evaluate(
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
         folders=(*folders, features, concepts, beside),
     )
-    if html is not None:
-        from miacap.explain import report
-
-        report.require()  # before an hour of captioning, not behind it
+    _require_page(html)  # before an hour of captioning, not behind it
     from miacap.training.processes import join  # loads torch: behind what may be refused
 
     sharing = join(device)
@@ -153,9 +150,8 @@ def evaluate(
     if json_file is not None:
         _write_json(json_file, result, second)
     if html is not None:
-        results = [one for one in (result, second) if one is not None]
         shown = None if no_photos else dataset.photos
-        _write_page(html, dataset, split, shown, results, _names(run, beside))
+        _write_page(html, dataset, split, shown, [result, second], _names(run, beside))
 
 
 def _write_page(
@@ -163,7 +159,7 @@ def _write_page(
     dataset: "Dataset",
     split: str,
     photos: "PhotoSource | None",
-    results: "list[Evaluation]",
+    results: "list[Evaluation | None]",
     names: list[str],
 ) -> None:
     """Write the page of a run, or of two beside each other, each by its name."""
@@ -172,9 +168,17 @@ def _write_page(
 
     first, *more = (
         captioning.inspect_captions(result, dataset, name)
-        for result, name in zip(results, names, strict=True)
+        for result, name in zip(filter(None, results), names, strict=True)
     )
     report.write_report(path, first, split, photos, beside=more[0] if more else None)
+
+
+def _require_page(html: Path | None) -> None:
+    """See that a page can be written, where one is wanted."""
+    if html is not None:
+        from miacap.explain import report
+
+        report.require()
 
 
 def _require_own_search(

@@ -84,23 +84,25 @@ def show(
     pictures = inputs.live(["photo"], [inputs.regions.prepare(photo)])
     assert pictures.concept_scores is not None and pictures.boxes is not None
     scores, boxes = pictures.concept_scores[0], pictures.boxes[0]
-    order = scores.sort(descending=True, stable=True).indices[:top].tolist()
     words = extractor.words if extractor is not None else _words(run, folder is not None)
     cells = None
     if extractor is not None:
         cells = _cells(extractor, pictures.regions[0], wanted=folder is not None)
-    shown = []
-    for rank, index in enumerate(order, 1):
-        word = words[index]
+    shown: list[Concept] = []
+    for index in scores.sort(descending=True, stable=True).indices[:top].tolist():
         belief = None if cells is None else cells[:, index]
+        hottest = None if belief is None else float(belief.max())
         path = None
         if folder is not None and belief is not None:
-            safe = re.sub(r"[^\w-]", "_", word)  # a word from a file may hold anything
-            path = Path(folder) / f"{rank:02d}-{safe}.png"
+            path = _map_path(folder, len(shown) + 1, words[index])
             _save(path, heat_map(photo, belief, boxes))
-        hottest = None if belief is None else float(belief.max())
-        shown.append(Concept(word, float(scores[index]), hottest, path))
+        shown.append(Concept(words[index], float(scores[index]), hottest, path))
     return tuple(shown)
+
+
+def _map_path(folder: str | os.PathLike[str], rank: int, word: str) -> Path:
+    safe = re.sub(r"[^\w-]", "_", word)  # a word from a file may hold anything
+    return Path(folder) / f"{rank:02d}-{safe}.png"
 
 
 def heat_map(
