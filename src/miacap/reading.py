@@ -77,11 +77,24 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open_regular(path)
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
+        raise absent(path) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except ValueError:  # a NUL in the name
         raise DataError(f"{str(path)!r}: there is no such file.") from None
+
+
+def absent(path: str | os.PathLike[str], what: str = "file") -> DataError:
+    """Give the error about a file that is not there; it names its gzipped, or unpacked, twin.
+
+    Args:
+        path: as the user typed it.
+        what: could be there: "file", "file or folder".
+    """
+    name = os.fspath(path)
+    twin = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
+    there = f" There is {twin}: name that one." if os.path.isfile(twin) else ""
+    return DataError(f"{path}: there is no such {what}.{there}")
 
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:

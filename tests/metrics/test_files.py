@@ -148,8 +148,19 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match=r"nothing\.json: there is no such file\.$"):
         read_references(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize(("there", "typed"), [("a.json.gz", "a.json"), ("a.json", "a.json.gz")])
+def test_no_file_but_a_packed_or_unpacked_one(there: str, typed: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        read_references(tmp_path / typed)
+    said = f"{tmp_path / typed}: there is no such file. There is {tmp_path / there}: name that one."
+    assert str(caught.value) == said
+    with pytest.raises(DataError, match=r"no such file or folder\. There is .*: name that one"):
+        read(tmp_path / typed)
 
 
 @given(st.binary(max_size=80) | st.text(max_size=80).map(lambda t: t.encode("utf-8", "replace")))

@@ -62,11 +62,11 @@ def require_there(*paths: Path | None) -> None:
     Raises:
         DataError: there is no such file or folder.
     """
-    from miacap.errors import DataError
+    from miacap.reading import absent
 
     for path in paths:
         if path is not None and not path.exists():
-            raise DataError(f"{path}: there is no such file or folder.")
+            raise absent(path, "file or folder")
 
 
 def _are_given(features: Path) -> bool:

@@ -8,7 +8,7 @@ from miacap.data.given import bottom_up, folders, hdf5, matrix_file, vinvl
 from miacap.data.given.arrays import PICKLED
 from miacap.data.given.rows import Beside, Found
 from miacap.errors import DataError, UnknownName
-from miacap.reading import open_file
+from miacap.reading import absent, open_file
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def form_of(path: Path, name: str | None = None) -> Form:
     if name is not None and name not in FORMS:
         raise UnknownName("form of features", name, tuple(FORMS))
     if not path.exists():
-        raise DataError(f"{path}: there is no such file or folder.")
+        raise absent(path, "file or folder")
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: is no file that can be read twice; name a file or a folder.")
     if name is not None:

@@ -7,6 +7,7 @@ from miacap.data.readers import flickr, pairs, webdataset
 from miacap.data.readers.records import CaptionFile
 from miacap.data.splits import SPLIT_FILE, SPLIT_FOLDER, SPLIT_PART, split_name
 from miacap.errors import DataError
+from miacap.reading import absent
 
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 _CAPTIONS = ("captions.jsonl", "captions.csv", "captions.txt", "captions.json", "results.csv")
@@ -39,7 +40,7 @@ def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
     """
     if not path.is_dir():
         if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder.")
+            raise absent(path, "file or folder")
         return [CaptionFile(path)]
     if format in _PACKED:
         return _shards(path, format)
