@@ -36,6 +36,7 @@ _PROGRAMS = (
     "torchrun",
     "export",
     "echo",
+    "mkdir",
     "{",
 )
 

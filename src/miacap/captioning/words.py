@@ -73,7 +73,7 @@ def covered(
     known = sum(word != UNK for word in words)
     if not words or known >= _LITTLE * len(words):
         return None
-    advice = "lower --set minimum_count=2, or bring more captions"
+    advice = "take --set minimum_count=2, or bring more captions"
     if run is not None:
         advice = f"they are those of {run}, and stay"
     return (
