@@ -64,17 +64,25 @@ def check_output(path: str | os.PathLike[str]) -> None:
     """Refuse, before any work, a file that a user named and that cannot be written.
 
     Raises:
-        DataError: a folder, a link that leads nowhere, or in a folder that is absent or takes no
-            new file.
+        DataError: a folder, a link that leads nowhere, a name that is too long, "-", or in a
+            folder that is absent or takes no new file.
     """
     named = Path(path)
     if str(path).startswith(_STREAMS):
         return
+    if str(path) == "-":
+        raise DataError(
+            "-: standard output is named /dev/stdout where a file is written; name that, or a file."
+        )
     target = Path(os.path.realpath(path))
     for parent in (named.parent, target.parent):
         if not parent.is_dir():
             raise DataError(f"{path}: there is no folder {parent}; make it, or write elsewhere.")
-    if target.is_symlink():
+    try:
+        loops = target.is_symlink()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}); name another.") from None
+    if loops:
         raise DataError(f"{path}: a link that leads back to itself; remove it.")
     if target.is_dir():
         raise DataError(f"{path}: is a folder; name a file.")
@@ -95,8 +103,13 @@ _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace", "new
 
 @contextlib.contextmanager
 def _as_it_stands(target: Path, mode: str) -> Iterator[IO[Any]]:
-    with open(target, mode, **({} if "b" in mode else _TEXT)) as file:
-        yield file
+    try:
+        with open(target, mode, **({} if "b" in mode else _TEXT)) as file:
+            yield file
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from None  # a full disk has no name
 
 
 @contextlib.contextmanager

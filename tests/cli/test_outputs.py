@@ -113,3 +113,31 @@ def test_what_cannot_be_written_is_said_before_any_work(
         _invoke([*map(str, command)])
     assert capsys.readouterr().out == ""
     assert (tmp_path / "loop").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("-", r"-: standard output is named /dev/stdout"), ("n" * 300, r"nnn: cannot be written \(")],
+)
+def test_names_that_cannot_be_files_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=said):
+        check_outputs([Path(name)])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["page.png", "page.JSON", "page.pdf"])
+@pytest.mark.parametrize(
+    "command",
+    [["explain", "p.jpg", "--run", "r", "-o"], ["evaluate", "r", "d", "--features", "f", "--html"]],
+    ids=["explain", "evaluate"],
+)
+def test_a_page_is_not_written_under_another_kinds_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"the page is HTML, for a browser; name it page\.html"):
+        _invoke([*command, name])
+    assert not list(tmp_path.iterdir())

@@ -1,9 +1,11 @@
 """Figure 5: what is drawn equals the runs' scores, kept or scored anew; METEOR, or why not."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -159,3 +161,31 @@ def test_the_command_scores_anew_and_says_what_it_left_out(
     assert "METEOR is left out" in (out / "i.svg").read_text(encoding="utf-8")
     for half in (["--data", tmp_path], ["--features", tmp_path / "f"], ["--split", "test"]):
         assert invoke(*half).exit_code == 2
+
+
+def test_an_installed_captioner_is_taken_by_its_name(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_runs(tiny, tmp_path)
+    mine = SimpleNamespace(name="mine", folder=first, package="mine")
+    monkeypatch.setattr("miacap.runs.pretrained.installed", lambda: [mine])
+    out = tmp_path / "i.svg"
+    arguments = ["figure", "iterations", "mine", str(second), "-o", str(out)]
+    found = CliRunner().invoke(app, arguments)
+    assert (found.exit_code, found.exception) == (0, None) and out.is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="a home folder that is not there")
+def test_a_home_that_cannot_be_written_is_no_trouble_of_a_figure(
+    tiny: ModuleType, tmp_path: Path
+) -> None:
+    folders = [str(folder) for folder in two_runs(tiny, tmp_path)]
+    command = [sys.executable, "-m", "miacap", "figure", "iterations", *folders, "-o"]
+    places = {"HOME": str(tmp_path / "n1" / "settings.json"), "XDG_CONFIG_HOME": "", "DISPLAY": ""}
+    places |= {"MPLCONFIGDIR": "", "XDG_CACHE_HOME": ""}
+    done = subprocess.run(
+        [*command, str(tmp_path / "i.png")],
+        env={**os.environ, **places}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "atplotlib" not in done.stderr and (tmp_path / "i.png").is_file()

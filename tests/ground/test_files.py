@@ -108,6 +108,13 @@ def test_a_full_disk_and_a_folder_in_the_way_name_the_file(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_device_is_named_too() -> None:
+    with pytest.raises(OSError, match="No space left") as full, output("/dev/full") as file:
+        file.write("x")
+    assert full.value.filename == "/dev/full"
+
+
 def test_a_file_where_a_folder_should_be_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     for way in (

@@ -8,7 +8,7 @@ import typer
 from miacap import terminal
 from miacap.cli.datasets import read_dataset
 from miacap.cli.options import Beam, Data, Device, Features, LengthPenalty, Photos, Quiet, Splits
-from miacap.cli.outputs import check_outputs
+from miacap.cli.outputs import check_outputs, check_page
 from miacap.wording import by_number, counted
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ def _write_page(
 
 def _require_page(html: Path | None) -> None:
     """See that a page can be written, where one is wanted."""
+    check_page(html)
     if html is not None:
         from miacap.explain import report
 

@@ -54,13 +54,14 @@ def explain(
     Plain beside refined: miacap explain photo.jpg --run runs/plain --beside runs/combined -o p.html
     """
     from miacap.cli.chosen import chosen_runs
-    from miacap.cli.outputs import check_outputs
+    from miacap.cli.outputs import check_outputs, check_page
     from miacap.explain import Looker
     from miacap.files import output as opened
     from miacap.memory import keep_freed
 
     folders = chosen_runs(run)
     check_outputs([output, numbers], inputs=[photo], folders=[*folders, beside])
+    check_page(output)
     if output is not None:
         _require_templates()
     keep_freed()

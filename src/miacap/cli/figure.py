@@ -1,5 +1,6 @@
 """`miacap figure alignment`, `iterations` and `samples`: the paper's figures of one's own runs."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,17 +114,19 @@ def iterations(
     With METEOR: miacap figure iterations runs/n1 runs/n2 --data flickr8k --features f -o i.svg
     """
     from miacap.explain import figures
+    from miacap.runs import chosen
 
     of_data = {"--split": split, "--concepts": concepts, "--photos": photos, "--splits": splits}
     _require_both(data, features, of_data)
+    folders = list(chosen(run))
     lists = None if splits is None else Path(splits)
-    _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
+    _check(output, inputs=[data, lists, *(photos or [])], folders=[*folders, features, concepts])
     rescored = None
     if data is not None and features is not None:
         rescored = _rescored(
-            run, data, features, split or "dev", concepts, photos, splits, device, quiet
+            folders, data, features, split or "dev", concepts, photos, splits, device, quiet
         )
-    drawn = figures.iterations(run, rescored)
+    drawn = figures.iterations(folders, rescored)
     figures.save(drawn, output)
     for note in drawn.notes:
         terminal.tell(f"note: {note}")
@@ -221,6 +224,8 @@ def _check(
     from miacap.explain.figures.drawing import check_form, is_drawn, require
 
     require(check_form(output))
+    # Where it may keep no cache it goes on without one, which is no trouble of the figure's.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     drawn = [output] if is_drawn(output) else []
     check_outputs([output], inputs=inputs, folders=folders, drawn=drawn)
 

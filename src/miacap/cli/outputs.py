@@ -54,6 +54,21 @@ def check_outputs(
             raise DataError(f"{path}: is a photo or a tar; write elsewhere.")
 
 
+def check_page(path: Path | None) -> None:
+    """Refuse a page of HTML under a name that says something else.
+
+    Raises:
+        DataError: the file's name ends as a picture's, a document's or data's does.
+    """
+    from miacap.tables.names import PHOTO_SUFFIXES
+
+    others = (*PHOTO_SUFFIXES, ".svg", ".pdf", ".json", ".jsonl", ".csv", ".txt", ".md")
+    if path is not None and path.suffix.lower() in others:
+        raise DataError(
+            f"{path}: the page is HTML, for a browser; name it {path.with_suffix('.html').name}."
+        )
+
+
 def _require_own_names(files: Iterable[Path]) -> None:
     seen: set[object] = set()
     for path in files:

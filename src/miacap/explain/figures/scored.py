@@ -92,7 +92,7 @@ def iterations(
         f"Figure 5 of the paper, of {counted(len(points), 'run')}: {of_what}, x 100. {_CHANCE}",
         ("captioner and source", "run", "N", *shown),
         [
-            [point.line, point.folder.name, str(point.iterations),
+            [point.line, runs.name_of(point.folder), str(point.iterations),
              *(f"{100 * point.scores[name]:.1f}" for name in shown)]
             for point in points
         ],
@@ -112,9 +112,9 @@ def points_of(folders: Sequence[str | os.PathLike[str]]) -> list[Point]:
     for point in points:
         first = seen.setdefault((point.line, point.iterations), point.folder)
         if first != point.folder:
+            names = f"{runs.name_of(point.folder)} and {runs.name_of(first)}"
             raise RunError(
-                f"{point.folder.name} and {first.name} are both {point.line} with N = "
-                f"{point.iterations}; give one of them."
+                f"{names} are both {point.line} with N = {point.iterations}; give one of them."
             )
     if len({point.iterations for point in points}) < 2:
         raise RunError(
