@@ -23,8 +23,9 @@ SEED, PICTURES = 1, 30
 BROUGHT = (
     "flickr8k", "coco", "scenes", "my-photos", "holiday", "photo.jpg", "examples", "site",
     "trainval_36.tsv", "mine.json", "image_concepts.json", "words.txt", "glove.6B.300d.txt",
-    "picodet.onnx", "picodet.json", "captions_val2014.json", "results.json", "references.json",
-    "captions.json", "ours.jsonl", "theirs.jsonl", "ref1.txt", "ref2.txt", "candidates.txt",
+    "models", "picodet.onnx", "picodet.json", "captions_val2014.json", "results.json",
+    "references.json", "captions.json", "ours.jsonl", "theirs.jsonl", "ref1.txt", "ref2.txt",
+    "candidates.txt",
 )  # fmt: skip
 """What readers bring, by the names that the pages have for it."""
 BOXES, WIDTH = 36, 16
@@ -134,6 +135,14 @@ def detector(folder: Path) -> None:
     write(folder, boxes, [[1.0, 0.2], [0.3, 0.9], [0.6, 0.5]], things()[:2], "picodet")
 
 
+def models(folder: Path) -> None:
+    """Folders as of `transformers`, of networks that are small and know nothing."""
+    small = runpy.run_path(str(ROOT / "tests" / "visual" / "small_models.py"))
+    prompts = ["a", "photo", "of", "that", "shows", "someone", "or", "something", "."]
+    small["save_pair"]("clip", folder / "clip-vit-base-patch32", [*prompts, *things()])
+    small["save"]("dinov2", folder / "dinov2-base")
+
+
 def scores(folder: Path) -> None:
     """References and captions in the forms that `score` reads: each picture's second caption."""
     chosen = range(3)
@@ -173,5 +182,6 @@ def lay(folder: Path) -> None:
     vectors = [" ".join([word, *map(str, chance.random(300).round(3))]) for word in ("a", "dog")]
     (folder / "glove.6B.300d.txt").write_text("\n".join(vectors) + "\n")
     detector(folder)
+    models(folder / "models")
     own_captioner(folder / "site")
     (folder / "examples").symlink_to(ROOT / "examples")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from miacap.errors import RunError
 from miacap.training import Example, TrainingSettings, fit
-from miacap.training.logs import laid
+from miacap.training.logs import laid, summary
 from miacap.training.tally import Tally
 from miacap.training.task import NOTHING_TOLD, Told
 
@@ -184,6 +184,15 @@ def test_lines_fit_80_columns(
     assert re.fullmatch(wanted, lines[evaluated]), lines[evaluated]
     assert lines[evaluated + 1].startswith("    train NLL ")
     assert not any("left" in line for line in lines[-4:])
+
+
+def test_what_is_as_good_as_nothing_is_shown_as_0() -> None:
+    """BLEU of captions without a match is not quite 0, which looks like a fault."""
+    record = {"epoch": 1, "loss": 3.0, "BLEU-4": 3.903e-09, "share": -2e-5, "distinct": 1}
+    first, cells = summary(record, (), 2, None, "")
+    assert first == "epoch 1/2  loss 3" and cells.split("  ")[2:] == [
+        "BLEU-4 0", "share -2e-05", "distinct 1",
+    ]  # fmt: skip
 
 
 def test_cells_are_not_broken() -> None:

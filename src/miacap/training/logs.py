@@ -17,6 +17,9 @@ STEPS = 50
 
 _MARKS = {letter: f"&#{ord(letter)};" for letter in "\\`*_{}[]()<>#+-.!|~&\"'\n\r\t"}
 
+_NOTHING = 1e-6
+"""Smaller numbers are shown as 0: BLEU of captions without a match is 1e-9, and not 0."""
+
 
 def plain(record: Mapping[str, Any]) -> dict[str, Any]:
     """Give one evaluation as JSON can hold it: what is not finite becomes None."""
@@ -86,7 +89,9 @@ def laid(cells: Sequence[str], width: int = 80, indent: str = "    ") -> list[st
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return "0" if abs(value) < _NOTHING else f"{value:.4g}"
 
 
 def _as_table(examples: Sequence[Example]) -> str:
