@@ -1,5 +1,6 @@
 """The model card of `miacap-flickr8k`: README.md of the distribution, from a run's own numbers."""
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,9 +48,16 @@ def text(run: Run, bytes: int, found: Found, same: Comparison, made: Sequence[st
         "backbone": _backbone(run),
         "training": _training(run),
         "commands": _wrapped(made),
-        "run": f"runs/{read_json(run.folder / PACKED)['run']}",
+        "run": _last_folder(made) or f"runs/{read_json(run.folder / PACKED)['run']}",
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(filled)
+
+
+def _last_folder(made: Sequence[str]) -> str:
+    """Give the folder that the last command fills: who follows the card has the run there."""
+    words = shlex.split("\n".join(made).replace("\\\n", " "), comments=True)
+    places = [index for index, word in enumerate(words[:-1]) if word in ("-o", "--output")]
+    return words[places[-1] + 1] if places else ""
 
 
 def _architecture(run: Run) -> str:

@@ -1,7 +1,7 @@
 """Every other block of code in the docs: Python that runs or fits its functions, JSON, shell lines.
 
 Lines that begin with `miacap` are test_docs_commands.py's, the pages of Python and data
-test_docs_python.py's.
+test_docs_python.py's; test_docs_run.py runs the commands.
 """
 
 import ast

@@ -1,5 +1,6 @@
 """A captioner is put into the box with its confidence, and its card tells of it."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,18 @@ def test_the_card_says_how_far_to_trust_it(run: Path) -> None:
         "captions is estimated by what they score in CIDEr-D: it is probably higher "
         "(docs/confidence.md). It is unsure of 2 of 8 dev photos"
     ) in card._trust(trained, found).replace("\n", " ")
+
+
+def test_the_card_packs_the_run_that_its_commands_made() -> None:
+    lines = [
+        "miacap train d -o runs/a  # 40 min",
+        "miacap tune d --from runs/a \\",
+        "    -o runs/b",
+    ]
+    assert card._last_folder(lines) == "runs/b" and card._last_folder(["make"]) == ""
+    page = (make.PACKAGE / "README.md").read_text(encoding="utf-8")
+    (packed,) = re.findall(r"^python pretrained/make.py (\S+)", page, re.M)
+    assert packed == re.findall(r"-o (\S+)", page)[-1]
 
 
 def test_pure_noise_is_no_photo() -> None:
