@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -303,3 +304,23 @@ def test_the_end_of_a_caption_is_a_word_of_its_own(tiny: ModuleType, tmp_path: P
         look = explain.look(folder, tiny.PHOTO, device="cpu")
         words = [word.text for word in look.words]
         assert END not in words[:-1] and (words[-1] == END or len(words) == 7)
+
+
+def test_cells_before_a_detectors_boxes_are_called_by_row_and_column(
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.6], [0.0, 0.5, 0.33, 1.0]])
+    monkeypatch.setattr(tiny.MadeUp, "boxes", torch.cat([tiny.grid(2, 3), boxes]))
+    run = tiny.run(tmp_path / "r", "spatial-attention", "plain")
+    look = explain.look(run, tiny.PHOTO, hide=False, device="cpu")
+    assert look.columns == 0
+    assert [look.region_name(index) for index in range(9)] == [
+        "row 1, column 1", "row 1, column 2", "row 1, column 3",
+        "row 2, column 1", "row 2, column 2", "row 2, column 3",
+        "the whole photo", "box 8: 10-50 % across, 20-60 % down",
+        "box 9: 0-33 % across, 50-100 % down",
+    ]  # fmt: skip
+    alone = replace(look, boxes=boxes.numpy())
+    assert alone.region_name(2) == "box 3: 0-33 % across, 50-100 % down"
+    shares_a_row = replace(look, boxes=boxes[[0, 0, 1, 1]].numpy())
+    assert shares_a_row.region_name(2) == "box 3: 10-50 % across, 20-60 % down"

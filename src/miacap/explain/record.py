@@ -165,8 +165,12 @@ class Look:
 
     def region_name(self, index: int) -> str:
         """Say in words where a region lies."""
-        if self.columns:
-            row, column = divmod(index, self.columns)
+        columns = self.columns
+        if not columns:  # cells of a grid may come before a detector's boxes
+            rows, columns = _leading_grid(self.boxes)
+            columns = columns if index < rows * columns else 0
+        if columns:
+            row, column = divmod(index, columns)
             return f"row {row + 1}, column {column + 1}"
         if np.allclose(self.boxes[index], (0, 0, 1, 1)):
             return "the whole photo"
@@ -215,6 +219,24 @@ def evenness(weights: Array) -> Array:
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     entropy: Array = -(shares * logs).sum(axis=-1)
     return entropy / math.log(rows) if rows > 1 else np.zeros_like(entropy)
+
+
+def _leading_grid(boxes: Array) -> tuple[int, int]:
+    """Give rows and columns of the cells that come first, in raster order; 0, 0 where none do.
+
+    Cells of a column share their sides across, cells of a row those down, to the bit, which a
+    detector's boxes do not.
+    """
+    count = len(boxes)
+    columns = next((i for i in range(count) if boxes[i, 1] != boxes[0, 1]), count)
+    rows = 0
+    while (rows + 1) * columns <= count:
+        row = boxes[rows * columns : (rows + 1) * columns]
+        across = np.array_equal(row[:, ::2], boxes[:columns, ::2])
+        if not across or (row[:, 1::2] != row[0, 1::2]).any():
+            break
+        rows += 1
+    return (rows, columns) if rows > 1 and columns > 1 else (0, 0)
 
 
 def _plain(value: Any, digits: int) -> Any:
