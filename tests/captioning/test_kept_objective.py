@@ -98,6 +98,10 @@ def test_what_is_kept_of_an_objective_is_said(begun: Run) -> None:
         "(there 0.1)."
     )
     assert what_is_sought(run, SelfCritical()) is None
+    assert what_is_sought(seeking(begun, REWARDED), CrossEntropy()) == (
+        f"{run.folder} was trained with objective=self-critical, and this training has "
+        "objective=cross-entropy; to go on as there, add --set objective=self-critical."
+    )
     assert what_is_sought(begun, CrossEntropy()) is None
     told = what_is_sought(seeking(begun, REWARDED), REWARDED)
     assert told is not None and told.endswith(

@@ -55,7 +55,9 @@ def train(
 
     Interrupted, the same command goes on and ends with the same weights. With
     --from RUN --set objective=self-critical, a trained captioner learns from the
-    CIDEr-D of its own captions. Without it, it goes on with RUN's objective.
+    CIDEr-D of its own captions; without it, by cross-entropy. Where RUN was trained
+    by the same objective, the settings of that are kept; other settings of training
+    (learning rate, epochs) are the usual ones.
 
     Example: miacap train flickr8k --features features --concepts concepts \\
         --captioner spatial-attention --source combined -o runs/combined

@@ -61,7 +61,9 @@ def tune(
     Interrupted, the same command goes on. `miacap features DATA --backbone
     tuned:FOLDER` then makes features with it; stores and runs that are built on
     them carry its weights. With --from RUN a captioner and its network learn
-    together from photos, and a run comes out.
+    together from photos, by cross-entropy or --set objective=self-critical, and a
+    run comes out. Where RUN was trained by the same objective, the settings of that
+    are kept.
 
     Example: miacap tune flickr8k -o tuned
     """

@@ -187,16 +187,25 @@ def unfinished(run: Run) -> str | None:
 def what_is_sought(run: Run, objective: Objective) -> str | None:
     """Say what a training keeps of its run's objective, or where the two differ.
 
+    Cross-entropy is what a training seeks where nobody says otherwise, so that is said, too, where
+    its run was trained self-critically.
+
     Args:
         run: that training begins with.
         objective: of the new training.
 
     Returns:
-        A sentence; None where the training seeks something else, or nothing but the usual.
+        A sentence; None where self-critical training follows cross-entropy, or where both seek the
+        same with nothing but the usual settings.
     """
     before = run.settings.objective
     if objective.kind != before.kind:
-        return None
+        if isinstance(objective, SelfCritical):
+            return None
+        return (
+            f"{run.folder} was trained with objective={before.kind}, and this training has "
+            f"objective={objective.kind}; to go on as there, add --set objective={before.kind}."
+        )
     old, new, usual = to_json(before), to_json(objective), to_json(type(objective)())
     differing = [f"objective.{n}={_text(new[n])} (there {_text(old[n])})" for n in new
                  if new[n] != old[n]]  # fmt: skip
