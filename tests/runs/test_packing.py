@@ -64,6 +64,8 @@ def test_a_packed_run_is_a_run_with_weights_of_half_precision(run: Path, tmp_pat
     before, after = runs.load(run), runs.load(tmp_path / "small")
     assert after.settings == before.settings and after.vocabulary == before.vocabulary
     assert after.preprocessing == before.preprocessing
+    for name in ("preprocessing.json", "vocabulary.json"):
+        assert (tmp_path / "small" / name).read_bytes() == (run / name).read_bytes()
     whole, small = (one.captioner("cpu").state_dict() for one in (before, after))
     for name, tensor in whole.items():
         expected = tensor.half().float() if tensor.ndim > 1 else tensor

@@ -1,11 +1,12 @@
 """A folder of concepts belongs to what it was begun with: settings and data."""
 
 import shutil
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from miacap import files
+from miacap.data.later import LATER, without
 from miacap.errors import RunError
 from miacap.files import read_json, write_json
 from miacap.settings import to_json
@@ -89,11 +90,8 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     return values
 
 
-_LATER = {"precision": "float32", "flips": False}
-"""What came later into records of features, as it is where nobody asks for it."""
-
 _ONCE = ("precision",)
-"""What of it went into checksums for a time."""
+"""What came later into records of features, and went into checksums for a time."""
 
 
 def spellings(record: Any) -> list[Any]:
@@ -102,18 +100,8 @@ def spellings(record: Any) -> list[Any]:
     First without all that came later: folders that were begun before then go on, and in the end
     those that were begun while some of it went in.
     """
-    now, once = _without(record, tuple(_LATER)), _without(record, set(_LATER) - {*_ONCE})
+    now, once = without(record, LATER), without(record, LATER.keys() - {*_ONCE})
     return [now] if now == once else [now, once]
-
-
-def _without(record: Any, names: Container[str]) -> Any:
-    if not isinstance(record, dict):
-        return record
-    return {
-        key: _without(value, names)
-        for key, value in record.items()
-        if not (key in names and value == _LATER[key])
-    }
 
 
 def unfinished(folder: Path) -> str | None:

@@ -15,10 +15,11 @@ from typing import Any, Literal, get_args
 
 from miacap.concepts.networks import KINDS, Kind
 from miacap.data.features import Preprocessing, parse
+from miacap.data.later import written
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import folder as make_folder
 from miacap.files import read_json, write_json
-from miacap.settings import check_at_least, check_share, to_json
+from miacap.settings import check_at_least, check_share
 
 FORMAT = 1
 DESCRIPTION = "concepts.json"
@@ -108,7 +109,7 @@ class ConceptSource:
         """Write the description into a folder of concepts or a run folder."""
         values: dict[str, Any]
         if self.model is not None:
-            values = {"kind": ZERO_SHOT, "model": to_json(self.model),
+            values = {"kind": ZERO_SHOT, "model": written(self.model),
                       "words_sha256": self.checksum}  # fmt: skip
         elif self.kind == JOINED:
             values = {"kind": JOINED, "scores": self.scores, "method": self.method,

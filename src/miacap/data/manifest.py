@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from miacap.data import features
 from miacap.data.features import Record
+from miacap.data.later import written
 from miacap.data.sealed import read_sealed, write_sealed
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.settings import from_json, to_json
@@ -54,7 +55,8 @@ class Manifest:
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """Write the manifest into a store's folder."""
-        write_sealed(Path(folder) / NAME, to_json(self))
+        record = written(self.preprocessing)
+        write_sealed(Path(folder) / NAME, {**to_json(self), "preprocessing": record})
 
     @classmethod
     def read(cls, folder: str | os.PathLike[str]) -> "Manifest":

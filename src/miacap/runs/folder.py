@@ -19,6 +19,7 @@ from miacap.concepts.extractor import copy as copy_extractor
 from miacap.concepts.looking import load as load_finder
 from miacap.data import Source
 from miacap.data.features import Detector, Record, parse, require_same
+from miacap.data.later import written
 from miacap.data.leaks import Leak
 from miacap.devices import Device, choose
 from miacap.errors import DataError, RunError, SettingsError
@@ -150,7 +151,7 @@ def create(
     for name in CARRIED_FILES:  # of that call, which may have had others, or any at all
         (folder / name).unlink(missing_ok=True)
     vocabulary.save(folder / "vocabulary.json")
-    write_json(folder / "preprocessing.json", to_json(preprocessing))
+    write_json(folder / "preprocessing.json", written(preprocessing))
     _keep_concepts(concepts, folder)
     _keep_networks(preprocessing, features, folder)
     data = {"sources": [to_json(source) for source in sources]}

@@ -18,6 +18,7 @@ from typing import Any
 
 from miacap.concepts import extractor
 from miacap.data.features import Detector
+from miacap.data.later import written
 from miacap.errors import RunError
 from miacap.files import CLAIM, atomic, claim, sha256, strangers, write_json
 from miacap.runs import confidence
@@ -69,7 +70,7 @@ def pack(run: str | os.PathLike[str], output: str | os.PathLike[str]) -> Packed:
     record = tuned.halve(whole.preprocessing, whole.folder, target)
     if isinstance(record, Detector):
         detectors.copy(record, whole.folder, target)
-    write_json(target / "preprocessing.json", to_json(record))
+    write_json(target / "preprocessing.json", written(record))
     if whole.concepts is not None:
         extractor.halve(whole.concepts, whole.folder, target)
     for name in _WHOLE:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from miacap.data import Source
 from miacap.data.features import Detector, Preprocessing, Record
+from miacap.data.later import written
 from miacap.devices import Device
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, write_json
@@ -53,7 +54,8 @@ class Tuning:
 
     def save(self, folder: Path) -> None:
         """Write `backbone.json`."""
-        write_json(folder / DESCRIPTION, to_json(self))
+        record = written(self.preprocessing)
+        write_json(folder / DESCRIPTION, {**to_json(self), "preprocessing": record})
 
     @classmethod
     def of(cls, folder: str | os.PathLike[str]) -> "Tuning | None":
