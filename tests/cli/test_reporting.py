@@ -38,6 +38,7 @@ def test_a_list_is_set_in_lines_and_no_item_is_broken() -> None:
         "    score 3 0.1234, score 4 0.1234, score 5 0.1234"
     )
     assert filled("x", ["a\x1b", "b"]) == "x: a\\x1b, b"
+    assert filled("x", []) == "x: -"
     whole = f"h: {'a' * 70}, bbb"
     assert len(whole) == 78 and filled("h", ["a" * 70, "bbb"]) == whole
     for more in range(6):  # never wider than 80, with the comma at the end of a line

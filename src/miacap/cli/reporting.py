@@ -80,10 +80,10 @@ def csv_line(cells: Iterable[Any]) -> str:
 def filled(head: str, items: Iterable[str], separator: str = ", ") -> str:
     """Set a list behind its head in lines of 80 columns; no item is broken.
 
-    The first item always stands behind the head, which may be a long path. What a terminal would
-    obey is escaped.
+    The first item always stands behind the head, which may be a long path; "-" stands for none.
+    What a terminal would obey is escaped.
     """
-    first, *others = [terminal.escape(item) for item in items]
+    first, *others = [terminal.escape(item) for item in items] or ["-"]
     lines = [f"{terminal.escape(head)}: {first}"]
     end = separator.rstrip()
     for item in others:
