@@ -4,6 +4,7 @@ import io
 import json
 import math
 import runpy
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -213,6 +214,23 @@ def test_photos_that_could_not_be_looked_at_come_later(
     for name in ("red-1", "blue-9", "grey-8"):
         alone = kept.scores(photos.rows(name))[0]  # sums of a batch end in another last bit
         torch.testing.assert_close(store.rows(name), alone, rtol=0, atol=1e-6)
+
+
+def test_a_report_of_fewer_photos_does_not_outlive_a_kill(
+    model: Path, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, folder = replace(dataset, photos=Failing(dataset.photos)), tmp_path / "zs"
+    zero_shot(failing, str(model), folder, SETTINGS, quiet=True)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        # Its function hides the module in the package.
+        patch.setattr(sys.modules["miacap.concepts.zero_shot"], "compare", lambda *_: 1 / 0)
+        zero_shot(dataset, str(model), folder, SETTINGS, quiet=True)  # scores are there by then
+    with pytest.raises(RunError, match="concepts zero-shot"):
+        ConceptFolder.open(folder)
+    assert (
+        zero_shot(dataset, str(model), folder, SETTINGS, quiet=True)["splits"]["dev"]["pictures"]
+        == 8
+    )
 
 
 def test_a_folder_that_was_stopped_goes_on_with_its_numbers(

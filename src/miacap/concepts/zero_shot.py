@@ -144,13 +144,15 @@ def zero_shot(
     path = Path(folder)
     claim(path, "zero-shot", settings, *_fingerprints(dataset, words, embedder))
     photos = _look(dataset, embedder, path / PHOTOS, settings, quiet)
-    if (path / "report.json").is_file() and _scored(path, photos):
-        finished: dict[str, Any] = read_json(path / "report.json")
+    file = path / "report.json"
+    if file.is_file() and _scored(path, photos):
+        finished: dict[str, Any] = read_json(file)
         return finished
+    file.unlink(missing_ok=True)  # of fewer photos: killed from here on, the folder is unfinished
     _make(dataset, photos, embedder, words, path, settings, quiet)
     numbers = compare([ConceptFolder.open(path, unfinished=True)], dataset)
     report = {"format": 1, "model": name, **numbers}
-    write_json(path / "report.json", report)
+    write_json(file, report)
     return report
 
 
