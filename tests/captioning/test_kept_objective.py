@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from miacap import runs
+from miacap.captioning import training
 from miacap.cli.train import _settings
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.runs.settings import captioner_training
@@ -85,6 +87,20 @@ def test_a_folder_goes_on_with_the_objective_that_it_was_begun_with(
     for damaged in ("[]", "no JSON", '{"settings": []}', '{"start": {}}'):
         file.write_text(damaged)
         assert runs.continued(run, "cross-entropy", tmp_path).objective == SMOOTHED
+
+
+def test_other_processes_seek_what_the_main_one_was_begun_with(
+    begun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On other machines they do not see its folder; a loss of each would be summed in silence."""
+    tasks: list[Any] = []
+    other = SimpleNamespace(from_main=lambda work: [work(), to_json(SMOOTHED)][1])
+    monkeypatch.setattr(training, "join", lambda _: other)
+    monkeypatch.setattr(training, "fit", lambda task, *_, **__: tasks.append(task) or 1 / 0)
+    wanted = replace(runs.continued(begun, "cross-entropy"), beam=1)
+    with pytest.raises(ZeroDivisionError):
+        fit(make(tmp_path), tmp_path / "run", wanted, None, start=begun)
+    assert tasks[0].objective == SMOOTHED != wanted.objective
 
 
 def test_what_is_kept_of_an_objective_is_said(begun: Run) -> None:

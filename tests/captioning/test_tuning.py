@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.settings import to_json
 from miacap.text import PAD
 from miacap.training import fit
 from miacap.visual import tuned
@@ -308,6 +310,15 @@ def test_the_objective_of_the_run_is_kept_and_a_begun_folder_keeps_its_own(
         "keeps the objective of " + f"{start.folder}: objective.label_smoothing=0.1."
     )
     assert old.endswith("objective.label_smoothing=0.0 (there 0.1).")
+
+
+def test_other_processes_seek_what_the_main_one_was_begun_with(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought = CrossEntropy(label_smoothing=0.2)
+    other = SimpleNamespace(from_main=lambda work: [to_json(sought), work()[1]])
+    monkeypatch.setattr(tuning, "join", lambda _: other)
+    assert begun(world, tmp_path / "run", monkeypatch).objective == sought
 
 
 def test_self_critical_training_of_both(

@@ -160,6 +160,20 @@ def test_a_damaged_beginning_is_named(tmp_path: Path, content: object) -> None:
     assert overview(tmp_path).state == "damaged"
 
 
+def test_a_beginning_of_a_newer_version_is_not_called_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "tuning" / "begun.json"
+    file.parent.mkdir()
+    chosen = RunSettings(tuning=BackboneTuning(), start=Start("begun", "ab" * 32))
+    _begin(file, chosen, DATA, None)
+    begun = json.loads(file.read_text())
+    begun["settings"]["tuning"]["colours"] = 1
+    file.write_text(json.dumps(begun))
+    message = "unknown setting 'colours'.* Go on with the version of miacap that began it, or"
+    with pytest.raises(RunError, match=message) as caught:
+        _begin(file, chosen, DATA, None)
+    assert "delete" not in str(caught.value)
+
+
 def test_a_lock_that_a_killed_process_left_is_not_held(tmp_path: Path) -> None:
     file = tmp_path / ".lock"
     assert not is_held(file)

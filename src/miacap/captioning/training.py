@@ -3,7 +3,9 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +28,8 @@ from miacap.runs import Objective, Run, RunSettings, SelfCritical
 from miacap.runs.folder import build, held, read_sources
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
-from miacap.runs.starting import captioner_of, unfinished, what_is_sought
+from miacap.runs.starting import captioner_of, seeking, unfinished, what_is_sought
+from miacap.settings import to_json
 from miacap.training import FitResult, Task, fit
 from miacap.training.processes import join
 from miacap.visual import tuned
@@ -85,15 +88,18 @@ def train(
     leaks: list[Leak] = []
     with ExitStack() as stack:
 
-        def lay() -> None:
+        def lay() -> dict[str, Any]:
             nonlocal run
             stack.enter_context(held(folder))
             leaks.extend(find_leaks(dataset, regions.photos))
             run = _lay(run, found, leaks)
             if start is not None:
                 keep_start(start, run.folder)
+            return to_json(found.settings.objective)
 
-        processes.from_main(lay)
+        objective = processes.from_main(lay)
+        found = replace(found, settings=seeking(found.settings, objective))
+        run = replace(run, settings=seeking(run.settings, objective))
         _tell(found, counted, leaks, quiet)
         dev = DevScores(run, found.inputs, found.references)
         task = _task(run, found, dev)

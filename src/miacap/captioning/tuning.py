@@ -41,7 +41,7 @@ from miacap.runs import Run, RunSettings, SelfCritical, Start
 from miacap.runs.folder import held
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
-from miacap.runs.starting import begun, captioner_of, unfinished, what_is_sought
+from miacap.runs.starting import begun, captioner_of, seeking, unfinished, what_is_sought
 from miacap.settings import from_json, to_json
 from miacap.training import FitResult, fit
 from miacap.training.processes import join
@@ -105,22 +105,23 @@ def tune(
     names = [name for split in ("train", "dev") for name in dataset.split(split).captions]
     with ExitStack() as stack:
 
-        def begin() -> dict[str, dict[str, str]]:
+        def begin() -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
             stack.enter_context(held(folder))
             subfolder(folder, TUNING)
             _begin(path / BEGUN, settings, dataset, concepts)
             keep_start(start, path)
             looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
-            return asdict(looked)
+            return to_json(settings.objective), asdict(looked)
 
-        looked = Looked(**processes.from_main(begin))
-        learning = _Learning.of(dataset, start, settings, record, concepts, network, looked)
-        run = Run(Path(folder), settings, start.vocabulary, record, start.concepts)
+        objective, found = processes.from_main(begin)
+        sought, looked = seeking(settings, objective), Looked(**found)
+        learning = _Learning.of(dataset, start, sought, record, concepts, network, looked)
+        run = Run(Path(folder), sought, start.vocabulary, record, start.concepts)
         task = learning.task(run)
-        result = fit(task, settings.training, path, quiet=quiet, stop_after=stop_after)
+        result = fit(task, sought.training, path, quiet=quiet, stop_after=stop_after)
 
         def keep() -> None:
-            _keep_training(path / BEGUN, settings)
+            _keep_training(path / BEGUN, sought)
             if result.finished:
                 learning.finish(run, result, concepts)
 
@@ -181,19 +182,24 @@ def _begin(
 
 
 def _begun(file: Path) -> tuple[dict[str, Any], Start]:
-    """Read what a training was begun with, and which run. Raises RunError where it is damaged."""
+    """Read what a training was begun with, and which run. Raises RunError where it cannot be."""
     before = read_json(file)
     try:
-        settings = from_json(RunSettings, before["settings"], str(file))
         start = from_json(Start, before["settings"]["start"], str(file))
-        tree = to_json(settings)  # with settings that came later, as they are unless told
-        del tree["training"]
-        return {**before, "settings": tree}, start
     except (KeyError, TypeError, ValueError, SettingsError):
         raise RunError(
             f"{file}: damaged; delete the folder {file.parent} to train from the start, or choose "
             "another folder."
         ) from None
+    try:
+        settings = from_json(RunSettings, before["settings"], str(file))
+    except SettingsError as error:  # of a newer version, for one: no reason to delete anything
+        raise RunError(
+            f"{error} Go on with the version of miacap that began it, or choose another folder."
+        ) from None
+    tree = to_json(settings)  # with settings that came later, as they are unless told
+    del tree["training"]
+    return {**before, "settings": tree}, start
 
 
 def _keep_training(file: Path, settings: RunSettings) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "captioner_of",
     "check_start",
     "continued",
+    "seeking",
     "tuned",
     "unfinished",
     "what_is_sought",
@@ -160,6 +161,21 @@ def check_start(
         )
     if concepts is not None and run.concepts is not None:
         check_fits(run.concepts, concepts.source, reads_scores="scores" in run.reads)
+
+
+def seeking(settings: RunSettings, objective: Any) -> RunSettings:
+    """Give settings with another objective.
+
+    Args:
+        settings: of a training.
+        objective: as JSON: of several processes, the main one's, which alone has to see the folder
+            that says what a training was begun with.
+
+    Raises:
+        SettingsError: no objective.
+    """
+    found = from_json(_Sought, {"objective": objective}, "main process")
+    return replace(settings, objective=found.objective)
 
 
 def captioner_of(run: Run, start: Start) -> nn.Module:
