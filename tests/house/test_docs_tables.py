@@ -113,7 +113,7 @@ def _settings(path: str) -> Iterator[tuple[str, Any, str]]:
     required = {"name": "nic", "words": 5} if prefix == "sizes" else {}
     settings = cls(**required)
     if not required and prefix:
-        settings = getattr(settings, prefix)
+        settings = getattr(settings, prefix, settings)  # a function gives what lies there alone
     hints = typing.get_type_hints(type(settings))
     says: dict[str, str] = {}
     for base in reversed(type(settings).__mro__):
