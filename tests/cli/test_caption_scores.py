@@ -47,16 +47,28 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--scores") == 0
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        "a.jpg\tA dog.\t-0.500\t25% of such are wrong",
+        "a.jpg\tA dog.\t-0.500\t25% of such captions are wrong",
         "a.jpg\tA cat.\t-0.625",
         "c.jpg\tA hat.\t-1.500\tout of depth",
         "d.jpg\tA tie.\t-1.000\tnot calibrated",
     ]
     assert "note: r is not calibrated: nothing says which captions are probably wrong" in told.err
-    assert "warning: 1 of 3 photos is unlike those that the run was calibrated on" in told.err
+    assert (
+        "warning: 1 of 3 photos is unlike those that the run was calibrated on: how far to trust "
+        "its caption is not known (--scores tells which)."
+    ) in told.err
     assert run("--best", "2") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["a.jpg\tA dog.", "a.jpg\tA cat.", "c.jpg\tA hat.", "d.jpg\tA tie."]
+
+
+def test_one_photo_alone_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    with mock.patch.object(Fake, "rows", lambda *_, **__: iter(ROWS[2:3])):
+        assert run() == 0
+    assert capsys.readouterr().err == (
+        "warning: the photo is unlike those that the run was calibrated on: how far to trust the "
+        "caption is not known.\n"
+    )
 
 
 def test_json_lines_hold_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from miacap import explain
 from miacap.explain import Look
@@ -200,6 +201,36 @@ def test_it_fits_a_phone_and_follows_the_scheme(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 22, 26)"}[scheme]
+    page.close()
+
+
+_CELLS = """all => all.map(cell => {
+  const box = cell.getBBox(), scale = cell.getCTM();
+  const ends = [box.x, box.y, box.x + box.width, box.y + box.height];
+  return ends.map((end, at) => end * (at % 2 ? scale.d : scale.a));
+})"""
+
+
+@pytest.mark.parametrize("size", [(20_000, 10), (10, 20_000)])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_regions_of_a_thin_photo_can_be_seen_and_chosen(
+    browser: Any, tiny: ModuleType, tmp_path: Path, size: tuple[int, int], width: int
+) -> None:
+    look = explain.look(tiny.run(tmp_path / "r", **SMALL), Image.new("RGB", size), device="cpu")
+    file = tmp_path / "page.html"
+    file.write_text(look.page(), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(file.as_uri())
+    photo = page.locator(".photo").bounding_box()
+    assert min(photo["width"], photo["height"]) == pytest.approx(64)
+    assert max(photo["width"], photo["height"]) < max(width, 800)
+    assert page.locator(".map").bounding_box() == pytest.approx(photo, abs=0.1)
+    cells = page.eval_on_selector_all(".map rect", _CELLS)
+    wide, tall = photo["width"], photo["height"]
+    wanted = [[x0 * wide, y0 * tall, x1 * wide, y1 * tall] for x0, y0, x1, y1 in look.boxes]
+    np.testing.assert_allclose(cells, wanted, atol=0.1)
+    page.click(".map rect[data-index='4']")
+    assert page.get_attribute(".map rect[data-index='4']", "aria-pressed") == "true"
     page.close()
 
 

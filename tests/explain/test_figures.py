@@ -1,6 +1,7 @@
 """Figure 4 and Table 7: what is drawn equals the numbers, and files are whole and alike."""
 
 import html
+import io
 import re
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from miacap.data import Dataset, FeatureStore
 from miacap.errors import DataError, MissingExtra, RunError, SettingsError
 from miacap.explain import Look, figures
 from miacap.explain.figures.aligned import usual_rows
+from miacap.explain.figures.drawing import small_photo
 
 SMALL = {"heads": 2, "inner": 12}
 
@@ -56,6 +58,19 @@ def test_alignment_draws_the_shares_of_each_row_and_iteration(look: Look) -> Non
             assert widths == pytest.approx(wanted, abs=1e-6)
             best = int(look.refinement.concepts[n][row].argmax())
             assert below.texts[0].get_text().startswith(look.concepts[best].word)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [((900, 1), (300, 25)), ((1, 900), (25, 300)), ((600, 400), (300, 200)), ((8, 4), (8, 4))],
+)
+def test_a_thin_photo_is_drawn_thick_enough_to_be_seen(
+    look: Look, size: tuple[int, int], shown: tuple[int, int]
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "JPEG")
+    pixels = small_photo(replace(look.photo, jpeg=file.getvalue()), grey=True)
+    assert pixels.shape == (shown[1], shown[0], 3)
 
 
 def test_pairs_are_chosen_by_what_the_caption_says(look: Look) -> None:

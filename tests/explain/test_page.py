@@ -158,7 +158,7 @@ def test_a_photo_is_called_by_its_name_and_not_by_where_it_lies(look: Look) -> N
     [
         (None, None),
         (Confidence(0.254, False, False), "people would call about 25 in 100 wrong."),
-        (Confidence(None, True, True), "unlike those that this run knows: do not trust"),
+        (Confidence(None, True, True), "calibrated on: how far to trust the caption is not known."),
     ],
 )
 def test_the_page_says_how_far_to_trust_a_caption(

@@ -168,7 +168,10 @@ def test_the_pages_numbers_are_those_of_the_evaluation(tmp_path: Path) -> None:
     assert flags["d.jpg"] == {"error"} and "repeats" in flags["e.jpg"] and "empty" in flags["c.jpg"]
     text = {a["data-id"]: words for a, words in page.articles}
     assert "Two dogs on a" in text["b.jpg"] and "A dog runs on grass 1." in text["b.jpg"]
-    assert "60 % of such are wrong" in text["b.jpg"] and "two dogs by a zebra" in text["b.jpg"]
+    assert (
+        "60 % of such captions are wrong" in text["b.jpg"]
+        and "two dogs by a zebra" in text["b.jpg"]
+    )
 
 
 def test_hostile_names_and_captions_stay_text(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from miacap.runs import Confidence
 from miacap.runs.confidence import Calibration
 from miacap.serving import Answering
 
@@ -70,6 +71,7 @@ def test_a_calibrated_run_says_how_far_to_trust_it(
         share = 1 / (1 + math.exp(1 + 2 * told["log_probability"] / len(told["words"])))
         assert trust["wrong"] == (None if depth else pytest.approx(share, abs=1e-5))
         assert trust["unsure"] == (depth or share >= 0.5) and trust["out_of_depth"] == depth
+        assert trust["sentence"] == Confidence(trust["wrong"], trust["unsure"], depth).sentence
 
 
 @pytest.mark.parametrize("best", [1, 5])

@@ -130,6 +130,23 @@ def test_words_and_regions_show_the_numbers_of_the_look(
     assert "was believed in" in page.locator("#shown").inner_text()
 
 
+@pytest.mark.parametrize("size", [(5_000, 3), (3, 5_000)])
+def test_regions_of_a_thin_photo_can_be_seen(page: Any, size: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "PNG")
+    thin = {"name": "a.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    page.set_input_files("#file", thin)
+    seen(page)
+    image = page.locator("#image").bounding_box()
+    assert min(image["width"], image["height"]) == pytest.approx(64)
+    cells = [cell.bounding_box() for cell in page.locator("#cells button").all()]
+    assert min(min(cell["width"], cell["height"]) for cell in cells) > 8
+    assert cells[0]["x"] == pytest.approx(image["x"], abs=1)
+    last = cells[-1]
+    assert last["x"] + last["width"] == pytest.approx(image["x"] + image["width"], abs=1)
+    assert last["y"] + last["height"] == pytest.approx(image["y"] + image["height"], abs=1)
+
+
 def test_what_is_no_photo_is_refused_with_a_reason(page: Any) -> None:
     sent = base64.b64encode(b"<script>alert(1)</script>").decode()
     page.evaluate(_GIVE, [sent, "drop", "text/html"])

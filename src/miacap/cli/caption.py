@@ -11,7 +11,7 @@ from miacap import terminal
 from miacap.cli.caption_forms import Form, image_id, laid_out
 from miacap.cli.options import Beam, Device, Download, LengthPenalty, Quiet, Weights
 from miacap.cli.outputs import check_outputs
-from miacap.wording import part
+from miacap.wording import by_number, part
 
 if TYPE_CHECKING:
     from miacap.captioning import Row
@@ -130,11 +130,21 @@ def _tell(counts: dict[str, int]) -> None:
             "try a smaller --beam, or train longer."
         )
     if counts["out of depth"]:
-        many = part(counts["out of depth"], counts["captioned"], "photo", "is", "are")
-        terminal.tell(
-            f"warning: {many} unlike those that the run was calibrated on; do not trust what it "
-            "says of such photos (--scores tells which)."
-        )
+        terminal.tell(f"warning: {_out_of_depth(counts['out of depth'], counts['captioned'])}")
+
+
+def _out_of_depth(number: int, captioned: int) -> str:
+    """Say that photos are unlike those that the run was calibrated on."""
+    from miacap.runs import Confidence
+
+    if captioned == 1:
+        said = Confidence(None, unsure=True, out_of_depth=True).sentence
+        return said[:1].lower() + said[1:]
+    many = part(number, captioned, "photo", "is", "are")
+    return (
+        f"{many} unlike those that the run was calibrated on: how far to trust "
+        f"{by_number(number, 'its caption', 'their captions')} is not known (--scores tells which)."
+    )
 
 
 def _counted(rows: Iterable["Row"], progress: Any, counts: dict[str, int]) -> Iterator["Row"]:

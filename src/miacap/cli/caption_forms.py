@@ -93,7 +93,7 @@ def _told(row: "Row") -> tuple[str, ...]:
     elif row.confidence.wrong is None:
         said = "out of depth"
     else:
-        said = f"{row.confidence.wrong:.0%} of such are wrong"
+        said = f"{row.confidence.wrong:.0%} of such captions are wrong"
     return (_number(row), said)
 
 

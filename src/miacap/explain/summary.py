@@ -14,15 +14,7 @@ def spoken(text: str) -> str:
 
 def trust(look: Look) -> str:
     """Say in a sentence how far the caption may be trusted; nothing of a run not calibrated."""
-    sure = look.confidence
-    if sure is None:
-        return ""
-    if sure.wrong is None:
-        return "The photo is unlike those that this run knows: do not trust the caption."
-    return (
-        f"Of captions as probable as this one, people would call about {100 * sure.wrong:.0f} in "
-        "100 wrong."
-    )
+    return "" if look.confidence is None else look.confidence.sentence
 
 
 def rows(look: Look) -> list[dict[str, str]]:

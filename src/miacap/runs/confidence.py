@@ -53,6 +53,19 @@ class Confidence:
     unsure: bool
     out_of_depth: bool
 
+    @property
+    def sentence(self) -> str:
+        """The same in a sentence for people."""
+        if self.wrong is None:
+            return (
+                "The photo is unlike those that the run was calibrated on: how far to trust the "
+                "caption is not known."
+            )
+        return (
+            f"Of captions as probable as this one, people would call about {100 * self.wrong:.0f} "
+            "in 100 wrong."
+        )
+
 
 @dataclass(frozen=True)
 class Bin:

@@ -107,7 +107,7 @@ def _captioned(look: Look) -> Captioned:
     return Captioned(
         caption=look.caption,
         log_probability=look.log_probability,
-        confidence=None if sure is None else Trust(**asdict(sure)),
+        confidence=None if sure is None else Trust(**asdict(sure), sentence=sure.sentence),
         words=[Said(word=w.text, log_probability=w.log_probability) for w in look.words],
         best=[
             Alternative(caption=c.caption, log_probability=c.log_probability)

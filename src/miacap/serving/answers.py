@@ -42,8 +42,14 @@ class Trust(BaseModel):
         description="Share of captions as probable as this one that people would call wrong; "
         "null where the photo is out of the run's depth."
     )
-    unsure: bool = Field(description="A wrong caption is at least as likely as a right one.")
-    out_of_depth: bool = Field(description="The photo is unlike those that it was calibrated on.")
+    unsure: bool = Field(
+        description="A wrong caption is at least as likely as a right one, or the photo is out of "
+        "the run's depth."
+    )
+    out_of_depth: bool = Field(
+        description="The photo is unlike those that the run was calibrated on."
+    )
+    sentence: str = Field(description="The same in words for people.")
 
 
 class Captioned(BaseModel):

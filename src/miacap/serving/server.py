@@ -1,6 +1,7 @@
 """Listen, answer until Ctrl-C, and end; uvicorn with bounds on what a connection may do."""
 
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 __all__ = ["configured", "serve"]
+
+_OTHER_HOST = (
+    "leave --host out to be reached from this machine alone, or give an address of this machine "
+    "(0.0.0.0: all of them)."
+)
+_OTHER_PORT = "choose another, as in --port 8001, or --port 0 for a free one."
 
 Folders = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -85,6 +92,8 @@ def configured(app: "ASGIApp", limits: Limits) -> uvicorn.Config:
 
 def _listening(host: str, port: int) -> socket.socket:
     """Listen before the networks are loaded: a taken port is said at once."""
+    if not host.strip():
+        raise SettingsError(f"--host is empty; {_OTHER_HOST}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -97,13 +106,19 @@ def _listening(host: str, port: int) -> socket.socket:
         except OSError:
             listening.close()
             raise
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         what = error.strerror if isinstance(error, OSError) else str(error)
+        advice = _OTHER_HOST if _is_of_host(error) else _OTHER_PORT
         raise SettingsError(
-            f"{host}, port {port}: cannot be listened on ({what}); choose another, as in "
-            "--port 8001, or --port 0 for a free one."
+            f"{host}, port {port}: cannot be listened on ({what}); {advice}"
         ) from None
     return listening
+
+
+def _is_of_host(error: Exception) -> bool:
+    """Whether another address is what helps: no such name, or none of this machine's."""
+    away = isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+    return away or isinstance(error, (socket.gaierror, UnicodeError))
 
 
 def _tell_where(host: str, port: int, runs: Sequence[str]) -> None:

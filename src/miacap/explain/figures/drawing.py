@@ -26,6 +26,7 @@ __all__ = ["FORMS", "Drawn", "canvas", "check_form", "is_drawn", "require", "sav
 FORMS = (".png", ".svg", ".html")
 _DPI = 160
 _SIDE = 300
+_THINNEST = 12
 _MAKER = "miacap figure"
 _SETTINGS: Any = {"svg.fonttype": "none", "svg.hashsalt": "miacap", "font.family": "DejaVu Sans"}
 
@@ -114,7 +115,14 @@ def _bytes(figure: Any, form: str) -> bytes:
 
 
 def small_photo(photo: Photograph, grey: bool = False) -> Any:
-    """Give a photo's pixels as matplotlib takes them."""
+    """Give a photo's pixels as matplotlib takes them.
+
+    A photo thinner than one part in `_THINNEST` is stretched to that, so that it can be seen.
+    """
     with Image.open(io.BytesIO(photo.jpeg)) as image:
         image.thumbnail((_SIDE, _SIDE))
-        return np.asarray(image.convert("L").convert("RGB") if grey else image.convert("RGB"))
+        pixels = image.convert("L").convert("RGB") if grey else image.convert("RGB")
+    least = max(pixels.size) // _THINNEST
+    if min(pixels.size) < least:
+        pixels = pixels.resize((max(pixels.width, least), max(pixels.height, least)))
+    return np.asarray(pixels)

@@ -2,6 +2,7 @@
 
 const DEEPEST = 0.85; // of the colour over the photo
 const LARGEST_SIDE = 900; // of what boxes are painted on, in pixels
+const LEAST_SIDE = 64;
 const SVG = "http://www.w3.org/2000/svg";
 const MODES = {
   attention: "attention of the captioner",
@@ -36,8 +37,8 @@ class View {
     this.canvas = this.find(".paint");
     if (this.canvas) {
       const scale = LARGEST_SIDE / Math.max(DATA.photo.width, DATA.photo.height);
-      this.canvas.width = Math.max(1, Math.round(DATA.photo.width * scale));
-      this.canvas.height = Math.max(1, Math.round(DATA.photo.height * scale));
+      this.canvas.width = Math.max(LEAST_SIDE, Math.round(DATA.photo.width * scale));
+      this.canvas.height = Math.max(LEAST_SIDE, Math.round(DATA.photo.height * scale));
     }
     const stage = this.find(".stage");
     stage.classList.toggle("boxes", look.columns === 0);

@@ -88,7 +88,7 @@ function showCaption(answer) {
   by("caption").textContent = answer.caption || "(an empty caption)";
   by("sure").textContent = `log-probability ${answer.log_probability.toFixed(2)}, ` +
     `${(answer.log_probability / Math.max(1, answer.words.length)).toFixed(2)} a word`;
-  by("sure").textContent += trust(answer.confidence);
+  if (answer.confidence) by("sure").textContent += `. ${answer.confidence.sentence}`;
   showWords(answer.words);
   by("found").hidden = answer.concepts.length === 0;
   by("concepts").replaceChildren(...answer.concepts.slice(0, 20).map((found, index) => {
@@ -103,13 +103,6 @@ function showCaption(answer) {
   by("best").replaceChildren(...answer.best.slice(1).map((other) =>
     element("li", `${other.caption} (${other.log_probability.toFixed(2)})`)));
   by("notes").replaceChildren(...answer.notes.map((note) => element("li", note)));
-}
-
-function trust(confidence) {
-  if (!confidence) return "";
-  if (confidence.out_of_depth) return ". The photo is unlike those that this run knows: do not trust the caption.";
-  const share = Math.round(confidence.wrong * 100);
-  return `. Of captions as probable as this one, people would call about ${share} in 100 wrong.`;
 }
 
 function showWords(words) {
@@ -253,8 +246,8 @@ function paintBoxes(depths) {
   const canvas = by("paint");
   const context = canvas.getContext("2d");
   const scale = 900 / Math.max(look.photo.width, look.photo.height);
-  canvas.width = Math.max(1, Math.round(look.photo.width * scale)); // which clears it
-  canvas.height = Math.max(1, Math.round(look.photo.height * scale));
+  canvas.width = Math.max(64, Math.round(look.photo.width * scale)); // which clears it
+  canvas.height = Math.max(64, Math.round(look.photo.height * scale));
   const order = depths.map((_, index) => index).sort((a, b) => depths[a] - depths[b]);
   for (const index of order) {
     const [left, top, right, bottom] = look.boxes[index].map((side, at) =>
