@@ -141,6 +141,8 @@ def test_two_runs_stand_side_by_side_and_the_photo_is_there_once(
     )
     text = plain.page(look)
     assert [told["iterations"] for told in data_of(text)["looks"]] == [0, 2]
+    assert "Choose a word, a concept or a region:" in text
+    assert "Choose a word or a region:" in replace(plain, concepts=()).page()
     assert text.count("data:image/jpeg;base64,") == 1 and "no refiner" in text
     other = replace(look, photo=replace(look.photo, jpeg=b"other"))
     with pytest.raises(SettingsError, match="same photo"):

@@ -107,7 +107,8 @@ Object.assign(View.prototype, {
   ofWord(t, shown) {
     const { look, iteration } = this, word = look.words[t], attention = look.attended[this.which], tables = [];
     const lines = [["probability", percent(Math.exp(word.log))], ["log-probability", word.log.toFixed(4)]];
-    if (attention) lines.push([`evenness of "${attention.name}"`, evenness(attention.weights[t]).toFixed(4)]);
+    const which = look.attended.length > 1 ? ` of "${attention.name}"` : "";
+    if (attention) lines.push([`evenness${which} (1: all alike)`, evenness(attention.weights[t]).toFixed(4)]);
     for (const [name, values] of Object.entries(look.gates)) lines.push([name, percent(values[t])]);
     tables.push(this.table(this.nameOf({ kind: "word", index: t }), ["", ""], lines));
     const on = attention && attention.regions[iteration] ? attention.regions[iteration][t] : null;
