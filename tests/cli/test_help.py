@@ -82,4 +82,11 @@ def test_photos_none_is_offered_where_photos_are_not_needed() -> None:
         for parameter in verb.params
         if parameter.name == "photos" and "none:" in parameter.help
     }
-    assert offers == {"train", "evaluate", "reproduce", "concepts train", "concepts read"}
+    assert offers == {
+        "train",
+        "evaluate",
+        "reproduce",
+        "figure iterations",
+        "concepts train",
+        "concepts read",
+    }

@@ -248,10 +248,16 @@ def test_nothing_that_a_terminal_obeys_is_printed(number: int) -> None:
         raw = set(printed) & set(CONTROLS) - {"\n", "\t"}
         assert not raw, f"{raw!r} in {printed!r}"
         assert "Traceback" not in done.err
-        for ours in "\n\t":  # lines and columns
-            assert printed.count(ours) == (benign.out + benign.err).count(ours), printed
+        if shape(printed) != shape(benign.out + benign.err):  # a long cell has a line of its own
+            alike = seen(probe, "x" * len(terminal.escape(text)))
+            assert shape(printed) == shape(alike.out + alike.err), printed
 
     hostile()
+
+
+def shape(printed: str) -> tuple[int, int]:
+    """Give the numbers of lines and columns, which what is named may not change."""
+    return printed.count("\n"), printed.count("\t")
 
 
 def test_a_newline_in_a_name_forges_no_caption() -> None:
