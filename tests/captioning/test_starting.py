@@ -233,13 +233,26 @@ def test_another_dropout_goes_with_the_weights(world: World, begun: Run, tmp_pat
 
 
 def test_the_weights_that_are_loaded_are_those_that_are_named(begun: Run) -> None:
-    named = runs.continued(begun).start
-    assert named is not None
+    named = runs.continued(begun)
+    assert named.start is not None
     found = captioner_of(begun, named).state_dict()
     wanted = begun.captioner("cpu").state_dict()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    other = replace(named, start=replace(named.start, weights_sha256="0" * 64))
     with pytest.raises(RunError, match="its weights changed while training was prepared"):
-        captioner_of(begun, replace(named, weights_sha256="0" * 64))
+        captioner_of(begun, other)
+
+
+def test_the_captioner_has_the_dropout_of_its_training(begun: Run) -> None:
+    """With `train` and `tune` alike: the weights are the run's, the sizes the settings'."""
+    wanted = runs.continued(begun)
+    assert chances(captioner_of(begun, wanted)) == {0.3}
+    wanted = replace(wanted, sizes={**wanted.sizes, "dropout": 0.1})
+    assert chances(captioner_of(begun, wanted)) == {0.1}
+
+
+def chances(module: torch.nn.Module) -> set[float]:
+    return {part.p for part in module.modules() if isinstance(part, torch.nn.Dropout)}
 
 
 def test_a_run_that_is_not_finished_is_told(

@@ -140,6 +140,17 @@ def test_the_loss_is_that_of_the_photos_as_they_are_seen(
     assert {id(p) for p in group.parameters} == own
 
 
+def test_another_dropout_goes_with_the_weights(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(world.start)
+    for dropout in (0.5, 0.1):
+        chosen = replace(wanted, sizes={**wanted.sizes, "dropout": dropout})
+        task = begun(world, tmp_path / f"{dropout}", monkeypatch, chosen)
+        parts = task.module.captioner.modules()
+        assert {part.p for part in parts if isinstance(part, torch.nn.Dropout)} == {dropout}
+
+
 def world_pictures(world: SmallWorld, name: str) -> Any:
     return Inputs.of_run(world.start, world.regions).stored([name])
 
@@ -244,6 +255,7 @@ def test_what_does_not_go_together_is_refused(
     for changed, said in (
         (replace(settings(start), tuning=None), "settings of `tuning`"),
         (replace(settings(start), minimum_count=2), "minimum_count"),
+        (replace(settings(start), region_width=640), "trained with region_width=1280, not 640"),
     ):
         with pytest.raises(SettingsError, match=said):
             captioning.tune(world.dataset, tmp_path / "run", start, changed, quiet=True)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from miacap.errors import RunError, SettingsError
 from miacap.training import TrainingSettings, fit
+from miacap.training.averages import Averages
 from miacap.training.loop import step
 from miacap.training.session import Session
 
@@ -127,6 +128,22 @@ def test_an_average_of_epochs_is_what_is_scored_and_kept(toy: ModuleType, tmp_pa
         assert torch.equal(scored[-1][name], mean)
         assert torch.equal(scored[0][name], ends[0][name])
     assert not torch.equal(kept["first.weight"], ends[2]["first.weight"])
+
+
+@pytest.mark.parametrize("average", ["exponential", "epochs"])
+def test_an_average_leaves_what_is_fixed_as_it_is_to_the_bit(average: Any) -> None:
+    """Statistics and stages of a tuned network: (x + x + x) / 3 is not always x."""
+    module = torch.nn.Sequential(torch.nn.BatchNorm1d(300), torch.nn.Linear(300, 1)).eval()
+    assert isinstance(module[0].running_mean, torch.Tensor)
+    module[0].running_mean.copy_(torch.rand(300, generator=torch.Generator().manual_seed(0)))
+    fixed = module[0].running_mean.clone()
+    averages = Averages(module, replace(SETTINGS, average=average, average_epochs=5))
+    for taken in range(1, 6):
+        with torch.no_grad():
+            module[1].weight += 0.1
+        averages.update(taken, epoch_ended=True)
+    assert torch.equal(averages.weights()["0.running_mean"], fixed)
+    assert not torch.equal(averages.weights()["1.weight"], module[1].weight)
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -185,12 +185,13 @@ def _tell_start(start: Run, objective: Objective, dataset: Dataset) -> None:
 def _task(run: Run, found: Material, dev: DevScores) -> Task:
     settings, start, captions = run.settings, found.start, found.ids
     torch.manual_seed(settings.training.seed)
-    module: nn.Module = build(settings, len(run.vocabulary))
+    module: nn.Module
+    if start is None:
+        module = build(settings, len(run.vocabulary))
+    else:
+        module = captioner_of(start, settings)
     if found.vectors is not None:
         found.vectors.fill(table_of(module, settings.captioner))
-    if start is not None:
-        assert settings.start is not None
-        module.load_state_dict(captioner_of(start, settings.start).state_dict())
     objective, seed = settings.objective, settings.training.seed
     batches = found.inputs.batches(
         list(captions),

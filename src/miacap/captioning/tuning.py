@@ -248,7 +248,7 @@ class _Learning:
         network: efficientnet_lite.EfficientNetLite,
         looked: Looked,
     ) -> "_Learning":
-        assert settings.tuning is not None and settings.start is not None
+        assert settings.tuning is not None
         parts = [dataset.split("train").captions, dataset.split("dev").captions]
         stored = concepts if Wanted.of(settings).any_concepts else None
         aside = {} if stored is None else stored.store.set_aside
@@ -266,7 +266,7 @@ class _Learning:
         found = None if stored is None else StoredConcepts.of(stored, start.vocabulary)
         inputs = Inputs(Wanted.of(settings), found, rows)
         inputs.require([*train, *dev])
-        module = SeeingCaptioner(backbone, captioner_of(start, settings.start))
+        module = SeeingCaptioner(backbone, captioner_of(start, settings))
         sums = {name: looked.sums[name] for name in (*train, *dev)}
         return cls(dataset, settings, record, sums, train, dev, module, inputs, rows)
 

@@ -13,7 +13,7 @@ from miacap.data.features import Record, require_same
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
 from miacap.runs.card import CARD
-from miacap.runs.folder import Run
+from miacap.runs.folder import Run, build
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
 from miacap.runs.overview import recorded
 from miacap.runs.settings import (
@@ -41,11 +41,11 @@ __all__ = [
 Kind = Literal["cross-entropy", "self-critical"]
 """What a training that begins with a run may seek."""
 
-_FIXED = ("captioner", "source", "concepts", "minimum_count")
+_FIXED = ("captioner", "source", "region_width", "concepts", "minimum_count")
 """Settings that the weights of a run depend on, beside its sizes."""
 
 _FREE_SIZES = ("dropout", "region_dropout", "region_width")
-"""Sizes that may differ: no weight depends on dropout, and `check_start` sees to the width."""
+"""Sizes that may differ: no weight depends on dropout, and the width is among `_FIXED`."""
 
 
 @dataclass(frozen=True)
@@ -178,18 +178,24 @@ def seeking(settings: RunSettings, objective: Any) -> RunSettings:
     return replace(settings, objective=found.objective)
 
 
-def captioner_of(run: Run, start: Start) -> nn.Module:
-    """Load the captioner that training begins with: that of the weights that settings name.
+def captioner_of(run: Run, settings: RunSettings) -> nn.Module:
+    """Build the captioner that training begins with: the run's weights, the training's dropout.
+
+    Args:
+        run: that training begins with.
+        settings: of the training; its `start` names the weights.
 
     Raises:
         RunError: no weights, damaged ones, or others than `start` says.
     """
-    module = run.captioner("cpu")
-    if not start.same(_start(run)):  # after they were read: these are the ones
+    weights = run.captioner("cpu").state_dict()
+    if not _start(run).same(settings.start):  # after they were read: these are the ones
         raise RunError(
             f"{run.folder}: its weights changed while training was prepared, as it is trained "
             "itself; begin again when it has ended."
         )
+    module = build(settings, len(run.vocabulary))
+    module.load_state_dict(weights)
     return module
 
 

@@ -48,8 +48,7 @@ class Averages:
         found = {}
         for name, value in own.items():
             rows = [kept[name] for kept in self._kept]
-            averaged = value.is_floating_point()
-            found[name] = torch.stack(rows).mean(dim=0) if averaged and rows[1:] else rows[-1]
+            found[name] = _mean(rows) if value.is_floating_point() else rows[-1]
         return found
 
     @contextmanager
@@ -102,6 +101,13 @@ class Averages:
                 kept.lerp_(value, share)
             else:
                 kept.copy_(value)
+
+
+def _mean(rows: list[Tensor]) -> Tensor:
+    """Give the mean; of what never changed (layers and statistics that are fixed) the very bits."""
+    if all(torch.equal(row, rows[-1]) for row in rows[:-1]):
+        return rows[-1]
+    return torch.stack(rows).mean(dim=0)
 
 
 def _copied(module: nn.Module) -> dict[str, Tensor]:
