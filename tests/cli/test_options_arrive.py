@@ -75,7 +75,9 @@ def test_a_page_and_its_numbers_are_of_the_runs_that_are_named(
     assert asked["metrics"][-1] == "SPICE" and asked["run"].folder == Path("b/s")
     assert json.loads(numbers.read_text())["beside"]["photos"] == 0
     go(*given, "--beside", "b/r")
-    assert seen[-1][1] == str(Path("a/r")) and seen[-1][4] == {"beside": str(Path("b/r"))}
+    assert seen[-1][1] == "a/r" and seen[-1][4] == {"beside": "b/r"}
+    go(*given, "--with", "a/s", "--beside", "b/r")  # an ensemble is called by all its runs
+    assert seen[-1][1] == "a/r+s" and seen[-1][4] == {"beside": "b/r"}
 
 
 def test_frequencies_reach_the_evaluation(asked: dict[str, Any], tmp_path: Path) -> None:

@@ -56,6 +56,26 @@ def test_two_runs_and_an_ensemble(tiny: ModuleType, tmp_path: Path, photo: Path)
     assert "ensemble of 2 runs" in result.stderr and "page:" not in result.stdout
 
 
+def test_two_runs_of_one_folder_name_are_told_apart(
+    tiny: ModuleType, tmp_path: Path, photo: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    one, two = (tiny.run(tmp_path / name / "run", **SMALL) for name in ("one", "two"))
+    page, numbers = tmp_path / "p.html", tmp_path / "n.json"
+    result = invoke(photo, "--run", one, "--beside", two, "-o", page, "--json", numbers)
+    assert [r["runs"] for r in json.loads(numbers.read_text())] == [["one/run"], ["two/run"]]
+    heads = [line for line in result.stdout.splitlines() if line.endswith("run:")]
+    assert heads == ["one/run:", "two/run:"]
+    heads = re.findall(r'<h2 id="name-.">(.*?)</h2>', page.read_text(encoding="utf-8"))
+    assert heads == ["one/run", "two/run"]
+    # One run beside itself, its search another one, say: both looks keep the name, and a number.
+    result = invoke(photo, "--run", one, "--beside", one, "-o", page)
+    assert [line for line in result.stdout.splitlines() if line.startswith("run (")] == [
+        "run (1):", "run (2):",
+    ]  # fmt: skip
+
+
 def test_refusals(tiny: ModuleType, tmp_path: Path, photo: Path) -> None:
     run = tiny.run(tmp_path / "r", **SMALL)
     with pytest.raises(DataError, match="folder of miacap"):

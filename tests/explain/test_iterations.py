@@ -59,6 +59,19 @@ def test_iterations_draw_a_point_a_run_at_its_own_n(tiny: ModuleType, tmp_path: 
         figures.iterations([folders[0], plain])
 
 
+def test_two_runs_of_one_folder_name_are_told_apart(tiny: ModuleType, tmp_path: Path) -> None:
+    folders = []
+    for n in (1, 2):
+        (tmp_path / f"n{n}").mkdir()
+        folders.append(finished(tiny, tmp_path / f"n{n}" / "run", {"CIDEr-D": n}, n))
+    drawn = figures.iterations([*folders, folders[0]])  # given twice, it is one run
+    assert [row[1:3] for row in drawn.rows] == [["n1/run", "1"], ["n2/run", "2"]]
+    (tmp_path / "again").mkdir()
+    again = finished(tiny, tmp_path / "again" / "run", {"CIDEr-D": 1.0}, 2)
+    with pytest.raises(RunError, match="again/run and n2/run are both"):
+        figures.iterations([*folders, again])
+
+
 def two_runs(tiny: ModuleType, root: Path) -> list[Path]:
     return [finished(tiny, root / f"n{n}", {"CIDEr-D": n, "ROUGE-L": n / 9}, n) for n in (2, 1)]
 

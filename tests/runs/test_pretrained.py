@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import miacap
 from miacap import runs
@@ -93,6 +95,36 @@ def test_one_that_is_installed_is_called_by_its_own_name(site: Path, tmp_path: P
     own = tmp_path / "run"
     own.mkdir()
     assert runs.name_of(own) == "run"
+
+
+def test_runs_side_by_side_have_the_shortest_names_that_differ(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runs.names_of(["a/one", "b/two"]) == ("one", "two")
+    assert runs.names_of(["a/run", Path("b/run"), "c"]) == ("a/run", "b/run", "c")
+    every = ["x/a/run", "y/a/run", "y/b/run"]
+    assert runs.names_of(every) == ("x/a/run", "y/a/run", "b/run")
+    assert runs.names_of(["a/run", "./a/run/", "b/../a/run"]) == ("run",) * 3  # one folder
+    assert runs.names_of(["/run", "/a/run"]) == ("/run", "a/run")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert runs.name_of(".") == "here" and runs.names_of([".", "../there"]) == ("here", "there")
+    both = [install(site, "mine"), tmp_path / "mine"]
+    assert runs.names_of(both) == ("mine", f"{tmp_path.name}/mine")
+    assert runs.names_of([install(site, "other"), tmp_path / "run"]) == ("other", "run")
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from(("a", "b", "c")), min_size=1, max_size=4), max_size=5))
+def test_no_two_runs_read_alike(paths: list[list[str]]) -> None:
+    names = runs.names_of(["/".join(parts) for parts in paths])
+    for one, first in zip(paths, names, strict=True):
+        assert f"/{'/'.join(one)}".endswith(f"/{first}") or len(first.split("/")) > len(one)
+        for other, second in zip(paths, names, strict=True):
+            assert (one == other) == (first == second)
+        shorter = first.partition("/")[2]  # without its first part another path ends so, too
+        ends = [f"/{'/'.join(other)}".endswith(f"/{shorter}") for other in paths if other != one]
+        assert not shorter or any(ends)
 
 
 def test_a_folder_goes_before_an_installed_name(

@@ -1,5 +1,6 @@
 """`miacap evaluate`: captions and scores of a run on a split."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -109,12 +110,13 @@ def evaluate(
     from miacap.metrics.files import read_frequencies
 
     folders = runs.chosen((run, *(others or [])))
+    compared = () if beside is None else runs.chosen(beside)
     if calibrate:
         _require_own_search(others, beam, length_penalty, df)
     check_outputs(
         (output, json_file, write_df, html),
         inputs=(data, df, None if splits is None else Path(splits), *(photos or [])),
-        folders=(*folders, features, concepts, beside),
+        folders=(*folders, features, concepts, *compared),
     )
     _require_page(html)  # before an hour of captioning, not behind it
     from miacap.training.processes import join  # loads torch: behind what may be refused
@@ -137,7 +139,7 @@ def evaluate(
         )  # fmt: skip
 
     result = evaluated(joined)
-    second = None if beside is None else evaluated(runs.load(beside))
+    second = evaluated(runs.load(compared[0])) if compared else None
     if not sharing.main:
         return
     if output is not None:
@@ -151,7 +153,7 @@ def evaluate(
         _write_json(json_file, result, second)
     if html is not None:
         shown = None if no_photos else dataset.photos
-        _write_page(html, dataset, split, shown, [result, second], _names(run, beside))
+        _write_page(html, dataset, split, shown, [result, second], _names(folders, compared))
 
 
 def _write_page(
@@ -194,11 +196,12 @@ def _require_own_search(
         )
 
 
-def _names(run: Path, beside: Path | None) -> list[str]:
-    """Name the runs by their folders, and by their whole paths where those are the same."""
-    paths = [path for path in (run, beside) if path is not None]
-    short = [path.resolve().name or str(path) for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+def _names(folders: Sequence[Path], compared: Sequence[Path]) -> list[str]:
+    """Name what was evaluated, an ensemble by all its runs, and the run beside it."""
+    from miacap.runs import names_of
+
+    names = names_of([*folders, *compared])
+    return ["+".join(names[: len(folders)]), *names[len(folders) :]]
 
 
 def _calibrate(

@@ -56,11 +56,14 @@ def explain(
     from miacap.cli.chosen import chosen_runs
     from miacap.cli.outputs import check_outputs, check_page
     from miacap.explain import Looker
+    from miacap.explain.summary import labels
     from miacap.files import output as opened
     from miacap.memory import keep_freed
+    from miacap.runs import names_of
 
     folders = chosen_runs(run)
-    check_outputs([output, numbers], inputs=[photo], folders=[*folders, beside])
+    others = [] if beside is None else chosen_runs([beside])
+    check_outputs([output, numbers], inputs=[photo], folders=[*folders, *others])
     check_page(output)
     if output is not None:
         _require_templates()
@@ -69,10 +72,10 @@ def explain(
         "beam": beam, "length_penalty": length_penalty, "device": device,
         "weights": weights or (), "allow_download": download,
     }  # fmt: skip
-    looks = [
-        Looker(which, **options).look(photo)
-        for which in (folders, *([] if beside is None else [[beside]]))
-    ]
+    names = names_of([*folders, *others])  # told apart, should both end in the same folder
+    looks = [Looker(folders, names=names[: len(folders)], **options).look(photo)]
+    if others:
+        looks.append(Looker(others, names=names[len(folders) :], **options).look(photo))
     if output is not None:
         page = looks[0].page(*looks[1:], title=title or "", credit=credit or "")
         with opened(output) as file:
@@ -81,8 +84,8 @@ def explain(
         records = [look.to_json() for look in looks]
         with opened(numbers) as file:
             file.write(terminal.json_text(records if beside else records[0]) + "\n")
-    for look in looks:
-        _tell(look, several=len(looks) > 1)
+    for look, label in zip(looks, labels(looks), strict=True):
+        _tell(look, label if others else "")
     if output is not None:
         terminal.result(f"page: {output}")
 
@@ -97,12 +100,13 @@ def _require_templates() -> None:
         raise MissingExtra("explain", "A page that explains a caption")
 
 
-def _tell(look: "Look", several: bool) -> None:
+def _tell(look: "Look", label: str) -> None:
+    """Print a look, below its label where it is one of two."""
     from miacap.cli.reporting import table
     from miacap.explain.summary import rows
 
-    if several:
-        terminal.result(f"{'+'.join(look.runs)}:")
+    if label:
+        terminal.result(f"{label}:")
     terminal.result(look.caption)
     terminal.results(table(rows(look)))
     for note in look.notes:

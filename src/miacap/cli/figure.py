@@ -201,11 +201,10 @@ def samples(
     lists = None if splits is None else Path(splits)
     _check(output, inputs=[data, lists, *(photos or [])], folders=[*run, features, concepts])
     folders = room.chosen(run)
-    names = [room.name_of(folder) for folder in folders]
-    if len(set(names)) < len(names):
-        raise RunError(
-            "Two runs have the same name, and captions are told apart by it; rename a folder."
-        )
+    names = room.names_of(folders)
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RunError(f"The run {twice} is given twice; give each --run once.")
     loaded = {name: room.load(folder) for name, folder in zip(names, folders, strict=True)}
     stored = None if concepts is None else ConceptFolder.open(concepts)
     found = figures.gather(

@@ -27,7 +27,7 @@ from miacap.explain.following import followed, refinement
 from miacap.explain.hiding import hidden, word_log_probabilities
 from miacap.explain.record import Array, Concept, Hidden, Look, Photograph, Word
 from miacap.pictures import Pictures
-from miacap.runs import Trained, name_of
+from miacap.runs import Trained, names_of
 from miacap.runs.confidence import Confidence, calibration_of, likeness
 from miacap.text import Vocabulary, detokenize
 from miacap.text.vocabulary import BOS, EOS, SPECIAL_NAMES
@@ -54,7 +54,11 @@ def _go_on() -> None:
 class Looker:
     """Looks at photos with one run, or with several as an ensemble; loads once.
 
-    Arguments and errors are those of `captioning.Pipeline`.
+    Arguments and errors are those of `captioning.Pipeline`, and
+
+    Args:
+        names: of the runs, in their order, where looks of others stand beside (`runs.names_of` of
+            all of them); None takes their own.
     """
 
     def __init__(
@@ -66,12 +70,14 @@ class Looker:
         device: Device = "auto",
         weights: Iterable[str | os.PathLike[str]] = (),
         allow_download: bool = False,
+        names: Sequence[str] | None = None,
     ) -> None:
         pipeline = captioning.load(
             run, beam=beam, length_penalty=length_penalty, device=device, weights=weights,
             allow_download=allow_download,
         )  # fmt: skip
         self.run: Trained = pipeline.run
+        self.names = tuple(names or names_of([one.folder for one in self.run.members]))
         self.search = pipeline.search
         self.calibration, _ = calibration_of(self.run)
         self.device = choose(device)
@@ -174,7 +180,7 @@ def _measured(
     attended = followed(trace, source, rolled, regions, concepts, paired)
     return Look(
         photo=photo,
-        runs=tuple(name_of(member.folder) for member in members),
+        runs=looker.names,
         captioner=" + ".join(dict.fromkeys(m.settings.captioner for m in members)),
         source=" + ".join(dict.fromkeys(m.settings.source for m in members)),
         caption=detokenize(run.vocabulary.decode(words)),

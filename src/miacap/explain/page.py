@@ -18,7 +18,7 @@ import numpy as np
 
 from miacap.errors import MissingExtra, SettingsError
 from miacap.explain.record import END, EVEN, Array, Attended, Look
-from miacap.explain.summary import rows, spoken, trust
+from miacap.explain.summary import labels, rows, spoken, trust
 from miacap.version import __version__
 from miacap.wording import counted
 
@@ -72,7 +72,7 @@ def _written(looks: Sequence[Look], title: str, credit: str) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     first = looks[0]
-    named = ["+".join(look.runs) for look in looks]
+    named = labels(looks)
     shown = {"width": first.photo.width, "height": first.photo.height}
     result: str = environment.get_template("page.html").render(
         title=title or f"What {' and '.join(named)} saw in a photo",
@@ -86,7 +86,7 @@ def _written(looks: Sequence[Look], title: str, credit: str) -> str:
         names=", ".join(named),
         scale=SCALE,
         even=EVEN,
-        looks=[_told(look) for look in looks],
+        looks=[_told(look, label) for look, label in zip(looks, named, strict=True)],
         data={
             "photo": shown,
             "scale": SCALE, "change": CHANGE, "even": EVEN, "end": spoken(END),
@@ -133,10 +133,10 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _told(look: Look) -> dict[str, Any]:
+def _told(look: Look, label: str) -> dict[str, Any]:
     """Give what stands in the page itself, for those who read no script too."""
     return {
-        "label": "+".join(look.runs),
+        "label": label,
         "captioner": look.captioner,
         "source": look.source,
         "caption": look.caption,

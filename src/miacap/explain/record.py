@@ -128,7 +128,7 @@ class Look:
 
     photo: Photograph
     runs: tuple[str, ...]
-    """Names of the run folders; several form an ensemble."""
+    """Names of the runs, told apart (`runs.names_of`); several form an ensemble."""
     captioner: str
     source: str
     """What it is fed: "plain", "combined", ..."""

@@ -1,10 +1,19 @@
 """A line for each word of a caption: its probability, where it attended, what hiding cost it."""
 
 import math
+from collections.abc import Sequence
 
 from miacap.explain.record import END, EVEN, Look, evenness
 
-__all__ = ["rows", "spoken", "trust"]
+__all__ = ["labels", "rows", "spoken", "trust"]
+
+
+def labels(looks: Sequence[Look]) -> list[str]:
+    """Name looks that stand side by side by their runs; those named alike are numbered too."""
+    names = ["+".join(look.runs) for look in looks]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} ({number})" for number, name in enumerate(names, start=1)]
 
 
 def spoken(text: str) -> str:

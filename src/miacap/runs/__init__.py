@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
     from miacap.runs.overview import listing
     from miacap.runs.packing import Packed, pack
-    from miacap.runs.pretrained import Installed, NoneInstalled, chosen, installed, name_of
+    from miacap.runs.pretrained import (
+        Installed,
+        NoneInstalled,
+        chosen,
+        installed,
+        name_of,
+        names_of,
+    )
     from miacap.runs.settings import BackboneTuning, RunSettings, Start, VectorFile
     from miacap.runs.starting import continued, tuned
     from miacap.runs.trained import Trained
@@ -49,6 +56,7 @@ __all__ = [
     "load",
     "load_start",
     "name_of",
+    "names_of",
     "pack",
     "tuned",
 ]
@@ -80,6 +88,7 @@ _LAZY = {
     "listing": "overview",
     "load": "folder",
     "name_of": "pretrained",
+    "names_of": "pretrained",
     "load_start": "kept_start",
     "pack": "packing",
     "card_text": "card",

@@ -29,6 +29,7 @@ __all__ = [
     "chosen",
     "installed",
     "name_of",
+    "names_of",
 ]
 
 GROUP = "miacap.pretrained"
@@ -121,13 +122,36 @@ def chosen(named: Folder | Sequence[Folder] | None = None) -> tuple[Path, ...]:
 def name_of(folder: Folder) -> str:
     """Give the name that people know a run by: an installed captioner's own, or its folder's.
 
-    The folders of all installed captioners are called the same.
+    The folders of all installed captioners are called the same. Runs that stand side by side take
+    `names_of`.
     """
-    path = Path(folder)
-    if path.name != FOLDER:
-        return path.name
-    package = path.resolve().parent.name
-    return next((one.name for one in installed() if one.package == package), path.name)
+    return names_of([folder])[0]
+
+
+def names_of(folders: Sequence[Folder]) -> tuple[str, ...]:
+    """Give names that tell runs apart: the shortest ending of each path that no other one has.
+
+    `a/run` and `b/run` are called so, `a/one` and `b/two` are "one" and "two". An installed
+    captioner has its own name; a folder that is given twice has one name.
+    """
+    every = [_parts(folder) for folder in folders]
+    return tuple(_ending(own, [other for other in every if other != own]) for own in every)
+
+
+def _parts(folder: Folder) -> tuple[str, ...]:
+    path = Path(os.path.abspath(folder))  # "." has no name; a link keeps its own
+    if path.name == FOLDER:
+        package = path.resolve().parent.name
+        named = next((one.name for one in installed() if one.package == package), None)
+        if named is not None:
+            return (named,)
+    return path.parts
+
+
+def _ending(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    lengths = range(1, len(own) + 1)
+    apart = (n for n in lengths if all(other[-n:] != own[-n:] for other in others))
+    return Path(*own[-next(apart, len(own)) :]).as_posix()
 
 
 def _meant(named: Folder) -> Path:

@@ -9,7 +9,6 @@ from typing import Any
 from miacap import explain
 from miacap.devices import Device
 from miacap.explain import Look
-from miacap.runs import name_of
 from miacap.serving.answers import Alternative, Captioned, Found, Region, Said, Trust
 from miacap.serving.limits import Limits
 from miacap.serving.refusals import Refused
@@ -51,7 +50,7 @@ class Answering:
             allow_download=allow_download,
         )  # fmt: skip
         members = self._looker.run.members
-        self.runs = tuple(name_of(member.folder) for member in members)
+        self.runs = self._looker.names
         self.captioner = " + ".join(dict.fromkeys(m.settings.captioner for m in members))
         self.source = " + ".join(dict.fromkeys(m.settings.source for m in members))
 

@@ -62,7 +62,7 @@ class Captioned(BaseModel):
     best: list[Alternative] = Field(description="The caption itself first, then the best others.")
     concepts: list[Found] = Field(description="Most probable first; empty where none are read.")
     regions: list[Region]
-    runs: list[str] = Field(description="Names of the run folders; several form an ensemble.")
+    runs: list[str] = Field(description="Names of the runs; several form an ensemble.")
     captioner: str
     source: str = Field(description='What the captioner is fed: "plain", "combined", ...')
     notes: list[str] = Field(description="What this run has nothing to show of, and why.")

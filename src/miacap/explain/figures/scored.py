@@ -43,6 +43,8 @@ class Point:
     line: str
     """Captioner and source: runs of one line are joined."""
     folder: Path
+    name: str
+    """Of the run, told apart from the others' (`runs.names_of`)."""
     iterations: int
     """N."""
     scores: Mapping[str, float]
@@ -92,7 +94,7 @@ def iterations(
         f"Figure 5 of the paper, of {counted(len(points), 'run')}: {of_what}, x 100. {_CHANCE}",
         ("captioner and source", "run", "N", *shown),
         [
-            [point.line, runs.name_of(point.folder), str(point.iterations),
+            [point.line, point.name, str(point.iterations),
              *(f"{100 * point.scores[name]:.1f}" for name in shown)]
             for point in points
         ],
@@ -107,14 +109,15 @@ def points_of(folders: Sequence[str | os.PathLike[str]]) -> list[Point]:
         RunError: a run that is not finished or refines nothing, one N alone, or two runs of the
             same captioner, source and N.
     """
-    points = [_point(Path(folder)) for folder in folders]
-    seen: dict[tuple[str, int], Path] = {}
+    paths = list(dict.fromkeys(map(Path, folders)))  # one that is given twice is one run
+    points = list(map(_point, paths, runs.names_of(paths)))
+    seen: dict[tuple[str, int], Point] = {}
     for point in points:
-        first = seen.setdefault((point.line, point.iterations), point.folder)
-        if first != point.folder:
-            names = f"{runs.name_of(point.folder)} and {runs.name_of(first)}"
+        first = seen.setdefault((point.line, point.iterations), point)
+        if first is not point:
             raise RunError(
-                f"{names} are both {point.line} with N = {point.iterations}; give one of them."
+                f"{point.name} and {first.name} are both {point.line} with N = {point.iterations}; "
+                "give one of them."
             )
     if len({point.iterations for point in points}) < 2:
         raise RunError(
@@ -179,7 +182,7 @@ def _absent(axes: Any, metric: str, why: str) -> None:
               parse_math=False, transform=axes.transAxes)  # fmt: skip
 
 
-def _point(folder: Path) -> Point:
+def _point(folder: Path, name: str) -> Point:
     run = runs.load(folder)
     sizes = run.settings.parsed_sizes
     if not _refines(run.settings.source):
@@ -196,7 +199,7 @@ def _point(folder: Path) -> Point:
         raise RunError(f"{file}: not the outcome of a training; copy it again.")
     numbers = {k: float(v) for k, v in scores.items() if isinstance(v, int | float)}
     line = f"{run.settings.captioner}, {run.settings.source}"
-    return Point(line, folder, int(getattr(sizes, "iterations")), numbers)  # noqa: B009
+    return Point(line, folder, name, int(getattr(sizes, "iterations")), numbers)  # noqa: B009
 
 
 def _refines(source: str) -> bool:
