@@ -176,6 +176,17 @@ def check_at_most(most: float, **numbers: float | None) -> None:
             raise SettingsError(f"{name} is at most {most:,}, not {_short(number)}.")
 
 
+def check_pixels(**sizes: int | tuple[int, int] | None) -> None:
+    """Require sizes of a network's input, a side or height and width; None passes.
+
+    Raises SettingsError naming the setting.
+    """
+    for name, size in sizes.items():
+        sides = (size,) if isinstance(size, int) else (size or ())
+        if not all(32 <= side <= 4096 for side in sides):
+            raise SettingsError(f"{name} is 32 to 4096 pixels, not {size}.")
+
+
 def check_share(**numbers: float | None) -> None:
     """Refuse numbers that are not in [0, 1); None is left alone. Raises SettingsError."""
     for name, number in numbers.items():

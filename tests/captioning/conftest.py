@@ -10,6 +10,8 @@ from miacap.concepts import ConceptFolder
 from miacap.data import Dataset, FeatureStore, read, scenes
 from miacap.runs import RunSettings
 
+from . import tuning_world as tuning
+
 
 @dataclass(frozen=True)
 class World:
@@ -60,3 +62,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
             quiet=True,
         )
     return found
+
+
+@pytest.fixture(scope="session")
+def tuning_world(tmp_path_factory: pytest.TempPathFactory) -> tuning.SmallWorld:
+    return tuning.drawn(tmp_path_factory.mktemp("tuning"))
+
+
+@pytest.fixture(scope="session")
+def finished(tuning_world: tuning.SmallWorld) -> Path:
+    """A run that was tuned with its network."""
+    folder, start = tuning_world.root / "tuned", tuning_world.start
+    captioning.tune(tuning_world.dataset, folder, start, tuning.settings(start), quiet=True)
+    return folder

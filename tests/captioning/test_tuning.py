@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,97 +14,27 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
-from miacap import captioning, concepts, runs, visual
+from miacap import captioning, runs, visual
 from miacap.captioning import tuning
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.seeing import PhotoPictures, SeeingCaptioner
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.cli.application import app
-from miacap.concepts import ConceptFolder, ListSettings
-from miacap.data import Dataset, FeatureStore, read, scenes
-from miacap.errors import DataError, RunError, SettingsError
+from miacap.errors import SettingsError
 from miacap.files import sha256
-from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.runs import CrossEntropy, Run, SelfCritical
 from miacap.settings import to_json
 from miacap.text import PAD
-from miacap.training import fit
 from miacap.visual import tuned
 from miacap.visual.learning import rows_of
 from miacap.weights import read_tensors
 
-NAME = "efficientnet-lite0"
-PLAIN = CrossEntropy()
+from .tuning_world import NAME, PLAIN, SmallWorld, begun, settings
 
 
-@dataclass(frozen=True)
-class SmallWorld:
-    root: Path
-    dataset: Dataset
-    regions: FeatureStore
-    start: Run
-
-
-def trained(
-    root: Path, dataset: Dataset, regions: FeatureStore, name: str, source: str = "plain",
-    found: ConceptFolder | None = None, **sizes: Any,
-) -> Run:  # fmt: skip
-    run = RunSettings(
-        captioner="spatial-attention", source=source, minimum_count=1, pictures_per_batch=6,
-        maximum_words=8, beam=1, sizes={"width": 16, "heads": 2, "inner": 16, **sizes},
-    )  # fmt: skip
-    run = replace(run, training=replace(run.training, epochs=1, warmup_steps=1, device="cpu"))
-    captioning.train(dataset, regions, root / name, run, concepts=found, quiet=True)
-    return runs.load(root / name)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> SmallWorld:
-    root = tmp_path_factory.mktemp("world")
-    scenes.draw(root / "scenes", 20, seed=3, size=32)
-    (root / "scenes" / "scene-000002.png").write_bytes(b"no photo")
-    dataset = read(root / "scenes")
-    network = visual.load(NAME, "cpu")
-    how = visual.preprocessing_for(network, size=64, precision="bfloat16", flips=True)
-    grid = visual.Grid(network, how)
-    regions = visual.extract(dataset, root / "features", regions=grid, quiet=True)
-    return SmallWorld(root, dataset, regions, trained(root, dataset, regions, "plain"))
-
-
-def settings(start: Run, **changes: Any) -> RunSettings:
-    chosen = runs.tuned(start)
-    more = replace(chosen.training, epochs=2, warmup_steps=1, device="cpu", checkpoint_every=0)
-    assert chosen.tuning is not None
-    return replace(chosen, training=more, tuning=replace(chosen.tuning, **{"stages": 2, **changes}))
-
-
-@pytest.fixture(scope="module")
-def finished(world: SmallWorld) -> Path:
-    folder = world.root / "tuned"
-    captioning.tune(world.dataset, folder, world.start, settings(world.start), quiet=True)
-    return folder
-
-
-class Stopped(Exception):
-    pass
-
-
-def begun(
-    world: SmallWorld, folder: Path, monkeypatch: pytest.MonkeyPatch,
-    chosen: RunSettings | None = None, **changes: Any,
-) -> Any:  # fmt: skip
-    """The task that would be trained."""
-    held: list[Any] = []
-
-    def instead(task: Any, *_: Any, **__: Any) -> Any:
-        held.append(task)
-        raise Stopped
-
-    monkeypatch.setattr(tuning, "fit", instead)
-    with pytest.raises(Stopped):
-        wanted = chosen or settings(world.start, **changes)
-        captioning.tune(world.dataset, folder, world.start, wanted, quiet=True)
-    monkeypatch.setattr(tuning, "fit", fit)
-    return held[0]
+@pytest.fixture
+def world(tuning_world: SmallWorld) -> SmallWorld:
+    return tuning_world
 
 
 def test_the_loss_is_that_of_the_photos_as_they_are_seen(
@@ -246,49 +176,6 @@ def test_dev_scores_are_those_of_the_stored_features(
     evaluation = captioning.evaluate(run, world.dataset, "dev", store, quiet=True)
     found = evaluation.scores["CIDEr-D"]
     assert said["scores"]["CIDEr-D"] == pytest.approx(float(found), abs=1e-6)
-
-
-def test_what_does_not_go_together_is_refused(
-    world: SmallWorld, finished: Path, tmp_path: Path
-) -> None:
-    start = world.start
-    for changed, said in (
-        (replace(settings(start), tuning=None), "settings of `tuning`"),
-        (replace(settings(start), minimum_count=2), "minimum_count"),
-        (replace(settings(start), region_width=640), "trained with region_width=1280, not 640"),
-    ):
-        with pytest.raises(SettingsError, match=said):
-            captioning.tune(world.dataset, tmp_path / "run", start, changed, quiet=True)
-    with pytest.raises(SettingsError, match=r"captioning\.tune"):
-        captioning.train(world.dataset, world.regions, tmp_path / "run", settings(start))
-    with pytest.raises(RunError, match="begun with other captions"):
-        captioning.tune(world.dataset, finished, start, settings(start, crops=0.1), quiet=True)
-    pooled = replace(start, preprocessing=replace(start.preprocessing, grid=1))
-    with pytest.raises(RunError, match="cannot be tuned here"):
-        captioning.tune(world.dataset, tmp_path / "run", pooled, settings(start), quiet=True)
-    other = replace(start, preprocessing=replace(start.preprocessing, weights_sha256="ab" * 32))
-    with pytest.raises(RunError, match="weights of efficientnet-lite0 are others"):
-        captioning.tune(world.dataset, tmp_path / "run", other, settings(start), quiet=True)
-    assert not (tmp_path / "run").exists()
-
-
-def test_concepts_are_lists_and_no_extractors(world: SmallWorld, tmp_path: Path) -> None:
-    lists = {entry.id: ["the", "a", "and", "in"] for entry in world.dataset}
-    (tmp_path / "lists.json").write_text(json.dumps(lists))
-    concepts.read(tmp_path / "lists.json", world.dataset, tmp_path / "lists",
-                  ListSettings(minimum_count=1), quiet=True)  # fmt: skip
-    found = ConceptFolder.open(tmp_path / "lists")
-    start = trained(tmp_path, world.dataset, world.regions, "listed", "combined", found)
-    with pytest.raises(DataError, match=r"reads concepts; give them with --concepts FOLDER\.$"):
-        captioning.tune(world.dataset, tmp_path / "run", start, settings(start), quiet=True)
-    captioning.tune(
-        world.dataset, tmp_path / "run", start, settings(start), concepts=found, quiet=True
-    )
-    assert runs.load(tmp_path / "run").concepts == start.concepts
-    assert start.concepts is not None
-    extracted = replace(start, concepts=replace(start.concepts, kind="extractor"))
-    with pytest.raises(RunError, match="an extractor finds in its features"):
-        captioning.tune(world.dataset, tmp_path / "x", extracted, settings(start), quiet=True)
 
 
 def smoothed(world: SmallWorld, folder: Path) -> Run:

@@ -39,11 +39,12 @@ def settings(**changes: Any) -> TuneSettings:
 
 @dataclass
 class Seen:
-    """The pictures and the targets of each network that was fitted, and the networks."""
+    """What each network that was fitted was given, and the networks."""
 
     names: list[tuple[str, ...]]
     targets: list[Tensor]
     modules: list[TunedExtractor]
+    photos: list[Any]
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,13 @@ class TunedWorld:
 
 
 def spied(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    seen = Seen([], [], [])
+    seen = Seen([], [], [], [])
 
     class Spy(TuningTask):
         def __init__(self, module: Any, photos: Any, targets: Any, dev: Any, **more: Any) -> None:
             super().__init__(module, photos, targets, dev, **more)
             seen.names.append(photos.names)
+            seen.photos.append(photos)
             seen.targets.append(targets)
             seen.modules.append(module)
 
@@ -248,7 +250,7 @@ def test_it_can_begin_with_what_was_tuned(
     """With the weights and the size of that; nothing is tuned here, only begun."""
     monkeypatch.setattr(making, "fit", lambda task, *_, **__: (_ for _ in ()).throw(Stopped))
     seen = spied(monkeypatch)
-    chosen = replace(settings(folds=0), size=None)
+    chosen = replace(settings(folds=0), size=None, crop_size=48)
     with pytest.raises(Stopped):
         tune(world.dataset, tmp_path / "t", chosen, backbone=f"tuned:{world.folder}", quiet=True)
     begun, tensors = (
@@ -256,6 +258,8 @@ def test_it_can_begin_with_what_was_tuned(
         read_tensors(world.folder / "backbone.safetensors"),
     )
     assert all(torch.equal(begun[name], tensors[name]) for name in tensors)
+    assert next(iter(seen.photos[0].epoch(0)))[1].shape[1:] == (3, 48, 48)
+    assert next(iter(seen.photos[0].ordered()))[1].shape[1:] == (3, 32, 32)
     file = shutil.copy(world.folder / "backbone.safetensors", tmp_path / f"{NAME}-mine.safetensors")
     with pytest.raises(Stopped):
         tune(
@@ -286,6 +290,8 @@ def test_what_cannot_be_tuned(world: TunedWorld, tmp_path: Path) -> None:
         ({"folds": 1}, "0 or at least 2"),
         ({"stages": 10}, "at most 9"),
         ({"crops": 1.0}, "crops"),
+        ({"size": 31}, "^size is 32 to 4096 pixels, not 31"),
+        ({"crop_size": (64, 5000)}, r"^crop_size is 32 to 4096 pixels, not \(64, 5000\)"),
         ({"backbone_rate": -1.0}, "backbone_rate"),
     ],
 )

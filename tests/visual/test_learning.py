@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -217,6 +218,21 @@ def test_photos_are_seen_by_their_views_or_whole(photos: Photos) -> None:
     whole = torch.cat([pixels for _, pixels in given.ordered()])
     for index, own in enumerate(whole):
         assert torch.equal(own, prepare(noise(40, 30, index), RECORD))
+
+
+def test_what_is_learned_from_has_a_size_of_its_own(photos: Photos) -> None:
+    """Views are drawn as ever and scaled to it; whole photos keep the record's."""
+    given = batches_of(photos, seed=4, crops=0.3, crop_size=(32, 48))
+    for indices, pixels in given.epoch(1):
+        assert pixels.shape[1:] == (3, 32, 48)
+        for index, own in zip(indices, pixels, strict=True):
+            view = drawn(4, 1, given.names[index], True, 0.3)
+            smaller = replace(RECORD, size=(32, 48))
+            assert torch.equal(own, prepare(noise(40, 30, index), smaller, view))
+    for (_, whole), (_, expected) in zip(
+        given.ordered(), batches_of(photos).ordered(), strict=True
+    ):
+        assert torch.equal(whole, expected)
 
 
 def test_a_photo_that_changed_or_went_stops_it(photos: Photos) -> None:

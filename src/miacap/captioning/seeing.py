@@ -24,7 +24,7 @@ from miacap.visual.photo_batches import PhotoBatches
 
 @dataclass(frozen=True)
 class PhotoPictures(Pictures):
-    """Pictures whose rows are yet to be seen: `regions` has as many rows, without content."""
+    """Pictures whose rows are yet to be seen: `regions` stands for them, without content."""
 
     pixels: Float[Tensor, "B 3 H W"] | None = None
 
@@ -69,8 +69,10 @@ class SeeingCaptioner(nn.Module):
         if not isinstance(pictures, PhotoPictures) or pictures.pixels is None:
             return pictures
         # Not rounded to half precision, as stored rows are: these have gradients.
-        rows = rows_of(self.backbone(pictures.pixels))
-        return replace(pictures, regions=rows.float(), pixels=None)
+        rows = rows_of(self.backbone(pictures.pixels)).float()
+        # Training photos may have another size, and so another number of cells, than whole ones.
+        every = torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
+        return replace(pictures, regions=rows, region_mask=every, pixels=None)
 
 
 class SeeingBatches:

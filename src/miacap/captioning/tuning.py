@@ -37,7 +37,7 @@ from miacap.data.features import Preprocessing
 from miacap.data.leaks import find as find_leaks
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, subfolder, write_json
-from miacap.runs import Run, RunSettings, SelfCritical, Start
+from miacap.runs import BackboneTuning, Run, RunSettings, SelfCritical, Start
 from miacap.runs.folder import held
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
@@ -98,8 +98,9 @@ def tune(
     for told in () if quiet else (unfinished(start), what_is_sought(start, settings.objective)):
         if told:
             terminal.tell(f"note: {told}")
-    record = _record(start)
+    record = _record(start, settings.tuning)
     _check_concepts(start, concepts)
+    _check_crop_size(start, settings.tuning)
     network = _unfolded(start, record, places)
     processes, path = join(settings.training.device), Path(folder, TUNING)
     names = [name for split in ("train", "dev") for name in dataset.split(split).captions]
@@ -129,15 +130,24 @@ def tune(
     return result
 
 
-def _record(start: Run) -> Preprocessing:
-    """Give how the run's features are made. Raises RunError where that cannot be tuned."""
+def _record(start: Run, tuning: BackboneTuning) -> Preprocessing:
+    """Give how the new run's features are made. Raises RunError where that cannot be tuned."""
     record = start.preprocessing
     if isinstance(record, Preprocessing) and (record.backbone, record.grid) in _TUNABLE:
-        return record
+        return record if tuning.size is None else replace(record, size=tuning.size)
     raise RunError(
         f"{start.folder}: its features are of {record.title}, which cannot be tuned here; the "
         f"cells of {', '.join(efficientnet_lite.VARIANTS)} can."
     )
+
+
+def _check_crop_size(start: Run, tuning: BackboneTuning) -> None:
+    """Refuse another number of regions in training, where each comes with a concept."""
+    if tuning.crop_size is not None and Wanted.of(start.settings).any_concepts:
+        raise SettingsError(
+            "tuning.crop_size gives training photos fewer regions than whole ones have, and this "
+            "captioner reads as many concepts as regions; leave it out."
+        )
 
 
 def _check_concepts(start: Run, concepts: ConceptFolder | None) -> None:
@@ -359,4 +369,5 @@ class _Learning:
             seed=self.settings.training.seed,
             flips=tuning.flips,
             crops=tuning.crops,
+            crop_size=tuning.crop_size,
         )

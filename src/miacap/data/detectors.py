@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from miacap.errors import DataError, SettingsError
 from miacap.files import read_json
-from miacap.settings import from_json
+from miacap.settings import check_pixels, from_json
 
 FORMAT = 1
 _MOST_CLASSES = 20_000
@@ -53,9 +53,7 @@ class DetectorInput:
     std: Triple = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name, side in (("width", self.width), ("height", self.height)):
-            if not 32 <= side <= 4096:
-                raise SettingsError(f"input: {name} is 32 to 4096 pixels, not {side}.")
+        check_pixels(**{"input: width": self.width, "input: height": self.height})
         if not 0 <= self.padding <= 255:
             raise SettingsError(f"input: padding is 0 to 255, not {self.padding}.")
         if not all(math.isfinite(m) for m in self.mean):

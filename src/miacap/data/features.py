@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 from miacap.data.detectors import Description
 from miacap.errors import RunError, SettingsError
 from miacap.reading import short
-from miacap.settings import from_json, to_json
+from miacap.settings import check_pixels, from_json, to_json
 
 Alpha: TypeAlias = Literal["white", "black"]
 Exif: TypeAlias = Literal["apply", "ignore"]
@@ -68,8 +68,7 @@ class Preprocessing:
     flips: bool = False
 
     def __post_init__(self) -> None:
-        if not all(32 <= side <= 4096 for side in self.sides):
-            raise SettingsError(f"preprocessing: size is 32 to 4096 pixels, not {self.size}.")
+        check_pixels(**{"preprocessing: size": self.size})
         if self.cells is not None and not all(1 <= side <= 128 for side in self.cells):
             raise SettingsError(f"preprocessing: grid is 1 to 128 cells a side, not {self.grid}.")
         if not all(math.isfinite(m) for m in self.mean):
@@ -230,8 +229,7 @@ class BoxHead:
     exif: Exif = "apply"
 
     def __post_init__(self) -> None:
-        if not all(32 <= side <= 4096 for side in self.size):
-            raise SettingsError(f"box-head: size is 32 to 4096 pixels, not {self.size}.")
+        check_pixels(**{"box-head: size": self.size})
         for name, share in (("least_score", self.least_score), ("overlap", self.overlap)):
             if not 0 <= share <= 1:
                 raise SettingsError(f"box-head: {name} is 0 to 1, not {share}.")

@@ -7,7 +7,7 @@ from miacap import captioners
 from miacap.decoding.settings import SearchSettings
 from miacap.errors import SettingsError
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
-from miacap.settings import check_at_least, check_at_most, check_share
+from miacap.settings import check_at_least, check_at_most, check_pixels, check_share
 from miacap.training import TrainingSettings
 
 _STAGES = 9
@@ -107,6 +107,12 @@ class BackboneTuning:
     crops: float = 0.2
     """Show a part of a photo, at random, whose sides are at least 1 - `crops` of its own; 0 shows
     the whole."""
+    size: int | tuple[int, int] | None = None
+    """What the network sees of a whole photo, in pixels; none: as much as in the run that it begins
+    with. Features of the new run are made with it."""
+    crop_size: int | tuple[int, int] | None = None
+    """What it sees while it learns, in pixels; none: as much as of a whole photo. A part of a photo
+    shows things larger: with `crops` at 0.2, seven eighths of `size` show them about as large."""
 
     def __post_init__(self) -> None:
         check_at_least(1, stages=self.stages)
@@ -114,6 +120,7 @@ class BackboneTuning:
         check_at_least(0, rate=self.rate, decay=self.decay)
         check_at_most(100, rate=self.rate)
         check_share(crops=self.crops)
+        check_pixels(size=self.size, crop_size=self.crop_size)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,18 @@
     view of a photo       drawn from (seed, epoch, name of the picture): mirrored or not, a part
                           whose sides are between 1 - `crops` and 1 of the whole's   [photos:view]
 
+A part that fills the network's input shows things larger than the whole photo does, and a network
+expects what it learned from. `crop_size` gives parts a smaller input than whole photos have, so
+that things are about as large in both (Touvron et al. 2019, "Fixing the train-test resolution
+discrepancy").
+
 So batches depend on the epoch alone, whatever was read before them: a training that was stopped
 anywhere goes on exactly.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -119,9 +124,12 @@ class PhotoBatches:
         seed: of order and views.
         flips: mirror every second photo.
         crops: show a part of a photo, with sides of at least 1 - `crops`; 0 shows the whole.
+        crop_size: what the network sees in an epoch, in pixels, as `record.size`, which is what it
+            sees of whole photos (`ordered`); None: as much.
 
     Raises:
         DataError: there is no picture.
+        SettingsError: a size that no network takes.
     """
 
     def __init__(
@@ -134,6 +142,7 @@ class PhotoBatches:
         seed: int = 0,
         flips: bool = True,
         crops: float = 0.2,
+        crop_size: int | tuple[int, int] | None = None,
     ) -> None:
         if not sums:
             raise DataError("No photos to make batches of.")
@@ -141,6 +150,7 @@ class PhotoBatches:
         self.batch_size = batch_size
         self._photos, self._sums, self._record = photos, sums, record
         self._seed, self._flips, self._crops = seed, flips, crops
+        self._cropped = record if crop_size is None else replace(record, size=crop_size)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -166,29 +176,30 @@ class PhotoBatches:
             [drawn(self._seed, number, self.names[i], self._flips, self._crops) for i in group]
             for group in groups
         ]
-        yield from self._batches(groups, views)
+        yield from self._batches(groups, views, self._cropped)
 
     def ordered(self) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]]]:
         """Give each photo once, whole and not mirrored, in the order of `names`."""
         starts = range(0, len(self.names), self.batch_size)
         groups = [list(range(len(self.names)))[start : start + self.batch_size] for start in starts]
-        for batch in self._batches(groups, [[WHOLE] * len(group) for group in groups]):
+        views = [[WHOLE] * len(group) for group in groups]
+        for batch in self._batches(groups, views, self._record):
             assert batch is not None
             yield batch
 
     def _batches(
-        self, groups: list[list[int]], views: list[list[View]]
+        self, groups: list[list[int]], views: list[list[View]], record: Preprocessing
     ) -> Iterator[tuple[list[int], Float[Tensor, "B 3 H W"]] | None]:
         sums: dict[str, str] = {}
         items = (
-            (name, summed(self._photos, name, sums), _Seen(self._record, view))
+            (name, summed(self._photos, name, sums), _Seen(record, view))
             for name, view in zip(
                 (self.names[index] for group in groups for index in group),
                 (view for some in views for view in some),
                 strict=True,
             )
         )
-        ahead = prepared_each(items, self._record.side)
+        ahead = prepared_each(items, record.side)
         for indices in groups:
             if not indices:
                 yield None

@@ -88,6 +88,7 @@ class TuningData:
             seed=settings.seed,
             flips=settings.flips,
             crops=settings.crops,
+            crop_size=settings.crop_size,
         )
 
 

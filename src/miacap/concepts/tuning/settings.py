@@ -4,7 +4,13 @@ from dataclasses import dataclass, field
 
 from miacap.concepts.networks import KINDS, Kind
 from miacap.errors import SettingsError
-from miacap.settings import check_at_least, check_at_most, check_seed, check_share
+from miacap.settings import (
+    check_at_least,
+    check_at_most,
+    check_pixels,
+    check_seed,
+    check_share,
+)
 from miacap.training import TrainingSettings
 from miacap.visual.learning import STAGES
 
@@ -45,7 +51,10 @@ class TuneSettings:
     """Show a part of a photo, at random, whose sides are at least 1 - `crops` of its own; 0 shows
     the whole."""
     size: int | tuple[int, int] | None = None
-    """What the network sees, in pixels; none: what it sees by itself (224)."""
+    """What the network sees of a whole photo, in pixels; none: what it sees by itself (224)."""
+    crop_size: int | tuple[int, int] | None = None
+    """What it sees while it learns, in pixels; none: as much as of a whole photo. A part of a photo
+    shows things larger: with `crops` at 0.2, seven eighths of `size` show them about as large."""
     extractor: Kind = "multiple-instance"
     """What finds the words in the network's map, as for `concepts train`."""
     words: int = 1000
@@ -87,6 +96,7 @@ class TuneSettings:
         check_at_most(_MOST_FOLDS, folds=self.folds)
         check_seed(self.seed)
         check_share(dropout=self.dropout, crops=self.crops)
+        check_pixels(size=self.size, crop_size=self.crop_size)
         if self.folds == 1:
             raise SettingsError("folds is 0 or at least 2, not 1.")
         if self.extractor not in KINDS:
