@@ -83,7 +83,11 @@ def from_json(cls: type[S], mapping: Any, where: str) -> S:
 
 
 def override(
-    settings: S, assignments: Iterable[str], where: str = "--set", further: Iterable[str] = ()
+    settings: S,
+    assignments: Iterable[str],
+    where: str = "--set",
+    further: Iterable[str] = (),
+    decided: Mapping[str, str] | None = None,
 ) -> S:
     """Apply `name=value` assignments; dots reach into nested settings.
 
@@ -95,10 +99,11 @@ def override(
         assignments: `name=value`, as somebody typed them.
         where: the option, for the message.
         further: full names that the settings take without showing them ("sizes.width").
+        decided: names that something else decides, with what does: they are refused.
 
     Raises:
-        SettingsError: a name that is not there (with the nearest one, however deep), a value
-            that does not fit, or a key twice in one object.
+        SettingsError: a name that is not there (with the nearest one, however deep) or that is
+            decided elsewhere, a value that does not fit, or a key twice in one object.
     """
     tree = to_json(settings)
     for assignment in assignments:
@@ -106,6 +111,8 @@ def override(
         if not sign:
             raise SettingsError(f"{where} {assignment}: write name=value.")
         *path, last = name.strip().split(".")
+        if (decider := (decided or {}).get([*path, last][0])) is not None:
+            raise SettingsError(f"{where} {name.strip()}: cannot be set: {decider}.")
         if not path and last not in tree:
             raise SettingsError(
                 f"{where}: unknown setting {last!r}.{_nearest(last, [*_full(tree), *further])} "

@@ -2,16 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor
 
+from miacap.captioning import cross_entropy
 from miacap.captioning import scheduled_sampling as module
 from miacap.captioning.inputs import Inputs, Wanted
 from miacap.captioning.scheduled_sampling import scheduled_logits, share
+from miacap.data.batches import Batch
 from miacap.errors import SettingsError
+from miacap.pictures import collate
 from miacap.runs import CrossEntropy, RunSettings
 from miacap.runs.folder import build
 from miacap.text import BOS, PAD, UNK
@@ -89,6 +93,29 @@ def test_draws_follow_the_distribution_of_the_step_before() -> None:
     half = module._next(torch.full((1, 20_000), PAD + 8), many, before, 0.3)[0]
     stayed = 0.7 + 0.3 * float(wanted[8])
     assert float((half == 8).float().mean()) == pytest.approx(stayed, abs=0.015)
+
+
+def test_the_share_is_that_of_the_epoch_whose_batches_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shares: list[float] = []
+
+    def noted(module: Any, pictures: Any, words: Tensor, share: float) -> Tensor:
+        shares.append(share)
+        return torch.zeros(*words.shape, WORDS)
+
+    monkeypatch.setattr(cross_entropy, "scheduled_logits", noted)
+    words = torch.tensor([[[BOS, 5]]])
+    batch = Batch(collate(["1"], [torch.zeros(1, 1)]), words, words)
+    train = SimpleNamespace(epoch=lambda number, skip, part: iter([batch]))
+    plain: Any = lambda pictures, words: torch.zeros(*words.shape, WORDS)  # noqa: E731
+    objective = CrossEntropy(sampling_most=1.0, sampling_increase=0.25, sampling_every=1)
+    task = cross_entropy.CrossEntropyTask(plain, cast(Any, train), cast(Any, None), objective)
+    for epoch in (0, 1, 2, 1):
+        [given] = task.batches(epoch, 0)
+        assert given is not None
+        task.loss(plain, given)
+    assert shares == [0.25, 0.5, 0.25]  # epochs count from 0, which draws nothing
 
 
 def test_it_trains_and_resumes_to_the_bit(world: World, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import sqrt
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -165,6 +165,30 @@ def test_the_sampled_gradient_estimates_the_expected_one(
     assert float(off.max()) < 4.5
     # It could have failed: most of the gradient lies far outside of 0's interval.
     assert float(((mean / error)[moved].abs() > 4.5).double().mean()) > 0.3
+
+
+def test_greedys_baseline_is_the_reward_of_the_greedy_caption() -> None:
+    """Any number would leave the expected gradient as it is: this is the one, in plain loops."""
+    module, kept, none = Toy(), Worth(), cast(Any, None)
+    with torch.no_grad():
+        module.table[0, BOS, EOS] = 9.0  # what greedy search would say at once, if it could
+    best: list[int] = []
+    while len(best) < LIMIT and EOS not in best:
+        row = module.table[len(best), best[-1] if best else BOS].detach()
+        may = [*range(4, WORDS)] + ([EOS] if best else [])
+        best.append(max(may, key=lambda word: float(row[word])))
+    chosen = SelfCritical(baseline="greedy", samples=2)
+    one = SelfCriticalTask(module, none, cast(Any, kept), none, SEARCH, chosen)
+    torch.manual_seed(0)
+    empty = torch.zeros(5, 0, 0, dtype=torch.long)
+    loss, _ = one.loss(module.train(), Batch(pictures(5), empty, empty))
+    drawn, said = ([tuple(w for w in row if w != PAD) for row in words.flatten(0, 1).tolist()]
+                   for words in kept.seen)  # fmt: skip
+    assert said == [tuple(best)] * 5 and len({*drawn}) > 3
+    above = [WORTH[caption] - WORTH[tuple(best)] for caption in drawn]
+    gains = [float(probability(module, caption).log().detach()) for caption in drawn]
+    wanted = -sum(a * gain for a, gain in zip(above, gains, strict=True))
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-9)
 
 
 def test_a_beams_hypotheses_are_held_against_their_mean() -> None:

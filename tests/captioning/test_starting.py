@@ -268,6 +268,10 @@ def test_a_run_that_is_not_finished_is_told(
         fit(world, new, further(part), None, start=part, quiet=False, stop_after=1)
         assert ("part is not trained to its end" in capsys.readouterr().err) == told
         fit(world, part.folder, wanted, None)
+    longer = replace(wanted, training=replace(wanted.training, epochs=9, patience=0))
+    fit(world, part.folder, longer, None, stop_after=3)  # it has a card, and goes on
+    fit(world, tmp_path / "again", further(part), None, start=part, quiet=False, stop_after=1)
+    assert "part is not trained to its end" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("objective", [BASELINES[0], BASELINES[3]], ids=["mean", "dropout"])

@@ -20,6 +20,7 @@ from miacap.captioning.inputs import Inputs
 from miacap.captioning.seeing import PhotoPictures, SeeingCaptioner
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.cli.application import app
+from miacap.data import FeatureStore
 from miacap.errors import SettingsError
 from miacap.files import sha256
 from miacap.runs import CrossEntropy, Run, SelfCritical
@@ -167,15 +168,35 @@ def test_a_run_as_any_other_comes_out(
 def test_dev_scores_are_those_of_the_stored_features(
     world: SmallWorld, finished: Path, tmp_path: Path
 ) -> None:
-    """What an evaluation during training said is what the finished run gets."""
-    store = visual.extract(
-        world.dataset, tmp_path / "features", backbone=f"tuned:{finished}", device="cpu", quiet=True
-    )
+    """What an evaluation during training said is what the finished run gets, of its features."""
     run = runs.load(finished)
+    for name, of in (("features", run), ("before", world.start)):
+        given = ["features", world.root / "scenes", "--run", of.folder, "-o", tmp_path / name]
+        done = CliRunner().invoke(app, [*map(str, given), "--device", "cpu", "-q"])
+        assert done.exit_code == 0, (done.output, done.exception)
+        # Network, size, precision and flips: all that the run reads.
+        assert FeatureStore.open(tmp_path / name).manifest.preprocessing == of.preprocessing
+    store = FeatureStore.open(tmp_path / "features")
+    assert sha256(tmp_path / "features" / "backbone.safetensors") == (
+        run.preprocessing.weights_sha256
+    )
     said = json.loads((finished / "dev.json").read_text())
     evaluation = captioning.evaluate(run, world.dataset, "dev", store, quiet=True)
     found = evaluation.scores["CIDEr-D"]
     assert said["scores"]["CIDEr-D"] == pytest.approx(float(found), abs=1e-6)
+
+
+def test_settings_without_effect_are_told(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    wanted = settings(world.start)
+    wanted = replace(wanted, training=replace(wanted.training, momentum=0.5))
+    monkeypatch.setattr(tuning, "fit", lambda *_, **__: 1 / 0)
+    for quiet in (True, False):
+        with pytest.raises(ZeroDivisionError):
+            captioning.tune(world.dataset, tmp_path / "run", world.start, wanted, quiet=quiet)
+        assert ("training.momentum=0.5 has no effect" in capsys.readouterr().err) != quiet
 
 
 def smoothed(world: SmallWorld, folder: Path) -> Run:

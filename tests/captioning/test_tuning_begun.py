@@ -9,6 +9,7 @@ import pytest
 from miacap import captioning, concepts, runs, visual
 from miacap.concepts import ConceptFolder, ListSettings
 from miacap.errors import DataError, RunError, SettingsError
+from miacap.runs import VectorFile
 
 from .tuning_world import SmallWorld, begun, settings, trained
 
@@ -53,7 +54,8 @@ def test_what_does_not_go_together_is_refused(
     for changed, said in (
         (replace(settings(start), tuning=None), "settings of `tuning`"),
         (replace(settings(start), minimum_count=2), "minimum_count"),
-        (replace(settings(start), region_width=640), "trained with region_width=1280, not 640"),
+        (replace(settings(start), region_width=640), "region_width cannot be 640: .* 1280 numbers"),
+        (replace(settings(start), word_vectors=VectorFile("x", "0" * 64, 1)), "leave word_vectors"),
     ):
         with pytest.raises(SettingsError, match=said):
             captioning.tune(world.dataset, tmp_path / "run", start, changed, quiet=True)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
-from miacap.errors import DataError, RunError, UnknownName
+from miacap.errors import DataError, RunError, SettingsError, UnknownName
 from miacap.visual import Places, load
 
 
@@ -45,6 +45,17 @@ def test_commands_that_look_at_photos_refuse_none(verb: str, more: tuple[str, ..
 def test_what_is_not_there_is_named_before_data_is_read(arguments: tuple[str, ...]) -> None:
     # DATA is not there either, which would be said if it were read first.
     assert refused(*arguments, "-o", "x") == "nosuch: there is no such file or folder."
+
+
+@pytest.mark.parametrize(
+    "more",
+    [("--backbone", "x"), ("--regions", "grid"), ("--boxes", "3"), ("--threshold", "0.5"),
+     ("--set", "flips=true")],
+)  # fmt: skip
+def test_a_run_says_what_its_regions_are(more: tuple[str, str]) -> None:
+    done = CliRunner().invoke(app, ["features", "d", "--run", "r", "-o", "x", *more])
+    assert isinstance(done.exception, SettingsError)
+    assert "--run says what regions are and which network looks" in str(done.exception)
 
 
 def test_files_beside_features_are_asked_for_first(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
             victim.unlink()
         case "empty":
             victim.write_bytes(b"")
-    fit(toy.Toy(), SETTINGS, tmp_path)
+    fit(toy.Toy(), SETTINGS, tmp_path, quiet=True)  # no progress, but this is said
     if (suffix, damage) != ("json", "gone"):  # without its JSON it never was a checkpoint
         err = capsys.readouterr().err
         assert f"step-000000010.{suffix}" in err

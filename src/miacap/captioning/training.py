@@ -26,6 +26,7 @@ from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
 from miacap.runs import Objective, Run, RunSettings, SelfCritical
 from miacap.runs.folder import build, held, read_sources
+from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
 from miacap.runs.starting import captioner_of, seeking, unfinished, what_is_sought
@@ -159,6 +160,8 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
         terminal.tell(f"warning: {few}.")
     if start is not None and not quiet:
         _tell_start(start, found.settings.objective, found.dataset)
+    for told in () if quiet else without_effect(found.settings, start):
+        terminal.tell(f"note: {told}.")
     for leak in leaks:
         terminal.tell(f"warning: {leak.told}")
     if not quiet and (known := tuned.known(found.regions.folder, found.dataset.sources)):

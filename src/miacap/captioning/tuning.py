@@ -39,6 +39,7 @@ from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, subfolder, write_json
 from miacap.runs import BackboneTuning, Run, RunSettings, SelfCritical, Start
 from miacap.runs.folder import held
+from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
 from miacap.runs.starting import begun, captioner_of, seeking, unfinished, what_is_sought
@@ -52,6 +53,7 @@ from miacap.visual.libraries import read_file
 from miacap.visual.lite import Lite
 from miacap.visual.photo_batches import Looked, PhotoBatches, look_once
 from miacap.weights import write_tensors, write_weights
+from miacap.wording import counted
 
 _TUNABLE = tuple((name, None) for name in efficientnet_lite.VARIANTS)  # grid None: all cells
 
@@ -95,9 +97,9 @@ def tune(
         raise SettingsError(
             "A backbone learns by settings of `tuning`: runs.tuned(start) has them."
         )
-    for told in () if quiet else (unfinished(start), what_is_sought(start, settings.objective)):
-        if told:
-            terminal.tell(f"note: {told}")
+    _check_decided(settings, start)
+    if not quiet:
+        _tell(settings, start)
     record = _record(start, settings.tuning)
     _check_concepts(start, concepts)
     _check_crop_size(start, settings.tuning)
@@ -128,6 +130,28 @@ def tune(
 
         processes.from_main(keep)
     return result
+
+
+def _check_decided(settings: RunSettings, start: Run) -> None:
+    """Refuse settings that the run to begin with decides, and that nothing here would read."""
+    width = start.settings.region_width
+    if settings.region_width != width:
+        raise SettingsError(
+            f"region_width cannot be {settings.region_width}: regions of {start.folder} have "
+            f"{counted(width, 'number')}; leave it out."
+        )
+    if settings.word_vectors is not None:
+        raise SettingsError(
+            "The run to begin with has trained its word table already; leave word_vectors out."
+        )
+
+
+def _tell(settings: RunSettings, start: Run) -> None:
+    for told in (unfinished(start), what_is_sought(start, settings.objective)):
+        if told:
+            terminal.tell(f"note: {told}")
+    for told in without_effect(settings, start):
+        terminal.tell(f"note: {told}.")
 
 
 def _record(start: Run, tuning: BackboneTuning) -> Preprocessing:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from miacap.data import Dataset
     from miacap.data.features import Preprocessing
-    from miacap.visual import Backbone, Places
+    from miacap.visual import Backbone, Places, Regions
+
+_BACKBONE, _REGIONS = "efficientnet-lite2", "grid"
 
 _reading = typer.Typer(add_completion=False, rich_markup_mode=None)
 _reading.command("read", cls=Verb, short_help="Read features that you already have.")(read)
@@ -32,20 +34,28 @@ def features(
     data: Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the features.")],
     backbone: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Network: efficientnet-lite0, -lite1, -lite2, tuned:FOLDER, timm:NAME, "
-            "torchvision:NAME, hf:FOLDER-OR-NAME."
+            help="Network: efficientnet-lite0, -lite1, -lite2 (unless told), tuned:FOLDER, "
+            "timm:NAME, torchvision:NAME, hf:FOLDER-OR-NAME."
         ),
-    ] = "efficientnet-lite2",
+    ] = None,
     regions: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="What a region is: grid (a cell of the network's map), detector:FILE.onnx (a box, "
-            "pooled from the map), grid+detector:FILE.onnx (both), or torchvision:fasterrcnn_... "
-            "(its boxes, with the features of its own box head)."
+            help="What a region is: grid (a cell of the network's map; unless told), "
+            "detector:FILE.onnx (a box, pooled from the map), grid+detector:FILE.onnx (both), or "
+            "torchvision:fasterrcnn_... (its boxes, with the features of its own box head)."
         ),
-    ] = "grid",
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            help="Regions as this run reads them, by the network and the detector that it carries.",
+        ),
+    ] = None,
     boxes: Annotated[
         str | None,
         typer.Option(
@@ -90,28 +100,43 @@ def features(
     Example: miacap features flickr8k -o features
 
     Boxes: miacap features flickr8k --regions detector:picodet.onnx -o features
+
+    As a run reads them: miacap features flickr8k --run runs/tuned -o features
     """
     from miacap import visual
-    from miacap.errors import DataError
+    from miacap.errors import DataError, SettingsError
     from miacap.memory import keep_freed
     from miacap.training.processes import join
 
+    if run is not None:
+        others = (backbone, regions, boxes, threshold, *(sets or ()))
+        if any(other is not None for other in others):
+            raise SettingsError(
+                "--run says what regions are and which network looks; leave --backbone, --regions, "
+                "--boxes, --threshold and --set out."
+            )
+    regions = regions or _REGIONS
     _, named, detector = regions.partition("detector:")
     require_there(Path(detector) if named else None)
     dataset = _photos(data, photos)
     sharing = join(device)
     chosen = sharing.device(device)
     places = visual.Places.of(weights or (), download)
-    network, preprocessing = _backbone(backbone, regions, chosen, places, sets or [])
-    found = visual.regions_named(
-        regions,
-        network,
-        preprocessing=preprocessing,
-        boxes=boxes,
-        threshold=threshold,
-        device=chosen,
-        places=places,
-    )
+    if run is not None:
+        found = _of_run(run, chosen, places)
+    else:
+        network, preprocessing = _backbone(
+            backbone or _BACKBONE, regions, chosen, places, sets or []
+        )
+        found = visual.regions_named(
+            regions,
+            network,
+            preprocessing=preprocessing,
+            boxes=boxes,
+            threshold=threshold,
+            device=chosen,
+            places=places,
+        )
     keep_freed()
     store = visual.extract(
         dataset,
@@ -144,6 +169,15 @@ def _photos(data: Path, photos: list[Path] | None) -> "Dataset":
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     return dataset
+
+
+def _of_run(run: Path, device: "torch.device", places: "Places") -> "Regions":
+    """Give what finds a run's regions, exactly as it reads them."""
+    from miacap import runs, visual
+
+    [folder] = runs.chosen(run)
+    found = runs.load(folder)
+    return visual.regions_for(found.preprocessing, device, found.folder, places)
 
 
 def _backbone(

@@ -124,11 +124,12 @@ def _captioner(
     from miacap.cli.reporting import filled, starting_run
     from miacap.concepts import ConceptFolder
     from miacap.runs.card import shown
+    from miacap.runs.settings import DECIDED
     from miacap.settings import override
 
     begun = starting_run(start, output)
     # An objective has training settings of its own, which what is set goes before.
-    objective = override(runs.tuned(begun, folder=output), sets).objective
+    objective = override(runs.tuned(begun, folder=output), sets, decided=DECIDED).objective
     settings = runs.tuned(begun, objective.kind, output)
     settings = replace(settings, training=replace(settings.training, seed=seed, device=device))
     result = captioning.tune(

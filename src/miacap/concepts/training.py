@@ -23,6 +23,7 @@ from miacap.concepts.claiming import claim, finish, finished, spellings
 from miacap.concepts.evaluation import log_likelihood
 from miacap.concepts.extractor import Extractor
 from miacap.concepts.folders import SCORES
+from miacap.concepts.idle import tell_idle
 from miacap.concepts.networks import build
 from miacap.concepts.settings import ConceptSettings
 from miacap.concepts.task import (
@@ -93,6 +94,8 @@ def train(
         return done
     for leak in find_leaks(dataset, regions.photos):
         terminal.tell(f"warning: {leak.told}")
+    if not quiet:
+        tell_idle(settings.training, "dev" in data.splits)
     result = _trained(data, path, settings, quiet)
     if known := tuned.known(regions.folder, dataset.sources):
         result["train is scored"] = f"out of fold, but {known}"

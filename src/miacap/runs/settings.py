@@ -26,6 +26,14 @@ _ELSEWHERE = {
 """What building a captioner also needs, and who decides it."""
 
 
+DECIDED = {
+    "region_width": _ELSEWHERE["region_width"],
+    "start": "give the run to begin with as --from RUN",
+    "word_vectors": "give the file as --word-vectors FILE",
+}
+"""Settings of a run that are written down and not chosen, and what decides them."""
+
+
 def captioner_training() -> TrainingSettings:
     """Training settings that suit a captioner on two cores (docs/log.md has what they reach)."""
     return TrainingSettings(

@@ -15,7 +15,7 @@ from miacap.files import sha256
 from miacap.runs.card import CARD
 from miacap.runs.folder import Run, build
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
-from miacap.runs.overview import recorded
+from miacap.runs.overview import overview, recorded
 from miacap.runs.settings import (
     FORMAT,
     BackboneTuning,
@@ -41,11 +41,11 @@ __all__ = [
 Kind = Literal["cross-entropy", "self-critical"]
 """What a training that begins with a run may seek."""
 
-_FIXED = ("captioner", "source", "region_width", "concepts", "minimum_count")
+_FIXED = ("captioner", "source", "concepts", "minimum_count")
 """Settings that the weights of a run depend on, beside its sizes."""
 
 _FREE_SIZES = ("dropout", "region_dropout", "region_width")
-"""Sizes that may differ: no weight depends on dropout, and the width is among `_FIXED`."""
+"""Sizes that may differ: no weight depends on dropout, and the width is that of the features."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,12 @@ def captioner_of(run: Run, settings: RunSettings) -> nn.Module:
 
 
 def unfinished(run: Run) -> str | None:
-    """Say so where a run that training begins with is not trained to its end, else None."""
-    if (run.folder / CARD).is_file():
+    """Say so where a run that training begins with is not trained to its end, else None.
+
+    It may have been finished once, and gone on since.
+    """
+    known = overview(run.folder).state in ("finished", "damaged")  # damaged: its log, not itself
+    if known and (run.folder / CARD).is_file():
         return None
     return f"{run.folder} is not trained to its end; this begins with its best weights so far."
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from miacap import terminal
 from miacap.errors import RunError
 from miacap.progress import Progress
 from miacap.settings import to_json
@@ -119,7 +120,7 @@ class Session:
 
     def _newest(self) -> checkpoints.Checkpoint | None:
         """Read the newest checkpoint and see that it fits."""
-        checkpoint = checkpoints.newest(self.folder, self.note)
+        checkpoint = checkpoints.newest(self.folder, terminal.tell)
         if checkpoint is None:
             self._require_empty()
             return None

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from miacap.concepts import folds
 from miacap.concepts.claiming import claim, finish, finished
+from miacap.concepts.idle import tell_idle
 from miacap.concepts.networks import build
 from miacap.concepts.task import Statistics, begin
 from miacap.concepts.training import without_choice
@@ -87,6 +88,8 @@ def tune(
     if (done := finished(path)) is not None:
         return done
     data = TuningData.of(dataset, start.record, settings, path, quiet)
+    if not quiet:
+        tell_idle(settings.training, "dev" in data.splits)
     result = _made(_Making(start, data, path, settings, quiet))
     finish(path, result)
     return result
