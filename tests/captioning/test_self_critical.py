@@ -189,6 +189,9 @@ def test_greedys_baseline_is_the_reward_of_the_greedy_caption() -> None:
     gains = [float(probability(module, caption).log().detach()) for caption in drawn]
     wanted = -sum(a * gain for a, gain in zip(above, gains, strict=True))
     assert float(loss.detach()) == pytest.approx(wanted, rel=1e-9)
+    likely, count = one.told.parts["log-probability"]
+    assert float(likely) == pytest.approx(sum(gains), rel=1e-9)
+    assert (int(count), one.told.number) == (sum(map(len, drawn)), len(drawn))
 
 
 def test_a_beams_hypotheses_are_held_against_their_mean() -> None:

@@ -55,6 +55,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     assert ending(tmp_path) == ending(undisturbed)
 
 
+def test_a_damaged_checkpoint_takes_no_place_of_a_later_one(
+    toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training went on from before it: two whole ones are kept, and it is told of once."""
+    for steps in (7, 3):
+        fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=steps)
+    corrupt(tmp_path / "checkpoints" / "step-000000010.json")
+    for told in (1, 0):
+        fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=1)
+        assert capsys.readouterr().err.count("step-000000010.json") == told
+    names = {path.name for path in (tmp_path / "checkpoints").glob("step-*")}
+    steps_kept = [
+        f"step-00000000{step}.{kind}" for step in (8, 9) for kind in ("json", "safetensors")
+    ]
+    assert names == {*steps_kept}
+
+
 def test_all_checkpoints_damaged_is_an_error(toy: ModuleType, tmp_path: Path) -> None:
     fit(toy.Toy(), SETTINGS, tmp_path, quiet=True, stop_after=10)
     for file in (tmp_path / "checkpoints").glob("step-*.safetensors"):

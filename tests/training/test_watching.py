@@ -165,6 +165,27 @@ def test_what_is_left_counts_evaluations_too(
     assert [line["captions per second"] for line in result.history] == [20 / 2.0] * 3
 
 
+def test_the_time_of_earlier_sittings_counts(
+    toy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps of 2 s: three in one sitting, two in the next; an hour between them is nobody's."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    spent = []
+    for steps in (3, 2):
+        task = telling(toy)
+        inner = task.loss
+
+        def slow(module: torch.nn.Module, batch: Any, inner: Any = inner) -> Any:
+            now[0] += 2.0
+            return inner(module, batch)
+
+        task.loss = slow
+        spent.append(fit(task, ONE_OF_EACH, tmp_path, quiet=True, stop_after=steps).seconds)
+        now[0] += 3600.0
+    assert spent == [6.0, 10.0]
+
+
 def test_lines_fit_80_columns(
     toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -102,10 +102,15 @@ def for_all(processes: Processes, read: Callable[[], Checkpoint | None]) -> Chec
     return Checkpoint(grouped(tensors), read_saved(state, state["place"]["step"]))
 
 
-def prune(folder: Path, best: str | None, kept: int = KEPT) -> None:
-    """Remove all but the newest checkpoints, best weights that none speaks of, and debris."""
-    files = _newest_first(folder, "step", "json")
-    for old in files[kept:]:
+def prune(folder: Path, step: int, best: str | None, kept: int = KEPT) -> None:
+    """Remove all but the newest checkpoints, best weights that none speaks of, and debris.
+
+    A checkpoint of a later step than the one that was just written was damaged: training went on
+    from before it.
+    """
+    every = _newest_first(folder, "step", "json")
+    files = [file for file in every if _step_of(file) <= step]
+    for old in {*every} - {*files[:kept]}:
         old.unlink(missing_ok=True)
     steps = {file.stem for file in files[:kept]}
     for tensors in _newest_first(folder, "step", "safetensors"):
@@ -144,6 +149,10 @@ def _newest_first(folder: Path, kind: str, suffix: str) -> list[Path]:
     name = re.compile(rf"{kind}-\d{{9}}\.{suffix}")
     files = [path for path in folder.glob(f"{kind}-*") if name.fullmatch(path.name)]
     return sorted((p for p in files if p.is_symlink() or not p.is_dir()), reverse=True)
+
+
+def _step_of(file: Path) -> int:
+    return int(file.stem.removeprefix("step-"))
 
 
 def publish(source: Path, target: Path, digest: str) -> None:
@@ -203,7 +212,7 @@ def _read_json(file: Path) -> tuple[Saved, str]:
     if not whole:
         raise _Damaged(f"{file}: damaged (its checksum differs).")
     try:
-        saved = read_saved(content.get("state"), int(file.stem.removeprefix("step-")))
+        saved = read_saved(content.get("state"), _step_of(file))
     except ValueError as error:
         raise _Damaged(f"{file}: damaged ({error}).") from None
     return saved, str(content.get("tensors_sha256"))

@@ -210,7 +210,8 @@ class Session:
             names = ("python", "numpy", "parts")
             state["others"] = [{name: one[name] for name in names} for one in told[1:]]
         checkpoints.write(self.folder, self.state.step, tensors, state)
-        checkpoints.prune(self.folder, self.state.best.file if self.state.best else None)
+        best = self.state.best.file if self.state.best else None
+        checkpoints.prune(self.folder, self.state.step, best)
 
     def read_sums(self) -> None:
         """Bring the running loss into the state. Raises RunError where it is not finite."""
