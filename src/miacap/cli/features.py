@@ -104,17 +104,12 @@ def features(
     As a run reads them: miacap features flickr8k --run runs/tuned -o features
     """
     from miacap import visual
-    from miacap.errors import DataError, SettingsError
+    from miacap.errors import DataError
     from miacap.memory import keep_freed
     from miacap.training.processes import join
 
     if run is not None:
-        others = (backbone, regions, boxes, threshold, *(sets or ()))
-        if any(other is not None for other in others):
-            raise SettingsError(
-                "--run says what regions are and which network looks; leave --backbone, --regions, "
-                "--boxes, --threshold and --set out."
-            )
+        _require_none(backbone, regions, boxes, threshold, *(sets or ()))
     regions = regions or _REGIONS
     _, named, detector = regions.partition("detector:")
     require_there(Path(detector) if named else None)
@@ -169,6 +164,17 @@ def _photos(data: Path, photos: list[Path] | None) -> "Dataset":
         raise DataError(f"{error}{photos_alone(data)}") from None
     report_set_aside(dataset.set_aside)
     return dataset
+
+
+def _require_none(*others: object) -> None:
+    """Refuse what says otherwise what `--run` says."""
+    from miacap.errors import SettingsError
+
+    if any(other is not None for other in others):
+        raise SettingsError(
+            "--run says what regions are and which network looks; leave --backbone, --regions, "
+            "--boxes, --threshold and --set out."
+        )
 
 
 def _of_run(run: Path, device: "torch.device", places: "Places") -> "Regions":
