@@ -1,7 +1,9 @@
 """A training that begins with a run: what it keeps, what it refuses, what it leaves behind."""
 
 import hashlib
+import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 
 from miacap import captioners, captioning, metrics, runs
 from miacap.captioning import training as module
+from miacap.captioning.outcome import behind
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data import Dataset
 from miacap.errors import DataError, RunError, SettingsError
@@ -272,6 +275,29 @@ def test_a_run_that_is_not_finished_is_told(
     fit(world, part.folder, longer, None, stop_after=3)  # it has a card, and goes on
     fit(world, tmp_path / "again", further(part), None, start=part, quiet=False, stop_after=1)
     assert "part is not trained to its end" in capsys.readouterr().err
+
+
+def test_a_training_that_made_its_run_worse_is_told(
+    world: World, begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree = json.loads((begun.folder / "dev.json").read_text())
+    for name, score, told in (("better", 9.0, True), ("worse", -1.0, False)):
+        shutil.copytree(begun.folder, tmp_path / name)
+        scores = {**tree["scores"], "CIDEr-D": score}
+        (tmp_path / name / "dev.json").write_text(json.dumps({**tree, "scores": scores}))
+        start = runs.load(tmp_path / name)
+        run = fit(world, tmp_path / f"from-{name}", further(start), None, start=start)
+        said = capsys.readouterr().err
+        assert (f"and that of {start.folder}, with which it began, is 9.0000" in said) == told
+    assert behind(runs.load(tmp_path / "better"), run, {"CIDEr-D": 8.9}) is not None
+    assert behind(runs.load(tmp_path / "better"), run, {"CIDEr-D": 9.0}) is None
+    watching = replace(run.settings, training=replace(run.settings.training, watch="BLEU-4"))
+    other = replace(run, settings=watching)
+    assert behind(runs.load(tmp_path / "better"), other, {"CIDEr-D": 0.0}) is None
+    data = json.loads((run.folder / "data.json").read_text())
+    data["sources"].append({"name": "more.csv", "sha256": "ab" * 32})
+    (run.folder / "data.json").write_text(json.dumps(data))  # other captions: nobody can tell
+    assert behind(runs.load(tmp_path / "better"), run, {"CIDEr-D": 0.0}) is None
 
 
 @pytest.mark.parametrize("objective", [BASELINES[0], BASELINES[3]], ids=["mean", "dropout"])

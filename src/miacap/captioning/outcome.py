@@ -24,9 +24,10 @@ if TYPE_CHECKING:  # who only asks for a doubt needs none of them
     from miacap.captioning.words import Lengths
     from miacap.data.leaks import Leak
     from miacap.metrics.comparisons import Interval
+    from miacap.runs import Run
     from miacap.training import FitResult
 
-__all__ = ["FILE", "doubt", "finish"]
+__all__ = ["FILE", "behind", "doubt", "finish"]
 
 FILE = "dev.json"
 _FEW = 500
@@ -124,6 +125,31 @@ def doubt(folder: str | os.PathLike[str]) -> str | None:
     """
     outcome = _read(Path(folder))
     return None if outcome is None else _doubt(outcome.above, outcome.training_pictures)
+
+
+def behind(start: "Run", run: "Run", scores: Mapping[str, float]) -> str | None:
+    """Say so where a training left its captioner worse than the run that it began with.
+
+    Args:
+        start: that run; nothing is said where its scores are not known, or are of other data.
+        run: what came of the training.
+        scores: dev scores of the weights that were kept.
+    """
+    from miacap.runs.folder import read_sources
+    from miacap.runs.objectives import WATCHED
+
+    before = _read(start.folder)
+    if before is None or run.settings.training.watch not in ("", WATCHED):
+        return None
+    ours, theirs = ({row["sha256"] for row in read_sources(r.folder)} for r in (run, start))
+    old, new = before.scores.get(WATCHED), scores.get(WATCHED)
+    if ours != theirs or not isinstance(old, float) or new is None or new >= old:
+        return None
+    return (
+        f"{run.folder}: {WATCHED} on dev is {new:.4f}, and that of {start.folder}, with which it "
+        f"began, is {old:.4f}: keep that run, or begin again with another learning_rate, more "
+        "epochs, or a run that gains no more."
+    )
 
 
 def _doubt(above: Mapping[str, Any], pictures: int) -> str | None:

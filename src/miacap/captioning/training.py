@@ -13,7 +13,7 @@ from torch import nn
 from miacap import captioners, runs, terminal
 from miacap.captioning.cross_entropy import CrossEntropyTask
 from miacap.captioning.material import Material, gathered
-from miacap.captioning.outcome import finish
+from miacap.captioning.outcome import behind, finish
 from miacap.captioning.reward import Reward
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.captioning.validation import NUMBERS, SHOWN, WATCHED, DevScores
@@ -111,6 +111,8 @@ def train(
             if result.finished:
                 best, captions = best_scores(result), found.captions
                 finish(result, best, task.module, dev, captions, counted, leaks)
+                if start is not None and (told := behind(start, run, best)):
+                    terminal.tell(f"warning: {told}")
 
         processes.from_main(keep)
     return result

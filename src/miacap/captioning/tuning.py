@@ -19,7 +19,7 @@ import torch
 
 from miacap import captioners, runs, terminal
 from miacap.captioning.inputs import Inputs, StoredConcepts, Wanted
-from miacap.captioning.outcome import finish
+from miacap.captioning.outcome import behind, finish
 from miacap.captioning.reward import Reward
 from miacap.captioning.seeing import (
     SeeingBatches,
@@ -127,6 +127,8 @@ def tune(
             _keep_training(path / BEGUN, sought)
             if result.finished:
                 learning.finish(run, result, concepts)
+                if told := behind(start, run, best_scores(result)):
+                    terminal.tell(f"warning: {told}")
 
         processes.from_main(keep)
     return result
