@@ -138,8 +138,7 @@ def evaluate(
             device=sharing.device(device), metrics=metrics,
         )  # fmt: skip
 
-    result = evaluated(joined)
-    second = evaluated(runs.load(compared[0])) if compared else None
+    result, second = evaluated(joined), evaluated(runs.load(compared[0])) if compared else None
     if not sharing.main:
         return
     if output is not None:
