@@ -104,6 +104,21 @@ def test_batches_hang_on_the_epoch_and_leave_out_what_cannot_be_read(
     assert isinstance(moved, PhotoPictures) and moved.pixels is not None
 
 
+def test_order_and_views_hang_on_the_seed(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Tensor]] = []
+    for seed in (0, 5):
+        chosen = settings(world.start)
+        chosen = replace(chosen, training=replace(chosen.training, seed=seed))
+        task = begun(world, tmp_path / str(seed), monkeypatch, chosen)
+        batches = [batch.pictures for batch in task.batches(0, 0)]
+        seen.append({n: p for b in batches for n, p in zip(b.names, b.pixels, strict=True)})
+    one, other = seen
+    assert list(one) != list(other) and one.keys() == other.keys()
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
 def contents(folder: Path) -> Mapping[str, Tensor]:
     return {
         f"{file}/{name}": value
