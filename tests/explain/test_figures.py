@@ -47,7 +47,22 @@ def test_alignment_draws_the_shares_of_each_row_and_iteration(look: Look) -> Non
         for n in range(3):
             top, below = axes[place], axes[place + 1]
             place += 2
-            assert top.get_title() == f"row {row + 1}, n = {n}"
+            word = look.concepts[row].word
+            when = f"iteration {n}" if n else "before iteration 1"
+            assert top.get_title() == f"pair {row + 1} ({word}): {when}"
+            if n == 0:  # nothing has attended yet: the pair alone is shown, without a share
+                (outline,) = patches(top)
+                wanted = look.boxes[row] * (90, 60, 90, 60)
+                assert outline.get_bbox().extents == pytest.approx(wanted, abs=1e-4)
+                assert not outline.get_fill() and not patches(below)
+                (text,) = below.texts
+                assert text.get_text() == f"{word}: no attention yet"
+                name = look.region_name(row)
+                assert drawn.rows[place // 2 - 1][2:] == [
+                    f"{name}: no attention yet",
+                    text.get_text(),
+                ]
+                continue
             shares = look.refinement.regions[n][row]
             found = {(round(p.get_x()), round(p.get_y())): p.get_alpha() for p in patches(top)}
             for region, share in enumerate(shares):
@@ -55,7 +70,10 @@ def test_alignment_draws_the_shares_of_each_row_and_iteration(look: Look) -> Non
                 assert found[corner] == pytest.approx(0.85 * min(1, share * 6 / 8), abs=1e-5)
             widths = [patch.get_width() for patch in patches(below)]
             wanted = sorted(look.refinement.concepts[n][row], reverse=True)[:5]
-            assert widths == pytest.approx(wanted, abs=1e-6)
+            assert widths == pytest.approx([one for one in wanted if one >= 0.0005], abs=1e-6)
+            assert not any(
+                "(0.0 %)" in cell or " 0.0 %" in cell for row in drawn.rows for cell in row
+            )
             best = int(look.refinement.concepts[n][row].argmax())
             assert below.texts[0].get_text().startswith(look.concepts[best].word)
 
@@ -199,6 +217,41 @@ def test_without_matplotlib_the_pip_line_is_said(
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtra, match=re.escape("pip install 'miacap[explain]'")):
         figures.alignment(look)
+
+
+def test_shares_that_would_read_as_nothing_are_left_out(look: Look) -> None:
+    assert look.refinement is not None
+    sharp = np.array([[0.7, 0.2992, 0.0006, 0.0002, 0.0, 0.0]] * 6, np.float32)
+    refined = replace(look.refinement, concepts=(look.refinement.concepts[0], sharp, sharp))
+    drawn = figures.alignment(replace(look, refinement=refined), rows=[0])
+    texts = [text.get_text() for text in drawn.figure.axes[3].texts]
+    words = [concept.word for concept in look.concepts]
+    assert texts == [f"{words[0]} 70.0 %", f"{words[1]} 29.9 %", f"{words[2]} 0.1 %"]
+    assert drawn.rows[1][3] == ", ".join(texts)
+
+
+def test_a_row_is_named_by_what_it_begins_as(look: Look) -> None:
+    assert look.refinement is not None
+    regions, concepts = look.refinement.regions, look.refinement.concepts
+
+    def first_panel(regions: Any, concepts: Any) -> tuple[str, int, list[str]]:
+        refined = replace(look.refinement, regions=regions, concepts=concepts)
+        drawn = figures.alignment(replace(look, refinement=refined), rows=[1])
+        top, below, *_ = drawn.figure.axes
+        texts = [text.get_text() for text in (*top.texts, *below.texts)]
+        return top.get_title().partition(":")[0], len(patches(top)), texts
+
+    word, yet = look.concepts[1].word, "no attention yet"
+    assert first_panel(regions, concepts) == (f"pair 2 ({word})", 1, [f"{word}: {yet}"])
+    fewer = tuple(matrix[:3] for matrix in concepts[1:])  # on the rows of three concepts
+    began = (np.eye(3, dtype=np.float32), *(matrix[:, :3] for matrix in fewer))
+    taken = (regions[0], *(matrix[:3] for matrix in regions[1:]))
+    assert first_panel(taken, began) == (f"concept 2 ({word})", 0, [yet, f"{word}: {yet}"])
+    six = (began[0], *(matrix[:, :3] for matrix in concepts[1:]))  # on the rows of six regions
+    assert first_panel(regions, six) == ("region 2 (row 1, column 2)", 1, [yet])
+    with pytest.raises(SettingsError, match="no row 4: there are 3 rows"):
+        refined = replace(look.refinement, regions=taken, concepts=began)
+        figures.alignment(replace(look, refinement=refined), rows=[3])
 
 
 def test_boxes_that_lie_over_one_another_do_not_add_up(look: Look) -> None:

@@ -4,6 +4,9 @@ A row of pictures for each pair, a column for each iteration n = 0 .. N. Colour 
 the share of each region in the pair's regions, on the fixed scale of the page; bars below are its
 concepts with the largest shares. Of boxes that lie over one another the strongest gives
 the colour, and the one with the largest share is outlined.
+
+The paper's figure begins with the first iteration. Before it (n = 0) nothing has attended yet and
+there are no shares: the region of the pair is outlined, and its concept is named.
 """
 
 from collections.abc import Sequence
@@ -26,6 +29,9 @@ _USUAL = 3
 _CONCEPTS = 5
 _MOST = 8
 """Iterations that are drawn, at most."""
+_LEAST = 0.0005
+"""A smaller share would be written as 0.0 %, and is left out."""
+_NO_SHARES = "no attention yet"
 
 
 def usual_rows(look: Look) -> tuple[int, ...]:
@@ -68,16 +74,18 @@ def alignment(look: Look, rows: Sequence[int] | None = None) -> Drawn:
         figure,
         f"What rows are made of after each iteration: {_name(look)}",
         "Figure 4 of the paper for one photo: shares of the original regions (colour, full from "
-        f"{SCALE} times an even share on) and concepts (bars, up to 1) in a row after n "
-        "iterations, accumulated with r = 0.5. At n = 0 each row is itself.",
-        ("row", "iteration", "region with the largest share", "concepts with the largest shares"),
+        f"{SCALE} times an even share on) and concepts (bars, up to 1) in a row of the refiner "
+        "after n iterations, accumulated with r = 0.5. Before the first iteration (n = 0) nothing "
+        "has attended yet: the pair's own region is outlined and its own concept named.",
+        ("row of the refiner", "iteration", "region with the largest share",
+         "concepts with the largest shares"),
         table,
-    )
+    )  # fmt: skip
 
 
 def _checked(refined: Refinement, rows: Sequence[int]) -> tuple[int, ...]:
     """Give the wanted rows. Raises SettingsError where one is not there."""
-    most = max(len(m) for m in (*refined.regions, *refined.concepts) if m is not None)
+    most = max(len(m) for m in (refined.regions[-1], refined.concepts[-1]) if m is not None)
     for row in rows:
         if not 0 <= row < most:
             raise SettingsError(f"There is no row {row + 1}: there are {counted(most, 'row')}.")
@@ -103,8 +111,10 @@ def _panels(look: Look, rows: Sequence[int], steps: Sequence[int]) -> tuple[Any,
             below = figure.add_subplot(grid[2 * place + 1, column])
             _regions(top, look, photo, n, row, colour)
             told = _concepts(below, look, n, row, colour)
-            top.set_title(f"row {row + 1}, n = {n}", fontsize=8)
-            table.append([str(row + 1), str(n), _most_region(look, n, row), told])
+            name = _row_name(look, row)
+            when = f"iteration {n}" if n else "before iteration 1"
+            top.set_title(f"{name}: {when}", fontsize=8, parse_math=False)
+            table.append([name, str(n), _most_region(look, n, row), told])
     return figure, table
 
 
@@ -124,18 +134,44 @@ def _row_of(matrices: Sequence[Any], n: int, row: int) -> Any:
     return None if matrix is None or row >= len(matrix) else matrix[row]
 
 
+def _is_own(matrices: Sequence[Any], row: int) -> bool:
+    """Whether a row begins as the region (or concept) of its number.
+
+    It does not where a stream takes over the rows of the other one, of which there are more or
+    fewer.
+    """
+    first, last = matrices[0], matrices[-1]
+    return first is not None and last is not None and row < len(first) == len(last)
+
+
+def _row_name(look: Look, row: int) -> str:
+    """Name a row by what it is before the first iteration."""
+    assert look.refinement is not None
+    of_region = _is_own(look.refinement.regions, row)
+    if _is_own(look.refinement.concepts, row):
+        kind, name = "pair" if of_region else "concept", look.concepts[row].word
+    elif of_region:
+        kind, name = "region", look.region_name(row).partition(":")[0]
+    else:
+        return f"row {row + 1}"
+    return f"{kind} {row + 1} ({name})"
+
+
 def _regions(axes: Any, look: Look, photo: Any, n: int, row: int, colour: str) -> None:
     assert look.refinement is not None
     height, width = photo.shape[:2]
     axes.imshow(photo, interpolation="none")
     axes.set_axis_off()
-    shares = _row_of(look.refinement.regions, n, row)
+    boxes = look.boxes * (width, height, width, height)
+    if n == 0 and _is_own(look.refinement.regions, row):
+        _rectangle(axes, boxes[row], fill=False, edgecolor=colour, linewidth=1.2, clip_on=False)
+        return
+    shares = _row_of(look.refinement.regions, n, row) if n else None
     if shares is None:
-        axes.text(width / 2, height / 2, "no row of regions yet", ha="center", fontsize=7,
+        axes.text(width / 2, height / 2, _NO_SHARES, ha="center", fontsize=7,
                   color="white", backgroundcolor="black")  # fmt: skip
         return
     depths = _DEEPEST * np.minimum(1.0, shares * len(shares) / SCALE)
-    boxes = look.boxes * (width, height, width, height)
     if look.columns:
         for box, depth in zip(boxes, depths, strict=True):
             _rectangle(axes, box, facecolor=colour, alpha=float(depth), linewidth=0)
@@ -180,21 +216,27 @@ def _concepts(axes: Any, look: Look, n: int, row: int, colour: str) -> str:
     axes.set_xlim(0, 1)
     axes.set_ylim(_CONCEPTS - 0.4, -0.6)
     axes.set_axis_off()
-    shares = _row_of(look.refinement.concepts, n, row)
+    shares = _row_of(look.refinement.concepts, n, row) if n else None
     if shares is None:
-        return "no row of concepts yet"
-    best = [int(index) for index in (-shares).argsort(kind="stable")[:_CONCEPTS]]
-    told = [f"{look.concepts[index].word} {100 * shares[index]:.1f} %" for index in best]
+        own = n == 0 and _is_own(look.refinement.concepts, row)
+        told = f"{look.concepts[row].word}: {_NO_SHARES}" if own else _NO_SHARES
+        axes.text(0.01, 0, told, va="center", fontsize=7, parse_math=False)
+        return told
+    order = map(int, (-shares).argsort(kind="stable")[:_CONCEPTS])
+    best = [index for index in order if shares[index] >= _LEAST]
+    parts = [f"{look.concepts[index].word} {100 * shares[index]:.1f} %" for index in best]
     for place, index in enumerate(best):
         axes.barh(place, shares[index], height=0.8, color=colour, alpha=0.35)
-        axes.text(0.01, place, told[place], va="center", fontsize=7, parse_math=False)
-    return ", ".join(told)
+        axes.text(0.01, place, parts[place], va="center", fontsize=7, parse_math=False)
+    return ", ".join(parts)
 
 
 def _most_region(look: Look, n: int, row: int) -> str:
     assert look.refinement is not None
-    shares = _row_of(look.refinement.regions, n, row)
+    if n == 0 and _is_own(look.refinement.regions, row):
+        return f"{look.region_name(row)}: {_NO_SHARES}"
+    shares = _row_of(look.refinement.regions, n, row) if n else None
     if shares is None:
-        return "no row of regions yet"
+        return _NO_SHARES
     best = int(shares.argmax())
     return f"{look.region_name(best)} ({100 * shares[best]:.1f} %)"
