@@ -97,9 +97,9 @@ def test_an_option_that_is_not_there_is_noticed() -> None:
 
 def test_verbs_and_options_named_in_sentences_exist() -> None:
     known = {o for c in GROUP.commands.values() for p in c.params for o in p.opts}
-    inner = GROUP.commands["concepts"].commands
-    further = [c for v in GROUP.commands.values() for c in getattr(v, "further", {}).values()]
-    known |= {o for c in (*inner.values(), *further) for p in c.params for o in p.opts}
+    for below in ("commands", "further"):
+        inner = [c for v in GROUP.commands.values() for c in getattr(v, below, {}).values()]
+        known |= {o for c in inner for p in c.params for o in p.opts}
     known |= {"--help", "--version"}
     for page in PAGES:
         text = _FENCE.sub("", page.read_text(encoding="utf-8"))
