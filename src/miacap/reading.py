@@ -46,17 +46,21 @@ _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STREAMS = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+def read_bytes(path: str | os.PathLike[str], *, unpacks: bool = False) -> bytes:
     """Read a file of text whole.
 
     A pipe that the shell opened (`/dev/stdin`, `/dev/fd/63`) is read, too; a named pipe is not,
     for it may wait for ever.
 
+    Args:
+        path: of the file.
+        unpacks: whether the caller unpacks gzip; see `absent`.
+
     Raises:
         DataError: absent, a folder, a device, a named pipe, an archive or a photo, unreadable,
             or above `LARGEST`.
     """
-    with open_file(path) as file:
+    with open_file(path, unpacks=unpacks) as file:
         try:
             # What it is says more than that it is too large.
             head = file.read(_HEAD)
@@ -68,8 +72,12 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
 
 
-def open_file(path: str | os.PathLike[str]) -> BinaryIO:
+def open_file(path: str | os.PathLike[str], *, unpacks: bool = False) -> BinaryIO:
     """Open a regular file, or a pipe that the shell opened, for reading; nothing waits.
+
+    Args:
+        path: of the file.
+        unpacks: whether the caller unpacks gzip; see `absent`.
 
     Raises:
         DataError: absent, a folder, a device, a named pipe, or unreadable.
@@ -77,22 +85,23 @@ def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     try:
         return open_regular(path)
     except FileNotFoundError:
-        raise absent(path) from None
+        raise absent(path, unpacks=unpacks) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except ValueError:  # a NUL in the name
         raise DataError(f"{str(path)!r}: there is no such file.") from None
 
 
-def absent(path: str | os.PathLike[str], what: str = "file") -> DataError:
-    """Give the error about a file that is not there; it names its gzipped, or unpacked, twin.
+def absent(path: str | os.PathLike[str], what: str = "file", *, unpacks: bool = False) -> DataError:
+    """Give the error about a file that is not there; it names its unpacked, or gzipped, twin.
 
     Args:
         path: as the user typed it.
         what: could be there: "file", "file or folder".
+        unpacks: whether the gzipped twin would be read in its place; else it is not named.
     """
     name = os.fspath(path)
-    twin = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"
+    twin = name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz" if unpacks else ""
     there = f" There is {twin}: name that one." if os.path.isfile(twin) else ""
     return DataError(f"{path}: there is no such {what}.{there}")
 

@@ -119,6 +119,7 @@ def test_a_reference_as_long_as_a_caption_may_be_is_not_longer(
     assert go(world, plain, controls=False).longer_references == 0
     shorter = replace(plain, settings=replace(plain.settings, maximum_words=4))
     assert go(world, shorter, controls=False).longer_references == 3
+    assert go(world, shorter, controls=False).references.longest == 5
 
 
 @pytest.mark.parametrize("stored", [True, False])

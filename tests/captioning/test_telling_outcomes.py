@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from miacap.captioning import evaluation
+from miacap.captioning import blind, evaluation
 from miacap.captioning.outcome import FILE, doubt, finish
 from miacap.captioning.validation import DevScores
 from miacap.captioning.words import Lengths, lengths
@@ -101,18 +101,62 @@ def told(folder: Path, above: dict[str, tuple[float, float]], pictures: int) -> 
 
 def test_a_gain_is_one_with_its_whole_interval_and_each_control_is_named(tmp_path: Path) -> None:
     clear, unclear = (0.2, 0.1), (0.2, 0.0)
+    constant = "one caption given to every photo"
+    others = "its own captions given to other photos"
     assert told(tmp_path, {"a constant caption": clear, "its captions shuffled": clear}, 9) is None
     for above, named in (
-        ({"a constant caption": unclear, "its captions shuffled": clear}, "a constant caption"),
-        ({"a constant caption": clear, "its captions shuffled": unclear}, "its captions shuffled"),
+        ({"a constant caption": unclear, "its captions shuffled": clear}, constant),
+        ({"a constant caption": clear, "its captions shuffled": unclear}, others),
         ({"a constant caption": unclear, "its captions shuffled": unclear},
-         "a constant caption and its captions shuffled"),
+         f"{constant} and {others}"),
     ):  # fmt: skip
         said = told(tmp_path, above, 499)
         assert said is not None and f"no better than {named} (CIDEr-D)" in said
         assert "499 training pictures are few" in said
     said = told(tmp_path, {"a constant caption": unclear}, 500)
     assert said is not None and "train for more epochs" in said
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "digits", "said"),
+    [
+        (0.5, 0.4, 4, "CIDEr-D is 0.5000 above that of one caption given to every photo (95 % "
+         "interval +0.4000 to +0.6000)."),
+        (-0.02, -0.1, 3, "CIDEr-D is 0.020 below that of one caption given to every photo (95 % "
+         "interval -0.100 to +0.600)."),
+    ],
+)  # fmt: skip
+def test_captioners_that_see_nothing_are_told_in_words(
+    difference: float, low: float, digits: int, said: str
+) -> None:
+    assert blind.above(blind.CONSTANT, difference, low, 0.6, digits) == said
+    assert blind.above("another", 0.0, 0.0, 0.0).startswith("CIDEr-D is 0.0000 above that of ano")
+
+
+def test_intervals_are_told_with_what_they_mean() -> None:
+    assert blind.verdict([]) == ""
+    assert (
+        blind.verdict([0.1, 0.2])
+        == "Both intervals are above 0: the captions depend on the photos."
+    )
+    assert blind.verdict([0.1]) == "The interval is above 0: the captions depend on the photos."
+    for lows, begins in (([0.1, 0.0], "Not every interval is"), ([-0.1], "The interval is not")):
+        said = blind.verdict(lows)
+        assert said.startswith(
+            f"{begins} above 0: the captions may not depend on the photos. Train"
+        )
+
+
+def test_references_that_no_caption_can_be_as_long_as_are_told_with_what_they_cost() -> None:
+    assert Lengths(5000, 0, 20).told_of_references(20) is None
+    few, more = (Lengths(100, n, 38).told_of_references(20) for n in (5, 6))
+    assert few is not None and few.startswith(
+        "5 of 100 references have more than 20 words, the most that a caption of this run may have"
+    )
+    assert few.endswith("lowers the scores, but so few hardly matter.")
+    assert more is not None and more.endswith("train with --set maximum_words=38.")
+    one = Lengths(1, 1, 30).told_of_references(20)
+    assert one is not None and one.startswith("1 of 1 reference has more than 20 words")
 
 
 def test_a_caption_as_long_as_may_be_is_not_cut() -> None:

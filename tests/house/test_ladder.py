@@ -38,6 +38,22 @@ def test_each_rung_is_beside_one_before_it() -> None:
         seen.add(rung["name"])
 
 
+def test_results_name_the_best_published_number_as_readme_and_its_source_have_it() -> None:
+    best = max(
+        json.loads(ladder.PUBLISHED.read_text(encoding="utf-8")),
+        key=lambda one: one.get("CIDEr-D, beam 5", one["CIDEr-D"]),
+    )
+    three, five = (f"{best[name]:.3f}"[1:] for name in ("CIDEr-D", "CIDEr-D, beam 5"))
+    row = (
+        f"| best published small model: [{best['what']}]({best['from']}), beam 5 "
+        f"({three} with beam 3, as in README's table) | - | {five} |"
+    )
+    assert row in ladder.PAGE.read_text(encoding="utf-8")
+    assert f"| test | {best['BLEU-4']:.3f} | {best['ROUGE-L']:.3f} | 0{three} |" in (
+        ladder.README.read_text(encoding="utf-8")
+    )
+
+
 @pytest.mark.slow
 def test_the_numbers_are_those_of_the_captions(shared: Path) -> None:
     assert ladder.scored(str(shared / "flickr8k")) == ROWS

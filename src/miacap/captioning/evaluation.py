@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from miacap import terminal
+from miacap.captioning.blind import CONSTANT, SHUFFLED
 from miacap.captioning.inputs import Inputs
 from miacap.captioning.rows import Row, caption_rows, search_settings, shared
+from miacap.captioning.words import Lengths
 from miacap.concepts import ConceptFolder, check_fits, no_extractor, not_in_features
 from miacap.concepts.task import require_regions
 from miacap.data import Dataset
@@ -45,11 +47,18 @@ class Evaluation:
     seconds: float
     scores: Scores | None = None
     controls: Mapping[str, Interval] = field(default_factory=dict)
-    """CIDEr-D above a constant caption and above its own captions shuffled."""
-    longer_references: int = 0
-    """References with more words than the run's captions may have."""
+    """CIDEr-D above each captioner that sees nothing (`captioning.blind`)."""
+    references: Lengths = field(default_factory=lambda: Lengths(0, 0, 0))
+    """How many there are, and how many have more words than the run's captions may have."""
+    maximum_words: int = 0
+    """Words that a caption of the run may have."""
     leaks: tuple[Leak, ...] = ()
     """Pictures of the split that are in another one as well."""
+
+    @property
+    def longer_references(self) -> int:
+        """Number of references with more words than the run's captions may have."""
+        return self.references.longer
 
     @property
     def distinct(self) -> int:
@@ -156,7 +165,8 @@ def evaluate(
         every,
         scores=score(references, candidates, metrics=metrics, frequencies=frequencies),
         controls=above_blind(train, references, candidates, frequencies) if controls else {},
-        longer_references=_longer(references, run.settings.maximum_words),
+        references=_lengths(references, run.settings.maximum_words),
+        maximum_words=run.settings.maximum_words,
     )
 
 
@@ -197,9 +207,9 @@ def above_blind(
     blind = {}
     if any(train.values()):
         constant = best_constant({name: texts for name, texts in train.items() if texts})
-        blind["a constant caption"] = dict.fromkeys(candidates, constant)
+        blind[CONSTANT] = dict.fromkeys(candidates, constant)
     if len(candidates) > 1:
-        blind["its captions shuffled"] = shuffled(candidates)
+        blind[SHUFFLED] = shuffled(candidates)
     return {name: paired_bootstrap(own, scored(other), metric) for name, other in blind.items()}
 
 
@@ -228,9 +238,9 @@ def check_concepts(run: Trained, concepts: ConceptFolder | None) -> None:
             raise not_in_features(own)
 
 
-def _longer(references: Mapping[str, Sequence[str]], maximum: int) -> int:
+def _lengths(references: Mapping[str, Sequence[str]], maximum: int) -> Lengths:
     flat = [text for texts in references.values() for text in texts]
-    return sum(len(words) > maximum for words in tokenize_all(flat))
+    return Lengths.of(map(len, tokenize_all(flat)), maximum)
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row]) -> None:

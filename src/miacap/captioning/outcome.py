@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from miacap import terminal
+from miacap.captioning.blind import above as said_above
+from miacap.captioning.blind import named
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import atomic, read_json, sha256, write_json
 from miacap.settings import from_json, to_json
@@ -164,7 +166,7 @@ def _doubt(above: Mapping[str, Any], pictures: int) -> str | None:
         )
     return (
         f"it has not learned to look: on the dev pictures its captions are no better than "
-        f"{' and '.join(lost)} (CIDEr-D). What to do: {advice}."
+        f"{' and '.join(map(named, lost))} (CIDEr-D). What to do: {advice}."
     )
 
 
@@ -174,10 +176,7 @@ def _low(numbers: Any) -> float:
 
 
 def _notes(above: Mapping[str, "Interval"], lengths: "Lengths", dev: "DevScores") -> list[str]:
-    notes = [
-        f"CIDEr-D above {name}: {i.difference:+.3f} [{i.low:+.3f}, {i.high:+.3f}]."
-        for name, i in above.items()
-    ]
+    notes = [said_above(name, i.difference, i.low, i.high, digits=3) for name, i in above.items()]
     told = lengths.told(dev.run.settings.maximum_words)
     return notes if told is None else [*notes, f"{told}."]
 

@@ -83,7 +83,7 @@ def read_word_vectors(
     width = table.embedding_dim
     found: dict[int, list[float]] = {}
     promised, vectors, last = None, 0, ""
-    with open_file(path) as file:
+    with open_file(path, unpacks=True) as file:
         hashed = _Hashed(file)
         for number, line in enumerate(read_lines(hashed, str(path)), start=1):  # type: ignore[arg-type]
             if number > _MOST_LINES:

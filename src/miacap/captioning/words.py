@@ -10,6 +10,8 @@ from miacap.wording import by_number, counted, part
 
 __all__ = ["Lengths", "build_vocabulary", "covered", "encode", "lengths", "reference_ids"]
 
+_FEW_LONGER = 0.05
+"""Share of references that are too long for any caption, up to which scores hardly notice."""
 _LITTLE = 0.8
 """Share of the words of the captions below which a vocabulary is too small to speak with."""
 
@@ -91,6 +93,25 @@ class Lengths(NamedTuple):
     longest: int
     """Words of the longest caption."""
 
+    @classmethod
+    def of(cls, lengths: Iterable[int], maximum: int) -> "Lengths":
+        """Count captions of these lengths, and those of more than `maximum` words."""
+        counts = list(lengths)
+        return cls(len(counts), sum(n > maximum for n in counts), max(counts, default=0))
+
+    def told_of_references(self, maximum: int) -> str | None:
+        """Say what longer references mean for scores; None where there is none."""
+        if not self.longer:
+            return None
+        said = (
+            f"{part(self.longer, self.captions, 'reference', 'has', 'have')} more than {maximum} "
+            "words, the most that a caption of this run may have (maximum_words). Against such a "
+            "reference every caption is too short, which lowers the scores"
+        )
+        if self.longer <= _FEW_LONGER * self.captions:
+            return f"{said}, but so few hardly matter."
+        return f"{said}. To allow longer captions, train with --set maximum_words={self.longest}."
+
     def told(self, maximum: int) -> str | None:
         """Say what longer captions mean for training; None where there is none."""
         if not self.longer:
@@ -110,5 +131,4 @@ class Lengths(NamedTuple):
 
 def lengths(captions: Mapping[str, list[list[int]]], maximum: int) -> Lengths:
     """Count the captions, as word ids, that are longer than `maximum` words."""
-    counts = [len(caption) for group in captions.values() for caption in group]
-    return Lengths(len(counts), sum(n > maximum for n in counts), max(counts, default=0))
+    return Lengths.of((len(one) for group in captions.values() for one in group), maximum)

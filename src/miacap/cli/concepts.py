@@ -105,7 +105,7 @@ def read(
     from miacap.errors import DataError
     from miacap.settings import override
 
-    require_there(file)
+    require_there(file, unpacks=True)
     if file.is_dir():
         raise DataError(
             f"{file}: is a folder, no lists of words; DATA comes last: miacap concepts read FILE "

@@ -56,8 +56,12 @@ def read_with_photos(data: Path, photos: list[Path] | None, splits: str | None =
     return read(data, photos=photos, splits=splits)
 
 
-def require_there(*paths: Path | None) -> None:
+def require_there(*paths: Path | None, unpacks: bool = False) -> None:
     """See that what a person named is there, before the data is read, which may take long.
+
+    Args:
+        paths: as they were typed; None where nothing was.
+        unpacks: whether files in gzip are read too.
 
     Raises:
         DataError: there is no such file or folder.
@@ -66,7 +70,7 @@ def require_there(*paths: Path | None) -> None:
 
     for path in paths:
         if path is not None and not path.exists():
-            raise absent(path, "file or folder")
+            raise absent(path, "file or folder", unpacks=unpacks)
 
 
 def _are_given(features: Path) -> bool:

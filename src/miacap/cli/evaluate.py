@@ -93,8 +93,9 @@ def evaluate(
 ) -> None:
     """Caption a split with RUN (or with an ensemble) and score it where it has captions.
 
-    Beside the scores stands whether the run beats a constant caption and its own
-    captions shuffled over the pictures. A split without captions is only captioned.
+    Beside the scores stands whether the captions depend on the photos: how far CIDEr-D
+    is above that of one caption given to every photo, and above that of the run's own
+    captions given to other photos. A split without captions is only captioned.
     A run trained on concepts from a file holds no extractor: give it --concepts.
 
     Example: miacap evaluate runs/a flickr8k --features f --split test
@@ -248,7 +249,20 @@ def _tell(run: "Trained", split: str, concepts: "ConceptFolder | None") -> None:
             return
 
 
+def _meaning(result: "Evaluation") -> list[str]:
+    """Say what the scores have to be read with, in sentences."""
+    from miacap.captioning import blind
+
+    every = result.controls
+    said = [blind.above(name, i.difference, i.low, i.high) for name, i in every.items()]
+    said += [blind.verdict(i.low for i in every.values())]
+    said += [result.references.told_of_references(result.maximum_words) or ""]
+    return [*filter(None, said)]
+
+
 def _print(result: "Evaluation", split: str) -> None:
+    from miacap.cli.reporting import paragraph
+
     for leak in result.leaks:
         terminal.tell(f"warning: {leak.told}")
     aside = [row for row in result.rows if row.error is not None]
@@ -262,22 +276,14 @@ def _print(result: "Evaluation", split: str) -> None:
     )
     if result.empty:
         terminal.result(f"{result.empty} of them {by_number(result.empty, 'is', 'are')} empty")
-    if result.longer_references:
-        terminal.result(
-            f"{counted(result.longer_references, 'reference has', 'references have')} more words "
-            "than this run's captions may"
-        )
     terminal.result(f"{result.rate:.0f} captions a second, in {result.seconds:.1f} s")
     if result.scores is None:
         terminal.result("no captions in this split: nothing to score")
         return
     for name, value in result.scores.items():
         terminal.result(f"{name:<8} {value:.4f}")
-    for other, interval in result.controls.items():
-        terminal.result(
-            f"CIDEr-D above {other}: {interval.difference:+.4f} "
-            f"[{interval.low:+.4f}, {interval.high:+.4f}]"
-        )
+    for sentence in _meaning(result):
+        terminal.results(paragraph(sentence))
     terminal.result(f"signature: {result.scores.signature}")
 
 
@@ -303,6 +309,7 @@ def _numbers(result: "Evaluation") -> dict[str, Any]:
         "set_aside": len(result.rows) - result.captioned,
         "distinct": result.distinct,
         "empty": result.empty,
+        "references": result.references.captions,
         "longer_references": result.longer_references,
         "seconds": result.seconds,
         "captions_per_second": result.rate,

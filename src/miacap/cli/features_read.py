@@ -89,15 +89,18 @@ def read(
     from miacap.cli.reporting import report_set_aside
     from miacap.data import NoPhotos, OptionalPhotos, convert
     from miacap.data import read as read_data
-    from miacap.data.given.forms import holds_features
+    from miacap.data.given import forms
     from miacap.errors import DataError
 
-    if holds_features(data):
+    if forms.holds_features(data):
         raise DataError(
             f"{data}: holds features, and the last argument is DATA, the captions that they belong "
             "to: miacap features read FILE... DATA -o FOLDER"
         )
-    require_there(*file, ids, boxes, sizes)
+    for path in file:
+        forms.require_there(path)
+    require_there(boxes)
+    require_there(ids, sizes, unpacks=True)
     dataset = read_data(data, photos=OptionalPhotos(tuple(photos)) if photos else NoPhotos())
     report_set_aside(dataset.set_aside)
     done = convert(

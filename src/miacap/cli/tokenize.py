@@ -27,7 +27,7 @@ def tokenize(
     if str(file) == "-":
         _lines(sys.stdin.buffer, "standard input", keep_punctuation)
         return
-    with open_file(file) as lines:
+    with open_file(file, unpacks=True) as lines:
         _lines(lines, str(file), keep_punctuation)
 
 

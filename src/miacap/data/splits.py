@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from miacap.errors import DataError
+from miacap.reading import absent
 from miacap.tables.text import TextFile, numbered_lines, read_text_file
 
 Splits = Mapping[str, "str | os.PathLike[str] | Iterable[str]"]
@@ -105,7 +106,8 @@ def read_splits(
     if isinstance(splits, str | os.PathLike):
         folder = Path(splits)
         if not folder.is_dir():
-            raise DataError(f"{folder}: there is no such folder of split lists.")
+            what = "folder of split lists, or table of ids and splits"
+            raise absent(folder, what, unpacks=True)
         splits = lists_in(folder)
         if not splits:
             raise DataError(f"{folder}: no split lists here (train.txt, dev.txt, test.txt).")

@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 from miacap import terminal
+from miacap.captioning import blind
 from miacap.captioning.inspecting import Inspected, Inspection
 from miacap.data.photos import Photos
 from miacap.errors import DataError, MissingExtra, PictureError
@@ -104,7 +105,7 @@ def write_report(
         orders=sorted({name for one in keys for name in one}, key=_order_of(first)),
         notes=_notes(inspection, photos is not None, cards),
         signature=getattr(inspection.evaluation.scores, "signature", None),
-        controls=inspection.evaluation.controls,
+        controls=_controls(inspection),
         filters=_filters(cards),
         facts=any(card.ours.facts for card in cards),
         version=__version__,
@@ -233,6 +234,13 @@ def _table(ours: Inspection, theirs: Inspection | None) -> list[dict[str, Any]]:
         counts = [getattr(one.evaluation, name) for one in runs]
         rows.append({"name": name, "values": counts, "between": None, "digits": 0})
     return rows
+
+
+def _controls(inspection: Inspection) -> list[str]:
+    """Say how far the captions are above those of captioners that see nothing."""
+    every = inspection.evaluation.controls
+    said = [blind.above(name, i.difference, i.low, i.high) for name, i in every.items()]
+    return [*filter(None, [*said, blind.verdict(i.low for i in every.values())])]
 
 
 def _notes(inspection: Inspection, with_photos: bool, cards: list[_Card]) -> list[str]:

@@ -17,6 +17,7 @@ Rows that cannot be used are set aside and counted.
 
 import os
 import re
+import zlib
 from typing import TypeVar
 
 from miacap.errors import DataError
@@ -31,7 +32,7 @@ from miacap.tables.names import (
     REFERENCE_NAMES,
     same_form,
 )
-from miacap.tables.text import name_of
+from miacap.tables.text import GZIP, name_of
 from miacap.wording import counted
 
 __all__ = [
@@ -135,19 +136,29 @@ def read_frequencies(path: Path) -> DocumentFrequencies:
     """Read document frequencies: those that `--write-df` wrote, or of the captions in a file.
 
     Args:
-        path: a file of frequencies, or of references in any form that is listed above; those are
-            tokenised and counted.
+        path: a file of frequencies, plain or in gzip, or of references in any form that is listed
+            above; those are tokenised and counted.
 
     Raises:
         DataError: neither.
     """
     if os.path.isfile(path):
         with open_file(path) as file:
-            if _COUNTS.search(file.read(_HEAD)) is None:
+            if _COUNTS.search(_unpacked(file.read(_HEAD))) is None:
                 references = read_references(path)
                 name = os.path.basename(path)
                 return DocumentFrequencies.of_captions(references.values(), name)
     return DocumentFrequencies.load(path)
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Give the beginning of a text, in gzip or not; nothing where it is damaged gzip."""
+    if not head.startswith(GZIP):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+    except zlib.error:
+        return b""
 
 
 def opened(

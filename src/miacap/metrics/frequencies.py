@@ -19,6 +19,8 @@ from miacap.metrics.arrays import Floats
 from miacap.metrics.corpus import Corpus
 from miacap.metrics.ngrams import NGrams
 from miacap.metrics.tokens import tokenised
+from miacap.reading import parse_json
+from miacap.tables.text import read_text
 from miacap.wording import by_number
 
 
@@ -81,8 +83,8 @@ class DocumentFrequencies:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "DocumentFrequencies":
-        """Read a file of frequencies. Raises DataError."""
-        value = files.read_json(path)
+        """Read a file of frequencies, plain or in gzip. Raises DataError."""
+        value = parse_json(read_text(path), str(path))
         if not isinstance(value, dict) or value.get("format") != 1:
             raise DataError(
                 f"{path}: not a file of document frequencies; write one with "

@@ -20,7 +20,7 @@ LONGEST_ROW = 2**22
 
 STANDARD_INPUT = "standard input"
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 # Captions pack to a quarter. What unpacks to more than 16 MiB and 200 times its size is made to.
 _PACKED_RATIO = 200
 _ALWAYS_UNPACKED = 2**24
@@ -49,7 +49,10 @@ def read_text(path: str | os.PathLike[str]) -> str:
             and byte.
     """
     name = name_of(path)
-    data = read_stream(sys.stdin.buffer, name) if str(path) == "-" else read_bytes(path)
+    if str(path) == "-":
+        data = read_stream(sys.stdin.buffer, name)
+    else:
+        data = read_bytes(path, unpacks=True)
     return text_of(data, name)
 
 
@@ -76,7 +79,7 @@ def read_text_file(path: str | os.PathLike[str]) -> TextFile:
     Raises:
         DataError: as `read_text`.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, unpacks=True)
     checksum = hashlib.sha256(data).hexdigest()
     return TextFile(Path(path).name, text_of(data, str(path)), checksum, len(data))
 
@@ -97,7 +100,7 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
         DataError: a line longer than `LONGEST_ROW`, or what `read_text` refuses.
     """
     first = file.readline(LONGEST_ROW + 2)
-    if not first.startswith(_GZIP) and encoding_of(first) == "utf-8":
+    if not first.startswith(GZIP) and encoding_of(first) == "utf-8":
         require_text(first, name)
         pieces = itertools.chain([first] if first else [], iter(_piece(file), b""))
         for number, piece in enumerate(pieces, start=1):
@@ -134,7 +137,7 @@ def _not_utf8(name: str, line: int, index: int, byte: int) -> str:
 
 def _unpacked(data: bytes, name: str) -> bytes:
     """Undo gzip, whatever the file's name."""
-    if not data.startswith(_GZIP):
+    if not data.startswith(GZIP):
         return data
     limit = min(LARGEST, max(_ALWAYS_UNPACKED, _PACKED_RATIO * len(data)))
     try:

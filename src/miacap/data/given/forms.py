@@ -51,8 +51,7 @@ def form_of(path: Path, name: str | None = None) -> Form:
     """
     if name is not None and name not in FORMS:
         raise UnknownName("form of features", name, tuple(FORMS))
-    if not path.exists():
-        raise absent(path, "file or folder")
+    require_there(path)
     if not path.is_dir() and not path.is_file():
         raise DataError(f"{path}: is no file that can be read twice; name a file or a folder.")
     if name is not None:
@@ -68,6 +67,20 @@ def form_of(path: Path, name: str | None = None) -> Form:
         f"{path}: no known form of features ({', '.join(FORMS)}); docs/data.md shows each, and "
         "--form NAME forces one."
     )
+
+
+def require_there(path: Path) -> None:
+    """See that a file or folder of features is there. Raises DataError."""
+    if not path.exists():
+        raise absent(path, "file or folder", unpacks=_fits_a_text(Path(f"{path}.gz")))
+
+
+def _fits_a_text(path: Path) -> bool:
+    """Whether a file is features in one of the forms that are read in gzip too."""
+    try:
+        return path.is_file() and any(FORMS[name].fits(path) for name in ("vinvl", "bottom-up"))
+    except DataError:
+        return False
 
 
 def _refuse_known(path: Path) -> None:

@@ -83,7 +83,7 @@ def _load(file: BinaryIO, header: Header, number: int, where: str) -> Rows:
 
 def read_ids(path: Path) -> Sequence[str]:
     """Read a list of ids, in the order of the rows. Raises DataError."""
-    with open_file(path) as file:
+    with open_file(path, unpacks=True) as file:
         begin = file.read(6)
         file.seek(0)
         if begin == MAGIC:

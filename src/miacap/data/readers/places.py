@@ -40,7 +40,8 @@ def caption_files(path: Path, format: str | None) -> list[CaptionFile]:
     """
     if not path.is_dir():
         if not path.exists():
-            raise absent(path, "file or folder")
+            packed = path.suffix.lower() in _PACKED.values()  # a tar in gzip, say, is not read
+            raise absent(path, "file or folder", unpacks=not packed)
         return [CaptionFile(path)]
     if format in _PACKED:
         return _shards(path, format)
