@@ -5,9 +5,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from miacap.errors import RunError, SettingsError
 from miacap.training import TrainingSettings, fit
+from miacap.training.failures import Diverged
 
 
 def test_a_loss_that_breaks_down_is_named_and_spoils_nothing(
@@ -16,8 +18,11 @@ def test_a_loss_that_breaks_down_is_named_and_spoils_nothing(
     task = toy.Toy()
     inner = task.loss
     task.loss = lambda m, b: (inner(m, b)[0] * (float("nan") if task.given > 9 else 1), 4.0)
-    with pytest.raises(RunError, match=r"the loss is nan after step 10 \(epoch 2\)\. Lower"):
+    with pytest.raises(RunError, match=r"the loss is nan after step 10 \(epoch 2\)\. Train anew") as found:
         fit(task, TrainingSettings(epochs=3), tmp_path, quiet=True)
+    said = str(found.value)
+    assert "a learning_rate below 0.001 (--set training.learning_rate=...), more warmup" in said
+    assert "float32" not in said
     healthy = fit(toy.Toy(), TrainingSettings(epochs=3), tmp_path, quiet=True)
     assert healthy.weights.read_bytes() == (
         fit(toy.Toy(), TrainingSettings(epochs=3), tmp_path / "b", quiet=True).weights.read_bytes()
@@ -36,12 +41,34 @@ def test_gradients_that_break_down_never_reach_a_checkpoint(
     assert not list((tmp_path / "checkpoints").glob("step-*"))
 
 
+def test_where_words_are_drawn_from_numbers_that_broke_down_these_are_the_reason(
+    toy: ModuleType, tmp_path: Path
+) -> None:
+    """As self-critical training and scheduled sampling draw them: no loss is ever reached."""
+    task = toy.Toy(batches_per_epoch=5)
+
+    def loss(module: Any, batch: Any) -> Any:
+        out = module(batch[0])
+        torch.multinomial(out.softmax(0), 1)
+        return ((out * (0 if task.given == 3 else 1)).abs().sqrt().sum(), 1.0)  # gradient 0/0
+
+    task.loss = loss
+    settings = TrainingSettings(epochs=1, precision="bfloat16")
+    with pytest.raises(Diverged, match=r"the parameter '.*' is not finite after step 3") as found:
+        fit(task, settings, tmp_path, quiet=True)
+    assert "or in float32 (precision=float32); here the checkpoint" in str(found.value)
+    healthy = toy.Toy()
+    healthy.loss = lambda *_: torch.multinomial(torch.tensor([float("nan")]), 1)
+    with pytest.raises(RuntimeError, match="probability tensor"):  # no fault of the parameters
+        fit(healthy, settings, tmp_path / "other", quiet=True)
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
         ({"scores": 1.0}, r"watches 'score', which .* Did you mean 'scores'\?"),
         ({}, r"It gives: nothing\."),
-        ({"score": float("nan")}, r"gave score = nan"),
+        ({"score": float("nan")}, r"gave score = nan, .*: watch another .* lower learning_rate"),
         ({"score": 1.0, "loss": 2.0}, r"a number named 'loss'"),
     ],
 )

@@ -195,7 +195,7 @@ def step(session: Session, group: list[Any]) -> None:
             continue
         low = settings.precision == "bfloat16"
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
-            loss, weight = session.task.loss(session.module, devices.to(batch, device))
+            loss, weight = _loss(session, devices.to(batch, device))
         session.tally.add()
         loss.backward()  # type: ignore[no-untyped-call]
         weight = torch.as_tensor(weight, dtype=torch.float32, device=device).detach()
@@ -220,6 +220,18 @@ def step(session: Session, group: list[Any]) -> None:
     # Reading the sums makes a GPU wait, so there not after every step.
     if device.type == "cpu" or state.step % 50 == 0:
         session.read_sums()
+
+
+def _loss(session: Session, batch: Any) -> tuple[Tensor, Tensor | float]:
+    """Ask the task for a loss; where parameters broke down before, say that in place of its error.
+
+    Words cannot be drawn from numbers that are not finite, so tasks that draw some fail first.
+    """
+    try:
+        return session.task.loss(session.module, batch)
+    except Exception:
+        session.check_finite()
+        raise
 
 
 def _added(session: Session, sums: list[Tensor]) -> Tensor:

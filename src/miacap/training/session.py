@@ -240,8 +240,8 @@ class Session:
         epoch = at.epoch + (at.batch > 0)
         raise Diverged(
             f"{self.root}: training broke down: {what} after step {at.step} (epoch {epoch}). "
-            "Lower learning_rate, add warmup_steps or set a smaller clip_norm; "
-            "the checkpoint before this is kept."
+            f"Train anew, into another folder, with {_remedies(self.settings)}; here the "
+            "checkpoint before this is kept."
         )
 
     # -- evaluating ----------------------------------------------------------------------------
@@ -293,3 +293,12 @@ class Session:
     def note(self, text: str) -> None:
         """Say one line on standard error, unless quiet."""
         Progress("", quiet=self.quiet).note(text)
+
+
+def _remedies(settings: TrainingSettings) -> str:
+    """Say which settings keep the numbers of a training finite."""
+    said = (
+        f"a learning_rate below {settings.learning_rate:g} (--set training.learning_rate=...), more "
+        "warmup_steps or a smaller clip_norm"
+    )
+    return said if settings.precision == "float32" else f"{said}, or in float32 (precision=float32)"

@@ -150,7 +150,8 @@ def check_watched(numbers: Mapping[str, float], watched: str | None) -> float | 
     value = numbers[watched]
     if not math.isfinite(value):
         raise RunError(
-            f"The evaluation gave {watched} = {value}, which no weights can be chosen by."
+            f"The evaluation gave {watched} = {value}, which no weights can be chosen by: watch "
+            "another number (training.watch), or train anew with a lower learning_rate."
         )
     return value
 
