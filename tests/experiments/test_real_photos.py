@@ -18,7 +18,8 @@ from miacap.experiments import real_photos as module
 from miacap.experiments.demonstration import first_look, table
 from miacap.experiments.page import _photos, write_page
 from miacap.experiments.real_photos import attention, look_at_photos, photos, seen
-from miacap.explain.record import Attended, Concept, Look, Photograph, Word
+from miacap.explain.looks import Look
+from miacap.explain.record import Attended, Concept, Photograph, Word
 from miacap.runs import Installed
 
 from .test_demo import evaluated

@@ -18,7 +18,9 @@ def test_a_loss_that_breaks_down_is_named_and_spoils_nothing(
     task = toy.Toy()
     inner = task.loss
     task.loss = lambda m, b: (inner(m, b)[0] * (float("nan") if task.given > 9 else 1), 4.0)
-    with pytest.raises(RunError, match=r"the loss is nan after step 10 \(epoch 2\)\. Train anew") as found:
+    with pytest.raises(
+        RunError, match=r"the loss is nan after step 10 \(epoch 2\)\. Train anew"
+    ) as found:
         fit(task, TrainingSettings(epochs=3), tmp_path, quiet=True)
     said = str(found.value)
     assert "a learning_rate below 0.001 (--set training.learning_rate=...), more warmup" in said

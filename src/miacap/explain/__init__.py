@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from miacap.explain.concepts import Concept, heat_map, show
     from miacap.explain.looking import Looker, look
-    from miacap.explain.record import Look
+    from miacap.explain.looks import Look
 
 __all__ = ["Concept", "Look", "Looker", "heat_map", "look", "show"]
 
 _LAZY = {
     "Concept": "concepts",
-    "Look": "record",
+    "Look": "looks",
     "Looker": "looking",
     "heat_map": "concepts",
     "look": "looking",

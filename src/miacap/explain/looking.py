@@ -25,7 +25,8 @@ from miacap.errors import PictureError
 from miacap.explain.concepts import columns_of
 from miacap.explain.following import followed, refinement
 from miacap.explain.hiding import hidden, word_log_probabilities
-from miacap.explain.record import Array, Concept, Hidden, Look, Photograph, Word
+from miacap.explain.looks import Look
+from miacap.explain.record import Array, Concept, Hidden, Photograph, Word
 from miacap.pictures import Pictures
 from miacap.runs import Trained, names_of
 from miacap.runs.confidence import Confidence, calibration_of, likeness

@@ -1,6 +1,6 @@
 """A page that shows what a captioner did with a photo: one HTML file that asks for nothing.
 
-Drawn from records alone (`record.Look`). Jinja2 escapes whatever came from outside; numbers travel
+Drawn from records alone. Jinja2 escapes whatever came from outside; numbers travel
 in a block of JSON; a policy in the page forbids every script and style but the page's own.
 Colours are fixed: a share of a row out of R has full colour from `SCALE` / R on, a change of a
 log-probability at `CHANGE`.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from miacap.errors import MissingExtra, SettingsError
-from miacap.explain.record import END, EVEN, Array, Attended, Look
+from miacap.explain.record import END, EVEN, Array, Attended, Record
 from miacap.explain.summary import labels, rows, spoken, trust
 from miacap.version import __version__
 from miacap.wording import counted
@@ -35,7 +35,7 @@ _SCRIPTS = ("numbers.js", "page.js", "telling.js", "tour.js")
 _SHARES = 65_535
 
 
-def page(looks: Sequence[Look], *, title: str = "", credit: str = "") -> str:
+def page(looks: Sequence[Record], *, title: str = "", credit: str = "") -> str:
     """Give the page of one look, or of two at the same photo side by side.
 
     Args:
@@ -63,7 +63,7 @@ def page(looks: Sequence[Look], *, title: str = "", credit: str = "") -> str:
     return text
 
 
-def _written(looks: Sequence[Look], title: str, credit: str) -> str:
+def _written(looks: Sequence[Record], title: str, credit: str) -> str:
     environment, markup = _environment()
     style = _part("page.css")
     script = "\n".join(map(_part, _SCRIPTS))
@@ -133,7 +133,7 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _told(look: Look, label: str) -> dict[str, Any]:
+def _told(look: Record, label: str) -> dict[str, Any]:
     """Give what stands in the page itself, for those who read no script too."""
     return {
         "label": label,
@@ -154,7 +154,7 @@ def _told(look: Look, label: str) -> dict[str, Any]:
     }
 
 
-def _data(look: Look) -> dict[str, Any]:
+def _data(look: Record) -> dict[str, Any]:
     """Give the numbers of a look as the page's script reads them."""
     beliefs = [concept.belief for concept in look.concepts if concept.belief is not None]
     refined = look.refinement
@@ -188,7 +188,7 @@ def _data(look: Look) -> dict[str, Any]:
     }
 
 
-def _names(look: Look) -> list[str]:
+def _names(look: Record) -> list[str]:
     return [look.region_name(index) for index in range(len(look.boxes))]
 
 
@@ -218,7 +218,7 @@ def _packed(kind: str, matrix: Any) -> dict[str, Any]:
     return {"kind": kind, "shape": list(matrix.shape), "numbers": text}
 
 
-def _smaller(look: Look) -> Look:
+def _smaller(look: Record) -> Record:
     """Leave out all attentions but the first, the mean of many, and say so."""
     left_out = len(look.attended) - 1
     if left_out < 1:

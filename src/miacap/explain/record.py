@@ -26,15 +26,15 @@ __all__ = [
     "Attended",
     "Concept",
     "Hidden",
-    "Look",
     "Photograph",
+    "Record",
     "Refinement",
     "Word",
     "evenness",
 ]
 
 END = SPECIAL_NAMES[EOS]
-"""Stands in `Look.words` for the end of the caption."""
+"""Stands in `Record.words` for the end of the caption."""
 
 EVEN = 0.95
 """Attention whose `evenness` is above this is called nearly even."""
@@ -123,8 +123,8 @@ class Hidden:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one run, or an ensemble, did with one photo."""
+class Record:
+    """What one run, or an ensemble, did with one photo; `looks.Look` can draw it too."""
 
     photo: Photograph
     runs: tuple[str, ...]
@@ -176,22 +176,6 @@ class Look:
             return "the whole photo"
         left, top, right, bottom = (round(100 * float(side)) for side in self.boxes[index])
         return f"box {index + 1}: {left}-{right} % across, {top}-{bottom} % down"
-
-    def page(self, beside: "Look | None" = None, *, title: str = "", credit: str = "") -> str:
-        """Give an HTML page of this look, or of this and another at the same photo.
-
-        Args:
-            beside: another run's look at the photo.
-            title: of the page.
-            credit: who made the photo, and under which licence.
-
-        Raises:
-            MissingExtra: Jinja2 is not installed.
-            SettingsError: looks at different photos, or too much for a page.
-        """
-        from miacap.explain.page import page
-
-        return page([self] if beside is None else [self, beside], title=title, credit=credit)
 
     def to_json(self, digits: int = 9) -> dict[str, Any]:
         """Give all but the photo's bytes as JSON has it.

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from miacap.explain.record import END, EVEN, Look, evenness
+from miacap.explain.record import END, EVEN, Record, evenness
 
 __all__ = ["labels", "rows", "spoken", "trust"]
 
 
-def labels(looks: Sequence[Look]) -> list[str]:
+def labels(looks: Sequence[Record]) -> list[str]:
     """Name looks that stand side by side by their runs; those named alike are numbered too."""
     names = ["+".join(look.runs) for look in looks]
     if len(set(names)) == len(names):
@@ -21,12 +21,12 @@ def spoken(text: str) -> str:
     return "(end)" if text == END else text
 
 
-def trust(look: Look) -> str:
+def trust(look: Record) -> str:
     """Say in a sentence how far the caption may be trusted; nothing of a run not calibrated."""
     return "" if look.confidence is None else look.confidence.sentence
 
 
-def rows(look: Look) -> list[dict[str, str]]:
+def rows(look: Record) -> list[dict[str, str]]:
     """Give a row for each word, its cells by their column's name.
 
     Where a run attends, columns say where most (after the last iteration) and how even the shares
@@ -35,7 +35,7 @@ def rows(look: Look) -> list[dict[str, str]]:
     return [_row(look, place) for place in range(len(look.words))]
 
 
-def _row(look: Look, place: int) -> dict[str, str]:
+def _row(look: Record, place: int) -> dict[str, str]:
     word = look.words[place]
     row = {
         "word": spoken(word.text),
@@ -57,7 +57,7 @@ def _row(look: Look, place: int) -> dict[str, str]:
     return row
 
 
-def _most(look: Look, place: int) -> tuple[str, str]:
+def _most(look: Record, place: int) -> tuple[str, str]:
     """Name the region or else the concept that a word attended to most, and its share."""
     first = look.attended[0]
     for views, of_regions in ((first.on_regions, True), (first.on_concepts, False)):
@@ -69,6 +69,6 @@ def _most(look: Look, place: int) -> tuple[str, str]:
     return "-", "-"
 
 
-def _short(look: Look, region: int) -> str:
+def _short(look: Record, region: int) -> str:
     """Name a region as briefly as a table wants it: "box 3" without where it lies."""
     return look.region_name(region).partition(":")[0]

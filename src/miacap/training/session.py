@@ -298,7 +298,7 @@ class Session:
 def _remedies(settings: TrainingSettings) -> str:
     """Say which settings keep the numbers of a training finite."""
     said = (
-        f"a learning_rate below {settings.learning_rate:g} (--set training.learning_rate=...), more "
-        "warmup_steps or a smaller clip_norm"
+        f"a learning_rate below {settings.learning_rate:g} (--set training.learning_rate=...), "
+        "more warmup_steps or a smaller clip_norm"
     )
     return said if settings.precision == "float32" else f"{said}, or in float32 (precision=float32)"

@@ -17,7 +17,7 @@ import numpy as np
 from miacap.errors import RunError, SettingsError
 from miacap.explain.figures.drawing import Drawn, canvas, small_photo
 from miacap.explain.page import SCALE
-from miacap.explain.record import Array, Look, Refinement
+from miacap.explain.record import Array, Record, Refinement
 from miacap.wording import counted
 
 __all__ = ["alignment", "usual_rows"]
@@ -34,7 +34,7 @@ _LEAST = 0.0005
 _NO_SHARES = "no attention yet"
 
 
-def usual_rows(look: Look) -> tuple[int, ...]:
+def usual_rows(look: Record) -> tuple[int, ...]:
     """Choose three pairs: those whose concepts the caption says, then the most probable ones.
 
     Where rows follow the regions, they are those that the caption's words attended to most.
@@ -50,7 +50,7 @@ def usual_rows(look: Look) -> tuple[int, ...]:
     return tuple(order[:_USUAL])
 
 
-def alignment(look: Look, rows: Sequence[int] | None = None) -> Drawn:
+def alignment(look: Record, rows: Sequence[int] | None = None) -> Drawn:
     """Draw Figure 4 for one photo.
 
     Args:
@@ -92,7 +92,7 @@ def _checked(refined: Refinement, rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(rows)
 
 
-def _panels(look: Look, rows: Sequence[int], steps: Sequence[int]) -> tuple[Any, list[list[str]]]:
+def _panels(look: Record, rows: Sequence[int], steps: Sequence[int]) -> tuple[Any, list[list[str]]]:
     """Draw a photo and its bars for each row and iteration; give the figure and its numbers."""
     photo = small_photo(look.photo, grey=True)
     high = 2.5 * min(2.0, photo.shape[0] / photo.shape[1])  # of a photo, in inches
@@ -118,7 +118,7 @@ def _panels(look: Look, rows: Sequence[int], steps: Sequence[int]) -> tuple[Any,
     return figure, table
 
 
-def _name(look: Look) -> str:
+def _name(look: Record) -> str:
     return look.photo.name.replace("\\", "/").rpartition("/")[2]
 
 
@@ -144,7 +144,7 @@ def _is_own(matrices: Sequence[Any], row: int) -> bool:
     return first is not None and last is not None and row < len(first) == len(last)
 
 
-def _row_name(look: Look, row: int) -> str:
+def _row_name(look: Record, row: int) -> str:
     """Name a row by what it is before the first iteration."""
     assert look.refinement is not None
     of_region = _is_own(look.refinement.regions, row)
@@ -157,7 +157,7 @@ def _row_name(look: Look, row: int) -> str:
     return f"{kind} {row + 1} ({name})"
 
 
-def _regions(axes: Any, look: Look, photo: Any, n: int, row: int, colour: str) -> None:
+def _regions(axes: Any, look: Record, photo: Any, n: int, row: int, colour: str) -> None:
     assert look.refinement is not None
     height, width = photo.shape[:2]
     axes.imshow(photo, interpolation="none")
@@ -211,7 +211,7 @@ def _strongest(boxes: Array, depths: Array, size: tuple[int, int], colour: str) 
     return painted
 
 
-def _concepts(axes: Any, look: Look, n: int, row: int, colour: str) -> str:
+def _concepts(axes: Any, look: Record, n: int, row: int, colour: str) -> str:
     assert look.refinement is not None
     axes.set_xlim(0, 1)
     axes.set_ylim(_CONCEPTS - 0.4, -0.6)
@@ -231,7 +231,7 @@ def _concepts(axes: Any, look: Look, n: int, row: int, colour: str) -> str:
     return ", ".join(parts)
 
 
-def _most_region(look: Look, n: int, row: int) -> str:
+def _most_region(look: Record, n: int, row: int) -> str:
     assert look.refinement is not None
     if n == 0 and _is_own(look.refinement.regions, row):
         return f"{look.region_name(row)}: {_NO_SHARES}"
