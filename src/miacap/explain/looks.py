@@ -10,7 +10,10 @@ __all__ = ["Look"]
 
 @dataclass(frozen=True)
 class Look(Record):
-    """What one run, or an ensemble, did with one photo: a record that draws itself."""
+    """What one run, or an ensemble, did with one photo.
+
+    A record that draws itself.
+    """
 
     def page(self, beside: Record | None = None, *, title: str = "", credit: str = "") -> str:
         """Give an HTML page of this look, or of this and another at the same photo.
