@@ -222,7 +222,7 @@ def step(session: Session, group: list[Any]) -> None:
         session.read_sums()
 
 
-def _loss(session: Session, batch: Any) -> tuple[Tensor, Tensor | float]:
+def _loss(session: Session, batch: Any) -> tuple[Tensor, Any]:
     """Ask the task for a loss; where parameters broke down before, say that in place of its error.
 
     Words cannot be drawn from numbers that are not finite, so tasks that draw some fail first.
