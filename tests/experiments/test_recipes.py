@@ -241,12 +241,13 @@ def test_table_4_begins_where_table_1_ended() -> None:
         assert before.sizes == found.settings.sizes
         assert found.settings.training.learning_rate == 5e-5
     small = recipe("up-down-resnet-combined-self-critical", small=True).settings
-    assert small.objective == SelfCritical() and small.sizes["width"] == 256
+    assert small.objective == SelfCritical(baseline="beam") and small.sizes["width"] == 256
     turned = recipe("transformer", loss="self-critical", small=True)
     assert (turned.name, turned.begins_with) == (
         "transformer-combined-self-critical", "transformer-combined",
     )  # fmt: skip
     assert turned.settings.training.learning_rate == 1e-5
+    assert turned.settings.objective == SelfCritical()
 
 
 def test_a_self_critical_recipe_needs_the_run_that_it_begins_with(
