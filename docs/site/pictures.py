@@ -6,8 +6,8 @@
 
 Without --demo it is the page of `miacap explain` that README shows, of the installed captioner.
 The page is written as `miacap explain PHOTO -o page.html` writes it and opened in a headless
-Chromium; the word whose attention is least even is chosen, as in the page's guided tour. Needs
-the extras [explain] and [dev], and a Chromium on PATH.
+Chromium; of the words that a picture can show ("a" and "of" are none) the one whose attention is
+least even is chosen. Needs the extras [explain] and [dev], and a Chromium on PATH.
 
 With --demo they are the pictures of a scene: the scene, the heat maps of two of its concepts as
 `miacap concepts show` saves them (README), and Figure 4 as `miacap figure alignment` draws it
@@ -55,11 +55,16 @@ def credit_of(photo: str) -> dict[str, str]:
 
 
 def clearest(look: Any) -> int:
-    """Give the place of the word whose attention is least even; never that of the end."""
+    """Give the place of the word whose attention is least even; of none like "a" or the end."""
+    from miacap.concepts.stopwords import STOP_WORDS
     from miacap.explain.record import evenness
 
     (attended, *_) = look.attended or sys.exit("The captioner attends to nothing.")
-    words = [place for place, word in enumerate(look.words) if word.text.isalpha()]
+    words = [
+        place
+        for place, word in enumerate(look.words)
+        if word.text.isalpha() and word.text not in STOP_WORDS
+    ]
     return min(words, key=lambda place: float(evenness(attended.on_regions[-1][place])))
 
 
