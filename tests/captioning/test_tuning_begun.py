@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from miacap import captioning, concepts, runs, visual
+from miacap.captioning import tuning_begun
 from miacap.concepts import ConceptFolder, ListSettings
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.runs import VectorFile
@@ -61,8 +62,16 @@ def test_what_does_not_go_together_is_refused(
             captioning.tune(world.dataset, tmp_path / "run", start, changed, quiet=True)
     with pytest.raises(SettingsError, match=r"captioning\.tune"):
         captioning.train(world.dataset, world.regions, tmp_path / "run", settings(start))
-    with pytest.raises(RunError, match="begun with other captions"):
+    with pytest.raises(RunError, match=r"tuned: begun with tuning\.crops = 0\.2, not 0\.1; choose"):
         captioning.tune(world.dataset, finished, start, settings(start, crops=0.1), quiet=True)
+    fewer = replace(world.dataset, pictures=world.dataset.pictures[:-1])
+    with pytest.raises(RunError, match="begun with other captions or concepts; choose"):
+        captioning.tune(fewer, finished, start, settings(start), quiet=True)
+    told = json.loads((finished / "tuning" / "begun.json").read_text())
+    begun_with = told["settings"]["start"]
+    again = replace(settings(start), start=runs.Start(begun_with["run"], "ab" * 32))
+    with pytest.raises(RunError, match=r"begun with another run \(plain, or other weights of it\)"):
+        tuning_begun.begin_with(finished / "tuning" / "begun.json", again, world.dataset, None)
     pooled = replace(start, preprocessing=replace(start.preprocessing, grid=1))
     with pytest.raises(RunError, match="cannot be tuned here"):
         captioning.tune(world.dataset, tmp_path / "run", pooled, settings(start), quiet=True)

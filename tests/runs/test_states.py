@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from miacap.captioning.tuning import _begin, _keep_training
+from miacap.captioning.tuning_begun import begin_with, keep_training
 from miacap.cli.runs import Form
 from miacap.cli.runs import runs as command
 from miacap.errors import DataError, RunError
@@ -110,7 +110,7 @@ def test_training_settings_of_a_captioner_that_is_tuned_are_listed(tmp_path: Pat
     training = TrainingSettings(watch="-loss per word", epochs=3)
     chosen = RunSettings(tuning=BackboneTuning(), start=start, training=training)
     dataset = DATA
-    _begin(file, chosen, dataset, None)
+    begin_with(file, chosen, dataset, None)
     rows = [
         {"epoch": 1, "step": 7, "CIDEr-D": 0.5, "loss per word": 2.0},
         {"epoch": 2, "step": 14, "CIDEr-D": 0.75, "loss per word": 3.0},
@@ -121,18 +121,18 @@ def test_training_settings_of_a_captioner_that_is_tuned_are_listed(tmp_path: Pat
         "loss per word", 1, "3",
     )  # fmt: skip
     longer = replace(chosen, training=replace(training, epochs=5))
-    _begin(file, longer, dataset, None)  # training itself says whether it goes on so
+    begin_with(file, longer, dataset, None)  # training itself says whether it goes on so
     assert overview(run).settings["training.epochs"] == "3"
-    _keep_training(file, longer)
+    keep_training(file, longer)
     assert overview(run).settings["training.epochs"] == "5"
-    _begin(file, replace(longer, start=replace(start, run="renamed")), dataset, None)
-    with pytest.raises(RunError, match="begun with other captions"):
-        _begin(file, replace(longer, beam=7), dataset, None)
+    begin_with(file, replace(longer, start=replace(start, run="renamed")), dataset, None)
+    with pytest.raises(RunError, match="begun with beam = 3, not 7; choose another folder"):
+        begin_with(file, replace(longer, beam=7), dataset, None)
 
     older = json.loads(file.read_text())
     del older["training"]
     file.write_text(json.dumps(older))
-    _begin(file, longer, dataset, None)
+    begin_with(file, longer, dataset, None)
     found = overview(run)
     assert (found.watched, found.epoch, "training.epochs" in found.settings) == (
         "CIDEr-D",
@@ -141,7 +141,7 @@ def test_training_settings_of_a_captioner_that_is_tuned_are_listed(tmp_path: Pat
     )
     laid(run, training={"watch": "-loss per word", "epochs": 4})  # it was finished by that version
     assert (overview(run).epoch, overview(run).settings["training.epochs"]) == (1, "4")
-    _keep_training(file, longer)
+    keep_training(file, longer)
     assert overview(run).settings["training.epochs"] == "5"
 
 
@@ -156,7 +156,7 @@ def test_a_damaged_beginning_is_named(tmp_path: Path, content: object) -> None:
     file.write_text(json.dumps(content))
     chosen = RunSettings(tuning=BackboneTuning(), start=Start("begun", "ab" * 32))
     with pytest.raises(RunError, match=r"begun\.json: damaged; delete the folder .*tuning to"):
-        _begin(file, chosen, DATA, None)
+        begin_with(file, chosen, DATA, None)
     assert overview(tmp_path).state == "damaged"
 
 
@@ -164,13 +164,13 @@ def test_a_beginning_of_a_newer_version_is_not_called_damaged(tmp_path: Path) ->
     file = tmp_path / "tuning" / "begun.json"
     file.parent.mkdir()
     chosen = RunSettings(tuning=BackboneTuning(), start=Start("begun", "ab" * 32))
-    _begin(file, chosen, DATA, None)
+    begin_with(file, chosen, DATA, None)
     begun = json.loads(file.read_text())
     begun["settings"]["tuning"]["colours"] = 1
     file.write_text(json.dumps(begun))
     message = "unknown setting 'colours'.* Go on with the version of miacap that began it, or"
     with pytest.raises(RunError, match=message) as caught:
-        _begin(file, chosen, DATA, None)
+        begin_with(file, chosen, DATA, None)
     assert "delete" not in str(caught.value)
 
 

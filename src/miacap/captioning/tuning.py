@@ -5,8 +5,6 @@ read. When it is done the folder is a run as any other, which carries its backbo
 """
 
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +27,7 @@ from miacap.captioning.seeing import (
     SeenRows,
 )
 from miacap.captioning.training import best_scores
+from miacap.captioning.tuning_begun import begin_with, keep_training
 from miacap.captioning.validation import NUMBERS, DevScores
 from miacap.captioning.words import encode, lengths
 from miacap.concepts import ConceptFolder, check_fits
@@ -36,14 +35,14 @@ from miacap.data import Dataset
 from miacap.data.features import Preprocessing
 from miacap.data.leaks import find as find_leaks
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.files import atomic, read_json, sha256, subfolder, write_json
-from miacap.runs import BackboneTuning, Run, RunSettings, SelfCritical, Start
+from miacap.files import atomic, sha256, subfolder
+from miacap.runs import BackboneTuning, Run, RunSettings, SelfCritical
 from miacap.runs.folder import held
 from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
 from miacap.runs.starting import begun, captioner_of, seeking, unfinished, what_is_sought
-from miacap.settings import from_json, to_json
+from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.training.processes import join
 from miacap.version import __version__
@@ -111,7 +110,7 @@ def tune(
         def begin() -> tuple[dict[str, Any], dict[str, dict[str, str]]]:
             stack.enter_context(held(folder))
             subfolder(folder, TUNING)
-            _begin(path / BEGUN, settings, dataset, concepts)
+            begin_with(path / BEGUN, settings, dataset, concepts)
             keep_start(start, path)
             looked = look_once(path / "photos.json", dataset.photos, names, record, quiet)
             return to_json(settings.objective), asdict(looked)
@@ -124,7 +123,7 @@ def tune(
         result = fit(task, sought.training, path, quiet=quiet, stop_after=stop_after)
 
         def keep() -> None:
-            _keep_training(path / BEGUN, sought)
+            keep_training(path / BEGUN, sought)
             if result.finished:
                 learning.finish(run, result, concepts)
                 if told := behind(start, run, best_scores(result)):
@@ -169,10 +168,11 @@ def _record(start: Run, tuning: BackboneTuning) -> Preprocessing:
 
 def _check_crop_size(start: Run, tuning: BackboneTuning) -> None:
     """Refuse another number of regions in training, where each comes with a concept."""
-    if tuning.crop_size is not None and Wanted.of(start.settings).any_concepts:
+    wanted = Wanted.of(start.settings)
+    if tuning.crop_size is not None and wanted.any_concepts and wanted.rows == "match":
         raise SettingsError(
-            "tuning.crop_size gives training photos fewer regions than whole ones have, and this "
-            "captioner reads as many concepts as regions; leave it out."
+            "tuning.crop_size gives training photos another number of regions than whole ones, "
+            "and this captioner reads as many concepts as regions; leave it out."
         )
 
 
@@ -190,60 +190,6 @@ def _check_concepts(start: Run, concepts: ConceptFolder | None) -> None:
         raise DataError(f"{start.folder}: reads concepts; give them with --concepts FOLDER.")
     if start.concepts is not None:
         check_fits(start.concepts, concepts.source, reads_scores="scores" in start.reads)
-
-
-def _begin(
-    file: Path, settings: RunSettings, dataset: Dataset, concepts: ConceptFolder | None
-) -> None:
-    """Write down what a training is begun with, or see that it was begun alike."""
-    rows = [[e.id, e.split, list(e.captions)] for e in dataset.pictures]
-    text = json.dumps([rows, concepts.source.checksum if concepts else None])
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    tree = to_json(settings)
-    # Settings of the training are compared by the training itself, which lets some of them grow.
-    training = tree.pop("training")
-    now = {"format": 1, "data_sha256": digest, "settings": tree}
-    if not file.is_file():
-        write_json(file, {**now, "training": training})
-        return
-    before, began = _begun(file)
-    if began.same(settings.start):
-        tree["start"] = to_json(began)  # its folder may have a new name
-    before.pop("training", None)
-    if before != now:
-        raise RunError(
-            f"{file.parent.parent}: begun with other captions, concepts, settings or another run; "
-            "choose another folder, or the same again to go on."
-        )
-
-
-def _begun(file: Path) -> tuple[dict[str, Any], Start]:
-    """Read what a training was begun with, and which run. Raises RunError where it cannot be."""
-    before = read_json(file)
-    try:
-        start = from_json(Start, before["settings"]["start"], str(file))
-    except (KeyError, TypeError, ValueError, SettingsError):
-        raise RunError(
-            f"{file}: damaged; delete the folder {file.parent} to train from the start, or choose "
-            "another folder."
-        ) from None
-    try:
-        settings = from_json(RunSettings, before["settings"], str(file))
-    except SettingsError as error:  # of a newer version, for one: no reason to delete anything
-        raise RunError(
-            f"{error} Go on with the version of miacap that began it, or choose another folder."
-        ) from None
-    tree = to_json(settings)  # with settings that came later, as they are unless told
-    del tree["training"]
-    return {**before, "settings": tree}, start
-
-
-def _keep_training(file: Path, settings: RunSettings) -> None:
-    """Write down with which settings a training went on, once it has accepted them."""
-    before, _ = _begun(file)
-    now = {**before, "training": to_json(settings.training)}
-    if before != now:
-        write_json(file, now)
 
 
 def _unfolded(
