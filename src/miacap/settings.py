@@ -106,7 +106,9 @@ def override(
             decided elsewhere, a value that does not fit, or a key twice in one object.
     """
     tree = to_json(settings)
-    for assignment in assignments:
+    # What holds settings comes before what it holds, in whatever order they are given: a kind
+    # ("objective=self-critical") decides which settings there are ("objective.baseline=beam").
+    for assignment in sorted(assignments, key=_depth):
         name, sign, text = assignment.partition("=")
         if not sign:
             raise SettingsError(f"{where} {assignment}: write name=value.")
@@ -142,6 +144,11 @@ def override(
     return from_json(type(settings), tree, where)
 
 
+def _depth(assignment: str) -> int:
+    """Count how deep an assignment reaches: 0 of "a=1", 1 of "a.b=1"."""
+    return assignment.partition("=")[0].count(".")
+
+
 def _refuse_other_kind(
     cls: type, path: list[str], name: str, branch: Mapping[str, Any], where: str
 ) -> None:
@@ -159,7 +166,7 @@ def _refuse_other_kind(
             dotted = ".".join(path)
             raise SettingsError(
                 f"{where}: {dotted}: unknown setting {name!r} of {branch.get(_TAG)}; {kind} has "
-                f"it: add {where} {dotted}={kind} before it."
+                f"it: add {where} {dotted}={kind}."
             )
 
 

@@ -201,9 +201,10 @@ def test_a_setting_of_another_kind_says_which() -> None:
         override(RunSettings(), ["objective.baseline=greedy"])
     assert str(caught.value) == (
         "--set: objective: unknown setting 'baseline' of cross-entropy; self-critical has it: add "
-        "--set objective=self-critical before it."
+        "--set objective=self-critical."
     )
     both = override(RunSettings(), ["objective=self-critical", "objective.baseline=greedy"])
     assert both.objective == SelfCritical(baseline="greedy")
+    assert override(RunSettings(), ["objective.baseline=greedy", "objective=self-critical"]) == both
     with pytest.raises(SettingsError, match="unknown setting 'baselien'"):
         override(RunSettings(), ["objective.baselien=greedy"])

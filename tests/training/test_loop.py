@@ -178,7 +178,10 @@ def test_a_patience_of_0_is_endless(toy: ModuleType, tmp_path: Path) -> None:
     endless = TrainingSettings(epochs=7, patience=0)
     result = fit(scripted(toy, values), endless, tmp_path / "a", quiet=True)
     assert (result.reason, result.epochs, result.best_epoch) == ("epochs", 7, 1)
-    with pytest.raises(RunError, match="begun with patience=0, now patience=3; it may only grow"):
+    with pytest.raises(
+        RunError,
+        match=r"patience=0 \(endless\), now patience=3; it .* grow\. Go on with patience=0,",
+    ):
         fit(scripted(toy, []), replace(endless, patience=3), tmp_path / "a", quiet=True)
     # From some patience to an endless one is growing.
     some = replace(endless, patience=2)

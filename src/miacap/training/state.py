@@ -83,8 +83,9 @@ def check_settings(saved: dict[str, Any], settings: TrainingSettings, folder: ob
             if _length(value) >= _length(before):
                 continue
             raise RunError(
-                f"{folder}: begun with {name}={before}, now {name}={value}; it may only grow. "
-                "Choose another folder to train anew."
+                f"{folder}: begun with {name}={before}{'' if before else ' (endless)'}, now "
+                f"{name}={value}; it may only grow. Go on with {name}={before}, or choose another "
+                "folder to train anew."
             )
         raise RunError(
             f"{folder}: begun with {name}={before}, now {name}={value}. "
