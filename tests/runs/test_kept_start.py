@@ -13,9 +13,10 @@ from miacap.cli.reporting import starting_run
 from miacap.errors import RunError
 from miacap.runs import Run, RunSettings
 from miacap.runs.kept_start import keep_start, load_start
-from miacap.runs.overview import BEGAN_WITH, listing
+from miacap.runs.overview import BEGAN_WITH, is_run, listing
 
 from ..captioning.small import DATA, World, fit, make, settings
+from .test_pretrained import install, site  # noqa: F401
 
 KEPT = f"checkpoints/{BEGAN_WITH}/begun"
 
@@ -66,6 +67,31 @@ def test_the_same_command_goes_on_without_the_run(
     )
     assert one == other
     assert listing(tmp_path) == [folder, tmp_path / "whole"]  # no copy is listed
+
+
+def test_an_installed_captioner_is_begun_with_by_its_name(
+    begun: Run,
+    site: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The new run names it, and goes on without it; a folder of that name goes before."""
+    folder, new, name = install(site, "a-captioner"), tmp_path / "new", Path("a-captioner")
+    shutil.copytree(begun.folder, folder, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    start = starting_run(name, new)
+    assert start.folder == folder and capsys.readouterr() == ("", "")
+    known = further(start).start
+    assert known is not None and known.run == "a-captioner"
+    keep_start(start, new)
+    kept = new / "checkpoints" / BEGAN_WITH / "a-captioner"
+    assert is_run(kept) and not (kept / "names.json").exists()
+    shutil.rmtree(site)
+    assert starting_run(name, new).folder == kept
+    assert "a-captioner is not there; this goes on with the copy in" in capsys.readouterr().err
+    shutil.copytree(begun.folder, name)
+    assert starting_run(name, new).folder == name and capsys.readouterr() == ("", "")
 
 
 def test_a_run_that_was_renamed_is_the_same(world: World, begun: Run, tmp_path: Path) -> None:

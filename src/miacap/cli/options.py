@@ -57,7 +57,8 @@ Start = Annotated[
     typer.Option(
         "--from",
         metavar="RUN",
-        help="A trained run whose weights, words and captioner training begins with.",
+        help="A trained run, or an installed captioner's name: its weights, words and captioner "
+        "are what training begins with.",
     ),
 ]
 Device = Annotated[

@@ -65,7 +65,7 @@ def starting_run(start: Path, output: Path) -> "Run":
     from miacap import runs
 
     run = runs.load_start(start, output)
-    if run.folder != start:
+    if run.folder not in (start, *runs.chosen(start)):  # an installed captioner lies elsewhere
         terminal.tell(f"note: {start} is not there; this goes on with the copy in {run.folder}.")
     return run
 

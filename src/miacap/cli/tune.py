@@ -44,7 +44,8 @@ def tune(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="A trained run: its captioner and its network learn together.",
+            help="A trained run, or an installed captioner's name: captioner and network learn "
+            "together.",
         ),
     ] = None,
     concepts: Concepts = None,

@@ -16,6 +16,7 @@ from miacap.files import atomic, read_json, sha256, subfolder, write_json
 from miacap.runs.card import CARD
 from miacap.runs.folder import CARRIED_FILES, Run, load
 from miacap.runs.overview import BEGAN_WITH, TUNING, is_run
+from miacap.runs.pretrained import chosen, name_of
 
 __all__ = ["keep_start", "load_start"]
 
@@ -27,13 +28,14 @@ def load_start(run: str | os.PathLike[str], training: str | os.PathLike[str]) ->
     """Load the run that a training begins with; where it is gone, the copy that was kept.
 
     Args:
-        run: its folder.
+        run: its folder, or an installed captioner by its name where there is no such folder.
         training: the folder of the new run, begun before or not.
 
     Raises:
         RunError: the run is not there, and no copy of it either; or it cannot be read.
     """
     places = _places(Path(training))
+    (run,) = chosen(run)
     if not is_run(Path(run)):
         name = _typed(run)
         for copy in sorted(_copies(places), key=lambda copy: copy.name != name):
@@ -60,7 +62,7 @@ def keep_start(start: Run, training: Path) -> None:
     Raises:
         RunError: a link is in the way; nothing is written or removed through one.
     """
-    name, typed = start.folder.resolve().name, _typed(start.folder)
+    name, typed = name_of(start.folder.resolve()), name_of(start.folder)
     if (training / "checkpoints" / BEGAN_WITH / name).resolve() == start.folder.resolve():
         return
     target = subfolder(subfolder(subfolder(training, "checkpoints"), BEGAN_WITH), name)

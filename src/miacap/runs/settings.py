@@ -90,7 +90,7 @@ class Start:
     """The run whose best weights a training began with."""
 
     run: str
-    """Name of its folder."""
+    """Name of its folder, or of an installed captioner."""
     weights_sha256: str
     """Checksum of its weights."""
 

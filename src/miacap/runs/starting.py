@@ -16,6 +16,7 @@ from miacap.runs.card import CARD
 from miacap.runs.folder import Run, build
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
 from miacap.runs.overview import overview, recorded
+from miacap.runs.pretrained import name_of
 from miacap.runs.settings import (
     FORMAT,
     BackboneTuning,
@@ -275,4 +276,4 @@ def _start(run: Run) -> Start:
         raise RunError(
             f"{run.folder}: no weights yet to begin with; train it to the end of one epoch first."
         )
-    return Start(run.folder.resolve().name, sha256(file))
+    return Start(name_of(run.folder.resolve()), sha256(file))
