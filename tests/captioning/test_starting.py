@@ -289,7 +289,9 @@ def test_a_training_that_made_its_run_worse_is_told(
         run = fit(world, tmp_path / f"from-{name}", further(start), None, start=start)
         said = capsys.readouterr().err
         assert (f"and that of {start.folder}, with which it began, is 9.0000" in said) == told
-    assert behind(runs.load(tmp_path / "better"), run, {"CIDEr-D": 8.9}) is not None
+    better = runs.load(tmp_path / "better")
+    behind_it = behind(better, run, {"CIDEr-D": 8.9})
+    assert behind_it is not None and behind_it.endswith(f"or train {better.folder} longer first.")
     assert behind(runs.load(tmp_path / "better"), run, {"CIDEr-D": 9.0}) is None
     watching = replace(run.settings, training=replace(run.settings.training, watch="BLEU-4"))
     other = replace(run, settings=watching)

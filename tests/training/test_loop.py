@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -163,6 +164,24 @@ def test_early_stop_counts_evaluations_without_gain(toy: ModuleType, tmp_path: P
     longer = TrainingSettings(epochs=9, patience=3)
     task = scripted(toy, [0.9, 0.1, 0.1, 0.1])
     assert fit(task, longer, tmp_path, quiet=True).best_epoch == 5
+
+
+def test_who_watches_is_told_why_a_training_stopped_early(
+    toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(values: list[float], folder: str, label: str = "", **more: Any) -> list[str]:
+        settings = TrainingSettings(epochs=5, patience=2)
+        fit(scripted(toy, values), settings, tmp_path / folder, label=label, **more)
+        return [line for line in capsys.readouterr().err.splitlines() if "stopped" in line]
+
+    told = "stopped after epoch 4: 2 evaluations without a gain in score (training.patience=2)"
+    early = [0.1, 0.2, 0.2, 0.15]
+    assert said(early, "a") == [told]
+    assert said([], "a") == []  # finished before
+    assert said(early, "b", "second") == [f"second: {told}"]
+    assert said(early, "c", quiet=True) == []
+    # No epoch is left, with a gain and without: nothing was cut short.
+    assert said([0.1, 0.2, 0.3, 0.2, 0.2], "d") == said([0.1, 0.2, 0.3, 0.4, 0.5], "e") == []
 
 
 def test_patience_starts_over_at_a_gain(toy: ModuleType, tmp_path: Path) -> None:

@@ -149,8 +149,8 @@ def behind(start: "Run", run: "Run", scores: Mapping[str, float]) -> str | None:
         return None
     return (
         f"{run.folder}: {WATCHED} on dev is {new:.4f}, and that of {start.folder}, with which it "
-        f"began, is {old:.4f}: keep that run, or begin again with another learning_rate, more "
-        "epochs, or a run that gains no more."
+        f"began, is {old:.4f}: keep that run, or begin again with another learning_rate or more "
+        f"epochs, or train {start.folder} longer first."
     )
 
 

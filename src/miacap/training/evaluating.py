@@ -23,7 +23,7 @@ from miacap.training.state import Best, check_watched
 from miacap.training.tally import LEFT, WAITING
 from miacap.training.task import Showing
 from miacap.weights import write_weights
-from miacap.wording import duration
+from miacap.wording import counted, duration
 
 __all__ = ["evaluate"]
 
@@ -163,5 +163,17 @@ def _say(
         most = "at most " if session.settings.patience else ""
         said += f"  {most}{duration(timed[LEFT])} left"
     first, *more = logs.summary(record, timed, session.settings.epochs, session.watched, said)
-    for line in (session.prefix + first, *more):
+    for line in (session.prefix + first, *more, *_ended(session)):
         session.note(line)
+
+
+def _ended(session: Session) -> list[str]:
+    """Say why no epoch follows, where some are left."""
+    at, settings = session.state, session.settings
+    if at.reason != "patience" or at.epoch >= settings.epochs:
+        return []
+    return [
+        f"{session.prefix}stopped after epoch {at.epoch}: "
+        f"{counted(at.without_gain, 'evaluation')} without a gain in {session.watched} "
+        f"(training.patience={settings.patience})"
+    ]
