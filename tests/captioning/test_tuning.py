@@ -214,6 +214,22 @@ def test_settings_without_effect_are_told(
         assert ("training.momentum=0.5 has no effect" in capsys.readouterr().err) != quiet
 
 
+def test_photos_that_the_run_may_have_seen_are_told_of(
+    world: SmallWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(tuning, "fit", lambda *_, **__: 1 / 0)
+    (own,) = world.dataset.sources
+    other = replace(world.dataset, sources=(own, replace(own, name="z.csv", sha256="0" * 64)))
+    said = "was not trained on z.csv; its words are kept, and whether it saw the dev pictures"
+    for dataset, quiet in ((world.dataset, False), (other, True), (other, False)):
+        with pytest.raises(ZeroDivisionError):
+            captioning.tune(dataset, tmp_path / "run", world.start, quiet=quiet)
+        err = capsys.readouterr().err
+        wanted = f"note: {world.start.folder} {said} is not known." if dataset is other else ""
+        assert (wanted in err) if wanted and not quiet else ("not trained on" not in err)
+
+
 def smoothed(world: SmallWorld, folder: Path) -> Run:
     """The run as if it had been trained with label smoothing."""
     shutil.copytree(world.start.folder, folder)

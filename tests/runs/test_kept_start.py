@@ -10,10 +10,12 @@ import pytest
 
 from miacap import captioning, runs
 from miacap.cli.reporting import starting_run
+from miacap.data import Source
 from miacap.errors import RunError
 from miacap.runs import Run, RunSettings
 from miacap.runs.kept_start import keep_start, load_start
 from miacap.runs.overview import BEGAN_WITH, is_run, listing
+from miacap.runs.starting import notes
 
 from ..captioning.small import DATA, World, fit, make, settings
 from .test_pretrained import install, site  # noqa: F401
@@ -84,6 +86,9 @@ def test_an_installed_captioner_is_begun_with_by_its_name(
     assert start.folder == folder and capsys.readouterr() == ("", "")
     known = further(start).start
     assert known is not None and known.run == "a-captioner"
+    other = (Source("mine.csv", "0" * 64, 1),)
+    (told,) = notes(start, start.settings.objective, other)
+    assert told.startswith("a-captioner was not trained on mine.csv;")
     keep_start(start, new)
     kept = new / "checkpoints" / BEGAN_WITH / "a-captioner"
     assert is_run(kept) and not (kept / "names.json").exists()

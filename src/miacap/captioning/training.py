@@ -24,12 +24,12 @@ from miacap.data import Dataset
 from miacap.data.leaks import Leak
 from miacap.data.leaks import find as find_leaks
 from miacap.data.store import FeatureStore
-from miacap.runs import Objective, Run, RunSettings, SelfCritical
-from miacap.runs.folder import build, held, read_sources
+from miacap.runs import Run, RunSettings, SelfCritical
+from miacap.runs.folder import build, held
 from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
-from miacap.runs.starting import captioner_of, seeking, unfinished, what_is_sought
+from miacap.runs.starting import captioner_of, notes, seeking
 from miacap.settings import to_json
 from miacap.training import FitResult, Task, fit
 from miacap.training.processes import join
@@ -161,7 +161,8 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
     if few := covered(found.ids, vocabulary, None if start is None else str(start.folder)):
         terminal.tell(f"warning: {few}.")
     if start is not None and not quiet:
-        _tell_start(start, found.settings.objective, found.dataset)
+        for told in notes(start, found.settings.objective, found.dataset.sources):
+            terminal.tell(f"note: {told}")
     for told in () if quiet else without_effect(found.settings, start):
         terminal.tell(f"note: {told}.")
     for leak in leaks:
@@ -171,20 +172,6 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
     if vectors is not None and not quiet:
         has = part(len(vectors.ids), len(vocabulary.words), "word", "has", "have")
         terminal.tell(f"{has} a vector in {found.vector_file}.")
-
-
-def _tell_start(start: Run, objective: Objective, dataset: Dataset) -> None:
-    """Say so where the run is not finished, or was trained on other files, and what is sought."""
-    for told in (unfinished(start), what_is_sought(start, objective)):
-        if told:
-            terminal.tell(f"note: {told}")
-    known = {row.get("sha256") for row in read_sources(start.folder)}
-    fresh = [source.name for source in dataset.sources if source.sha256 not in known]
-    if fresh:
-        terminal.tell(
-            f"note: {start.folder} was not trained on {fresh[0]}; its words are kept, and whether "
-            "it saw the dev pictures is not known."
-        )
 
 
 def _task(run: Run, found: Material, dev: DevScores) -> Task:

@@ -41,7 +41,7 @@ from miacap.runs.folder import held
 from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import BEGUN, TUNING
-from miacap.runs.starting import begun, captioner_of, seeking, unfinished, what_is_sought
+from miacap.runs.starting import begun, captioner_of, notes, seeking
 from miacap.settings import to_json
 from miacap.training import FitResult, fit
 from miacap.training.processes import join
@@ -98,7 +98,7 @@ def tune(
         )
     _check_decided(settings, start)
     if not quiet:
-        _tell(settings, start)
+        _tell(settings, start, dataset)
     record = _record(start, settings.tuning)
     _check_concepts(start, concepts)
     _check_crop_size(start, settings.tuning)
@@ -147,10 +147,9 @@ def _check_decided(settings: RunSettings, start: Run) -> None:
         )
 
 
-def _tell(settings: RunSettings, start: Run) -> None:
-    for told in (unfinished(start), what_is_sought(start, settings.objective)):
-        if told:
-            terminal.tell(f"note: {told}")
+def _tell(settings: RunSettings, start: Run, dataset: Dataset) -> None:
+    for told in notes(start, settings.objective, dataset.sources):
+        terminal.tell(f"note: {told}")
     for told in without_effect(settings, start):
         terminal.tell(f"note: {told}.")
 

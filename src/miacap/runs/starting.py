@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +10,12 @@ from typing import Any, Literal
 from torch import nn
 
 from miacap.concepts import ConceptFolder, check_fits
+from miacap.data.dataset import Source
 from miacap.data.features import Record, require_same
 from miacap.errors import DataError, RunError, SettingsError
 from miacap.files import sha256
 from miacap.runs.card import CARD
-from miacap.runs.folder import Run, build
+from miacap.runs.folder import Run, build, read_sources
 from miacap.runs.objectives import CrossEntropy, Objective, SelfCritical
 from miacap.runs.overview import overview, recorded
 from miacap.runs.pretrained import name_of
@@ -33,9 +35,9 @@ __all__ = [
     "captioner_of",
     "check_start",
     "continued",
+    "notes",
     "seeking",
     "tuned",
-    "unfinished",
     "what_is_sought",
 ]
 
@@ -200,7 +202,35 @@ def captioner_of(run: Run, settings: RunSettings) -> nn.Module:
     return module
 
 
-def unfinished(run: Run) -> str | None:
+def notes(run: Run, objective: Objective, sources: Sequence[Source]) -> tuple[str, ...]:
+    """Say what a reader of a training's scores has to know of the run that it begins with.
+
+    Args:
+        run: that training begins with.
+        objective: of the training.
+        sources: the files of the captions that it learns from and is chosen by.
+
+    Returns:
+        Sentences: that the run is not finished, what is sought, and that its dev pictures may have
+        been seen.
+    """
+    told = (_unfinished(run), what_is_sought(run, objective), _other_captions(run, sources))
+    return tuple(one for one in told if one)
+
+
+def _other_captions(run: Run, sources: Sequence[Source]) -> str | None:
+    """Say so where a run was not trained on these files."""
+    known = {row.get("sha256") for row in read_sources(run.folder)}
+    fresh = [source.name for source in sources if source.sha256 not in known]
+    if not fresh:
+        return None
+    return (
+        f"{_called(run)} was not trained on {fresh[0]}; its words are kept, and whether it saw the "
+        "dev pictures is not known."
+    )
+
+
+def _unfinished(run: Run) -> str | None:
     """Say so where a run that training begins with is not trained to its end, else None.
 
     It may have been finished once, and gone on since.
@@ -208,7 +238,7 @@ def unfinished(run: Run) -> str | None:
     known = overview(run.folder).state in ("finished", "damaged")  # damaged: its log, not itself
     if known and (run.folder / CARD).is_file():
         return None
-    return f"{run.folder} is not trained to its end; this begins with its best weights so far."
+    return f"{_called(run)} is not trained to its end; this begins with its best weights so far."
 
 
 def what_is_sought(run: Run, objective: Objective) -> str | None:
@@ -230,18 +260,25 @@ def what_is_sought(run: Run, objective: Objective) -> str | None:
         if isinstance(objective, SelfCritical):
             return None
         return (
-            f"{run.folder} was trained with objective={before.kind}, and this training has "
+            f"{_called(run)} was trained with objective={before.kind}, and this training has "
             f"objective={objective.kind}; to go on as there, add --set objective={before.kind}."
         )
     old, new, usual = to_json(before), to_json(objective), to_json(type(objective)())
     differing = [f"objective.{n}={_text(new[n])} (there {_text(old[n])})" for n in new
                  if new[n] != old[n]]  # fmt: skip
     if differing:
-        return f"This training has another objective than {run.folder}: {', '.join(differing)}."
+        return f"This training has another objective than {_called(run)}: {', '.join(differing)}."
     kept = [f"objective.{name}={_text(new[name])}" for name in new if new[name] != usual[name]]
     return (
-        f"This training keeps the objective of {run.folder}: {', '.join(kept)}." if kept else None
+        f"This training keeps the objective of {_called(run)}: {', '.join(kept)}." if kept else None
     )
+
+
+def _called(run: Run) -> str:
+    """Name a run in a note: an installed captioner by its name, another by its folder."""
+    folder = run.folder.resolve()
+    name = name_of(folder)
+    return str(run.folder) if name == folder.name else name
 
 
 def _text(value: Any) -> str:
