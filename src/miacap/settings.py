@@ -82,6 +82,48 @@ def from_json(cls: type[S], mapping: Any, where: str) -> S:
         raise SettingsError(f"{where}: {error}") from None
 
 
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A setting that differs between two trees of settings; values as a message shows them."""
+
+    name: str
+    """In full: "objective.baseline"."""
+    old: str
+    new: str
+    advice: str
+    """What goes on with the old ones."""
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.old}, not {self.new}"
+
+
+def first_difference(old: Any, new: Any, path: str = "") -> Difference | None:
+    """Find the first setting that differs between two trees, as `to_json` gives them.
+
+    Where settings of one kind stand in place of those of another, the kind is what differs.
+
+    Args:
+        old: one tree; None is one without settings.
+        new: the other.
+        path: full name of the settings that are compared; empty: all.
+    """
+    there, here = _as_mapping(old), _as_mapping(new)
+    for name in sorted({**there, **here}, key=lambda name: name != _TAG):  # the kind first
+        full = f"{path}.{name}" if path else name
+        values = [tree[name] for tree in (there, here) if name in tree]
+        if len(values) == 2 and values[0] == values[1]:
+            continue
+        if any(isinstance(value, Mapping) for value in values):
+            inner = first_difference(there.get(name), here.get(name), full)
+            if inner is not None:
+                return inner
+        before, after = (_short(t[name]) if name in t else "unset" for t in (there, here))
+        kind = there[name] if name == _TAG and name in there else None
+        same = "take the same settings" if kind is None else f"add --set {path}={kind}"
+        return Difference(full, before, after, f"{same} to go on")
+    return None
+
+
 def override(
     settings: S,
     assignments: Iterable[str],

@@ -35,5 +35,5 @@ def test_it_trains_and_resumes_to_the_bit(made_up: MadeUp, tmp_path: Path) -> No
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
     assert not torch.equal(whole["input_key.weight"], without["input_key.weight"])
     assert runs.load(tmp_path / "whole").settings.objective.regulariser == 0.5
-    with pytest.raises(RunError, match=r"holds a run with objective = .*0\.5.*, not .*0\.0"):
+    with pytest.raises(RunError, match=r"a run with objective\.regulariser = 0\.5, not 0\.0"):
         trained(made_up, tmp_path / "whole", 0.0)

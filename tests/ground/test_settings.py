@@ -12,6 +12,7 @@ from miacap.settings import (
     check_at_most,
     check_seed,
     check_share,
+    first_difference,
     from_json,
     override,
     to_json,
@@ -208,3 +209,33 @@ def test_a_setting_of_another_kind_says_which() -> None:
     assert override(RunSettings(), ["objective.baseline=greedy", "objective=self-critical"]) == both
     with pytest.raises(SettingsError, match="unknown setting 'baselien'"):
         override(RunSettings(), ["objective.baselien=greedy"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ({"a": 1, "b": {"c": [1, 2]}}, {"b": {"c": [1, 2]}, "a": 1}, None),
+        ({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "c": 4}, "b = 2, not 3"),
+        (
+            {"c": {"d": {"e": 1, "f": "x"}}},
+            {"c": {"d": {"e": 1, "f": "y"}}},
+            "c.d.f = 'x', not 'y'",
+        ),
+        # Settings of another kind have other names: which ones says nothing.
+        ({"b": {"x": 1, "kind": "u"}}, {"b": {"y": 2, "kind": "v"}}, "b.kind = 'u', not 'v'"),
+        ({"b": {"c": 1}}, {"b": None}, "b.c = 1, not unset"),
+        ({"b": None}, {"b": {"c": 1}}, "b.c = unset, not 1"),
+        ({"b": None}, {"b": {}}, "b = None, not {}"),
+        ({"a": {"b": 1}}, {"a": {"b": 1, "c": None}}, "a.c = unset, not None"),
+        ({"a": 1, "old": 2}, {"a": 1}, "old = 2, not unset"),
+        ({"r": {"x": 1.0}}, {"r": {"y": 1.0}}, "r.x = 1.0, not unset"),
+    ],
+)
+def test_the_first_setting_that_differs_is_named_in_full(
+    old: Any, new: Any, found: str | None
+) -> None:
+    difference = first_difference(old, new)
+    assert found == (None if difference is None else str(difference))
+    kind = difference is not None and difference.name == "b.kind"
+    wanted = "add --set b=u to go on" if kind else "take the same settings to go on"
+    assert difference is None or difference.advice == wanted

@@ -289,6 +289,31 @@ def test_settings_are_kept_once_training_has_accepted_them(run: Path) -> None:
     assert runs.load(run).settings.training.epochs == 7
 
 
+def test_what_a_run_was_begun_with_is_named_in_full(run: Path) -> None:
+    start = runs.Start("xe", "0" * 64)
+    objective = runs.SelfCritical(baseline="beam")
+    critical = replace(SETTINGS, objective=objective, start=start)
+    lay(run.parent / "sc", critical)
+    for folder, settings, said in (
+        (run, critical, "objective.kind = 'cross-entropy', not 'self-critical'; choose another "
+         "folder, or add --set objective=cross-entropy to go on."),
+        (run.parent / "sc", replace(critical, objective=CrossEntropy()),
+         "objective.kind = 'self-critical', not 'cross-entropy'; choose another folder, or add "
+         "--set objective=self-critical to go on."),
+        (run.parent / "sc", replace(critical, objective=replace(objective, baseline="mean")),
+         "objective.baseline = 'beam', not 'mean'; choose another folder, or take the same "
+         "settings to go on."),
+        (run, replace(SETTINGS, sizes={"width": 9, "word_width": 8}), "sizes.width = 8, not 9; "),
+        (run, replace(SETTINGS, tuning=runs.BackboneTuning()), "= unset, not "),
+        (run.parent / "sc", replace(critical, start=replace(start, weights_sha256="1" * 64)),
+         "start.weights_sha256 = '000"),
+    ):  # fmt: skip
+        with pytest.raises(RunError) as refusal:
+            lay(folder, settings)
+        assert str(refusal.value).startswith(f"{folder}: holds a run with ")
+        assert said in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     "change", [{"minimum_words": 30}, {"minimum_words": -1}, {"length_penalty": 50.0},
                {"block_repeats": -2}, {"beam": 1001}],

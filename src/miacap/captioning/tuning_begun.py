@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ from miacap.data import Dataset
 from miacap.errors import RunError, SettingsError
 from miacap.files import read_json, write_json
 from miacap.runs import RunSettings, Start
-from miacap.settings import from_json, to_json
+from miacap.settings import first_difference, from_json, to_json
+
+_AGAIN = "give the same again to go on"
 
 
 def begin_with(
@@ -37,9 +39,9 @@ def begin_with(
         tree["start"] = to_json(began)  # its folder may have a new name
     before.pop("training", None)
     if before != now:
+        what, advice = _other(before, now)
         raise RunError(
-            f"{file.parent.parent}: begun with {_other(before, now)}; choose another folder, or "
-            "the same again to go on."
+            f"{file.parent.parent}: begun with {what}; choose another folder, or {advice}."
         )
 
 
@@ -72,22 +74,12 @@ def _begun(file: Path) -> tuple[dict[str, Any], Start]:
     return {**before, "settings": tree}, start
 
 
-def _other(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Say what a training was begun with and is not given now."""
+def _other(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str]:
+    """Say what a training was begun with and is not given now, and how to go on."""
     old, new = before["settings"], now["settings"]
     if old["start"] != new["start"]:
-        return f"another run ({old['start']['run']}, or other weights of it)"
-    there, here = dict(_named(old)), dict(_named(new))
-    for name in [*there, *here]:
-        if there.get(name) != here.get(name):
-            return f"{name} = {there.get(name)!r}, not {here.get(name)!r}"
-    return "other captions or concepts"
-
-
-def _named(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each setting with its full name."""
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _named(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value
+        return f"another run ({old['start']['run']}, or other weights of it)", _AGAIN
+    difference = first_difference(old, new)
+    if difference is None:
+        return "other captions or concepts", _AGAIN
+    return str(difference), difference.advice

@@ -27,7 +27,7 @@ from miacap.files import claim, read_json, write_json
 from miacap.locks import lock
 from miacap.runs.overview import near
 from miacap.runs.settings import FORMAT, RunSettings
-from miacap.settings import from_json, to_json
+from miacap.settings import first_difference, from_json, to_json
 from miacap.text import Vocabulary
 from miacap.version import __version__
 from miacap.visual import Places, detectors, tuned
@@ -272,12 +272,12 @@ def _same(
         settings = replace(settings, start=run.settings.start)  # its folder may have a new name
     old, new = to_json(run.settings), to_json(settings)
     old.pop("training"), new.pop("training")  # training.fit compares its own
-    for name in new:
-        if old[name] != new[name]:
-            raise RunError(
-                f"{run.folder}: holds a run with {name} = {old[name]!r}, not {new[name]!r}; "
-                "choose another folder, or the same settings to go on with it."
-            )
+    difference = first_difference(old, new)
+    if difference is not None:
+        raise RunError(
+            f"{run.folder}: holds a run with {difference}; choose another folder, or "
+            f"{difference.advice}."
+        )
     if run.vocabulary.words != vocabulary.words:
         raise RunError(f"{run.folder}: made from other training captions; choose another folder.")
     require_same(run.preprocessing, preprocessing, str(run.folder), "the store")
