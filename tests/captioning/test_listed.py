@@ -336,6 +336,8 @@ def test_concepts_found_in_other_features_are_refused(world: World, tmp_path: Pa
         for name in DATA.ids:
             writer.add(name, world.regions.rows(name))
     folder = trained(tmp_path / "c", FeatureStore.open(tmp_path / "f"))
-    with pytest.raises(RunError, match=r"prepared otherwise than those in .*size 320 / 224"):
+    with pytest.raises(
+        RunError, match=r"prepared otherwise than those in .*size 320 in the concepts and 224 in"
+    ):
         fit(world, tmp_path / "r", settings(), folder)
     assert not (tmp_path / "r").exists()

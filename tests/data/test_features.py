@@ -95,8 +95,22 @@ def test_a_run_made_for_another_backbone() -> None:
         require_same(HOW, other, "runs/a", "features")
     assert str(e.value) == (
         "runs/a was made for another backbone: efficientnet-lite2, but features holds features of "
-        "efficientnet-lite0. Extract them again with --backbone efficientnet-lite2."
+        "efficientnet-lite0. Make them as it reads them: miacap features DATA --run runs/a -o "
+        "FOLDER"
     )
+
+
+def test_it_is_said_which_number_is_whose_and_no_checksum() -> None:
+    other = replace(HOW, size=160, weights_sha256="ef" * 32)
+    with pytest.raises(RunError) as e:
+        require_same(HOW, other, "my runs/a", "features")
+    assert str(e.value) == (
+        "my runs/a was made for photos prepared otherwise than those in features: weights_sha256 "
+        "(another network, or other weights of it); size 224 in the run and 160 in the features. "
+        "Make them as it reads them: miacap features DATA --run 'my runs/a' -o FOLDER"
+    )
+    with pytest.raises(RunError, match=r"size 224 in the concepts and 160 .* make the concepts"):
+        require_same(HOW, other, "concepts", "features", owner="concepts")
 
 
 def test_every_difference_counts() -> None:
@@ -110,7 +124,7 @@ def test_every_difference_counts() -> None:
         other = replace(HOW, **{name: value})
         with pytest.raises(RunError, match=name) as e:
             require_same(HOW, other, "runs/a", "features")
-        assert "Extract the features again with the run's settings." in str(e.value)
+        assert str(e.value).endswith(": miacap features DATA --run runs/a -o FOLDER")
         mine, theirs = (Manifest("regions", h, 4, None, None, "test") for h in (HOW, other))
         (said,) = mine.differences(theirs)
         assert said.startswith(f"preprocessing.{name}: ")
@@ -139,7 +153,7 @@ def test_every_difference_of_a_detector_counts() -> None:
 
 def test_detectors_on_other_backbones_and_of_other_classes() -> None:
     other = replace(BOXES, pooling=replace(HOW, backbone="efficientnet-lite0"))
-    with pytest.raises(RunError, match="again with --backbone efficientnet-lite2"):
+    with pytest.raises(RunError, match=r"backbone: efficientnet-lite2, .*--run runs/a -o FOLDER$"):
         require_same(BOXES, other, "runs/a", "features")
     many = replace(BOXES, description=replace(CATS, classes=tuple(map(str, range(999)))))
     with pytest.raises(RunError, match=r"description\.classes \['cat', 'dog'\]") as e:
@@ -168,7 +182,7 @@ def test_given_features_and_others_do_not_mix() -> None:
     )
     with pytest.raises(RunError, match=r"'mine' .*but features holds given features 'yours'"):
         require_same(given, Given("yours"), "runs/a", "features")
-    with pytest.raises(RunError, match=r"otherwise .*\(kind 'grid' / 'detector'\)"):
+    with pytest.raises(RunError, match=r"otherwise .*: kind 'grid' in the run and 'detector' in"):
         require_same(HOW, KINDS[1], "runs/a", "features")
 
 

@@ -116,4 +116,4 @@ class ConceptFolder:
         kinds = {self.source.kind, *(kind for kind, _ in self.source.members)}
         if "extractor" in kinds:
             ours, theirs = self.store.manifest.preprocessing, regions.manifest.preprocessing
-            require_same(ours, theirs, str(self.folder), str(regions.folder))
+            require_same(ours, theirs, str(self.folder), str(regions.folder), owner="concepts")

@@ -341,7 +341,9 @@ def _differences(mine: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str
     return differing
 
 
-def require_same(expected: Record, other: Record, run: str, store: str) -> None:
+def require_same(
+    expected: Record, other: Record, run: str, store: str, owner: Literal["run", "concepts"] = "run"
+) -> None:
     """Refuse features that were not made as a run's were.
 
     Args:
@@ -349,6 +351,7 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
         other: the store's.
         run: where the first lies, for the message.
         store: where the other lies.
+        owner: what the first is of: a run, or concepts that were found in features.
 
     Raises:
         RunError: what differs, and what to do.
@@ -361,18 +364,22 @@ def require_same(expected: Record, other: Record, run: str, store: str) -> None:
             f"{run} was made for {_told(expected)}, but {store} holds {_told(other)}. "
             f"Choose the folder of features that belongs to it{_same_name(expected, other)}."
         )
+    again = f"Make them as it reads them: miacap features DATA --run {shlex.quote(run)} -o FOLDER"
+    if owner == "concepts":
+        again = "Give the features that they were found in, or make the concepts again."
     if other_backbone := differing.get("backbone", differing.get("pooling.backbone")):
         backbone, another = other_backbone
         raise RunError(
             f"{run} was made for another backbone: {backbone}, but {store} holds "
-            f"features of {another}. Extract them again with --backbone {backbone}."
+            f"features of {another}. {again}"
         )
-    what = ", ".join(
-        f"{name} {short(ours)} / {short(theirs)}" for name, (ours, theirs) in differing.items()
-    )
+    what = "; ".join(
+        f"{name} (another network, or other weights of it)" if name.endswith("sha256")
+        else f"{name} {short(ours)} in the {owner} and {short(theirs)} in the features"
+        for name, (ours, theirs) in differing.items()
+    )  # fmt: skip
     raise RunError(
-        f"{run} was made for photos prepared otherwise than those in {store} ({what}). "
-        "Extract the features again with the run's settings."
+        f"{run} was made for photos prepared otherwise than those in {store}: {what}. {again}"
     )
 
 
