@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import torch
 from PIL import Image
 
 from miacap import explain
@@ -100,8 +101,18 @@ _ALPHAS = """all => all.map((cell) => {
 })"""
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads as the server has: sums differ with them, and rows, which are rounded to half
+    precision, by so much at times that a share changes in its fourth digit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def test_words_and_regions_show_the_numbers_of_the_look(
-    page: Any, server: Served, real_run: Path
+    page: Any, server: Served, real_run: Path, one_thread: None
 ) -> None:
     look = explain.look(real_run, gradient())
     assert look.hidden is not None
