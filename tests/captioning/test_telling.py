@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from miacap.captioning.reward import Reward
+from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.captioning.validation import DevScores
 from miacap.runs import SelfCritical
 from miacap.text import EOS, PAD, UNK, Vocabulary
@@ -58,3 +59,26 @@ def test_a_handful_of_dev_pictures_is_the_same_every_time() -> None:
         assert dev.few == [f"p{i}" for i in wanted]
         dev.said = {name: f"now {name}" for name in dev.few}
         assert dev.examples() == [(f"p{i}", f"now p{i}", f"said {i}") for i in wanted]
+
+
+@pytest.mark.parametrize("baseline", ["mean", "greedy", "beam"])
+def test_captions_that_are_all_worth_the_same_teach_nothing_and_it_is_said(baseline: Any) -> None:
+    none: Any = None
+    reward, words = reward_of(**{"CIDEr-D": 1.0}), torch.tensor([[SAMPLES[0][0]] * 3] * 2)
+    task = SelfCriticalTask(
+        none, none, reward, none, none, SelfCritical(baseline=baseline, samples=3)
+    )
+
+    def doubt(words: torch.Tensor) -> str | None:
+        scores = reward.scores(["1", "2"], words)
+        parts = reward.told(words, scores, np.ones((2, 3), dtype=bool))
+        return task.doubt({f"train {name}": sum_ / w for name, (sum_, w) in parts.items()})
+
+    said = doubt(words)
+    if baseline == "greedy":  # the greedy caption may be worth more, or less
+        assert said is None
+    else:
+        assert said is not None and "was worth the same: nothing could be learned" in said
+        assert ("--set objective.baseline=mean" in said) == (baseline == "beam")
+    words[0, 0] = torch.tensor(SAMPLES[1][1])
+    assert doubt(words) is None and task.doubt({"epoch": 1}) is None

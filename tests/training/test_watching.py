@@ -207,6 +207,24 @@ def test_lines_fit_80_columns(
     assert not any("left" in line for line in lines[-4:])
 
 
+def test_what_a_task_doubts_is_told_once(
+    toy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Doubting(toy.Toy):  # type: ignore[misc, name-defined]
+        def doubt(self, record: dict[str, Any]) -> str | None:
+            return None if record["epoch"] in (1, 3) else f"bad: {record['epoch']}"
+
+    def said(folder: str, **more: Any) -> list[str]:
+        fit(Doubting(), TrainingSettings(epochs=4), tmp_path / folder, **more)
+        return [line for line in capsys.readouterr().err.splitlines() if "bad" in line]
+
+    assert said("a") == ["warning: bad: 2"]
+    assert said("b", quiet=True) == []
+    steps = 3 * Doubting().batches_per_epoch
+    assert said("c", label="x", stop_after=steps) == ["x: warning: bad: 2"]
+    assert said("c") == []  # it was told before
+
+
 def test_what_is_as_good_as_nothing_is_shown_as_0() -> None:
     """BLEU of captions without a match is not quite 0, which looks like a fault."""
     record = {"epoch": 1, "loss": 3.0, "BLEU-4": 3.903e-09, "share": -2e-5, "distinct": 1}

@@ -31,7 +31,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from miacap.captioning.reward import Reward
+from miacap.captioning.reward import SPREAD, Reward
 from miacap.data.batches import Batch, Batches
 from miacap.decoding import (
     Hypothesis,
@@ -50,9 +50,13 @@ from miacap.pictures import Pictures
 from miacap.runs import SelfCritical
 from miacap.runs.objectives import WATCHED
 from miacap.text import BOS, EOS, PAD
+from miacap.training.tally import PREFIX
 from miacap.training.task import NOTHING_TOLD, Example, Told
 
 __all__ = ["SelfCriticalTask", "advantages", "policy_loss"]
+
+_NO_SPREAD = 1e-8
+"""Rewards that are equal have a mean that may be off by a rounding."""
 
 
 @dataclass
@@ -131,6 +135,18 @@ class SelfCriticalTask:
             **self.evaluation(self.module),
             **self.reward.on_dev(self.module, self.search, self.objective.samples),
         }
+
+    def doubt(self, record: Mapping[str, Any]) -> str | None:
+        """Say so where the captions of each picture were all worth as much as the baseline."""
+        spread = record.get(PREFIX + SPREAD)
+        if self.objective.baseline == "greedy" or spread is None or spread > _NO_SPREAD:
+            return None
+        beside = self.objective.baseline == "beam"
+        other = ", or take --set objective.baseline=mean" if beside else ""
+        return (
+            "every sample of a picture was worth the same: nothing could be learned; train longer "
+            f"by cross-entropy first{other}"
+        )
 
     def _hypotheses(self, pictures: Pictures) -> Int[Tensor, "B K T"]:
         """Give K captions a picture, trimmed to the longest one."""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from miacap.training.settings import TrainingSettings
     from miacap.training.task import (
         Announcing,
+        Doubting,
         Example,
         FitResult,
         Grouped,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Announcing",
+    "Doubting",
     "Example",
     "FitResult",
     "Grouped",
@@ -37,6 +39,7 @@ __all__ = [
 
 _LAZY = {
     "Announcing": "task",
+    "Doubting": "task",
     "Example": "task",
     "FitResult": "task",
     "Grouped": "task",

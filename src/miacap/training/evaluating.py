@@ -21,7 +21,7 @@ from miacap.training.schedules import learning_rate
 from miacap.training.session import Session
 from miacap.training.state import Best, check_watched
 from miacap.training.tally import LEFT, WAITING
-from miacap.training.task import Showing
+from miacap.training.task import Doubting, Showing
 from miacap.weights import write_weights
 from miacap.wording import counted, duration
 
@@ -163,8 +163,17 @@ def _say(
         most = "at most " if session.settings.patience else ""
         said += f"  {most}{duration(timed[LEFT])} left"
     first, *more = logs.summary(record, timed, session.settings.epochs, session.watched, said)
-    for line in (session.prefix + first, *more, *_ended(session)):
+    for line in (session.prefix + first, *more, *_doubts(session), *_ended(session)):
         session.note(line)
+
+
+def _doubts(session: Session) -> list[str]:
+    """Say what the task doubts, the first time it does."""
+    if not isinstance(session.task, Doubting):
+        return []
+    *before, last = map(session.task.doubt, session.state.history)
+    told = last is not None and not any(before)
+    return [f"{session.prefix}warning: {last}"] if told else []
 
 
 def _ended(session: Session) -> list[str]:

@@ -126,6 +126,19 @@ class Showing(Protocol):
         ...
 
 
+@runtime_checkable
+class Doubting(Protocol):
+    """A task that sees by an evaluation's numbers where a training learns nothing."""
+
+    def doubt(self, record: Mapping[str, Any]) -> str | None:
+        """Say what is wrong and what to do about it, in one line; None where nothing is.
+
+        Args:
+            record: a line of `metrics.jsonl`.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class ParameterGroup:
     """Some of a module's parameters, which learn at a rate of their own.
