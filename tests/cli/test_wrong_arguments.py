@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from miacap.cli.application import app
 from miacap.concepts import ConceptFolder
+from miacap.data import scenes
 from miacap.errors import DataError, RunError, SettingsError, UnknownName
 from miacap.visual import Places, load
 
@@ -99,3 +100,24 @@ def test_a_folder_of_a_model_that_is_not_there() -> None:
         RunError, match=r"^There is no folder models/nosuch, and the model hf:models"
     ):
         load("hf:models/nosuch", "cpu", Places())
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("tuning.crop_size=192", "tuning.crop_size is for --from RUN; without it write --set "
+         "crop_size=192."),
+        ("tuning.rate=0.1", "tuning.rate is for --from RUN; without it write --set "
+         "backbone_rate=0.1."),
+        ("tuning.nothing=1", "tuning.nothing is for --from RUN."),
+    ],
+)  # fmt: skip
+def test_settings_of_a_tuning_with_a_captioner_are_named_without_one(
+    tmp_path: Path, assignment: str, said: str
+) -> None:
+    scenes.draw(tmp_path / "scenes", 10, seed=1, size=32)
+    command = ["tune", str(tmp_path / "scenes"), "-o", str(tmp_path / "x"), "--set", assignment]
+    done = CliRunner().invoke(app, command)
+    assert isinstance(done.exception, SettingsError), done.output
+    assert str(done.exception) == f"--set {assignment}: {said}"
+    assert not (tmp_path / "x").exists()

@@ -122,7 +122,8 @@ def test_concepts_tell_it_too(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [("region_width=7", "the features decide it"), ("start.run=x", "--from RUN"),
-     ("word_vectors=null", "--word-vectors FILE")],
+     ("word_vectors=null", "--word-vectors FILE"),
+     ("tuning.stages=2", "miacap tune DATA --from RUN")],
 )  # fmt: skip
 def test_what_is_not_chosen_is_refused(tmp_path: Path, name: str, said: str) -> None:
     for command in (("train", "d", "--features", "f", "-o", "x"), ("reproduce", "nic-plain")):

@@ -102,10 +102,10 @@ def _list() -> None:
 
 def _show(recipe: "Recipe", sets: Sequence[str]) -> None:
     from miacap.cli.reporting import paragraph
-    from miacap.runs.settings import DECIDED
+    from miacap.runs.settings import DECIDED_WITH_FEATURES
     from miacap.settings import override, to_json
 
-    settings = override(recipe.settings, sets, decided=DECIDED)
+    settings = override(recipe.settings, sets, decided=DECIDED_WITH_FEATURES)
 
     terminal.results(paragraph(recipe.says, f"{recipe.name}: "))
     terminal.results(paragraph(f"{recipe.features}; concepts: {recipe.concepts}", "features: "))

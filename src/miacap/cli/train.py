@@ -100,7 +100,7 @@ def _settings(
 ) -> "RunSettings":
     """Give the settings of a run, or of one that begins with another one's weights."""
     from miacap import captioners, runs
-    from miacap.runs.settings import DECIDED, usual_training
+    from miacap.runs.settings import DECIDED_WITH_FEATURES, usual_training
     from miacap.settings import override, to_json
 
     def usual(kind: "Kind") -> "RunSettings":
@@ -119,7 +119,7 @@ def _settings(
     known = captioners.sizes(settings.captioner, settings.source)
     further = [f"sizes.{name}" for name in to_json(known)]
     # An objective has training settings of its own, which what is set goes before.
-    objective = override(settings, sets, further=further, decided=DECIDED).objective
+    objective = override(settings, sets, further=further, decided=DECIDED_WITH_FEATURES).objective
     training = usual_training(settings.captioner, objective)
     settings = replace(usual(objective.kind), training=replace(training, seed=seed))
     return override(settings, sets, further=further)

@@ -103,11 +103,31 @@ def _backbone(
 
     settings = concepts.TuneSettings(seed=seed)
     settings = replace(settings, training=replace(settings.training, device=device))
+    _refuse_tuning(sets)
     settings = override(settings, sets)
     report = concepts.tune(dataset, output, settings, backbone=backbone, places=places, quiet=quiet)
     terminal.results(concepts.tuning_table(report))
     if known := concepts.tuning_leak(report):
         terminal.tell(f"note: {known}")
+
+
+def _refuse_tuning(sets: list[str]) -> None:
+    """Refuse `--set tuning.NAME=`, which is for --from RUN; say what it is called without that."""
+    from dataclasses import fields
+
+    from miacap.concepts import TuneSettings
+    from miacap.errors import SettingsError
+
+    known = {field.name for field in fields(TuneSettings)}
+    for assignment in sets:
+        group, _, name = assignment.partition("=")[0].strip().partition(".")
+        if group != "tuning":
+            continue
+        own = name if name in known else f"backbone_{name}"
+        value = assignment.partition("=")[2]
+        instead = f"; without it write --set {own}={value}" if own in known else ""
+        full = f"tuning.{name}" if name else "tuning"
+        raise SettingsError(f"--set {assignment}: {full} is for --from RUN{instead}.")
 
 
 def _captioner(

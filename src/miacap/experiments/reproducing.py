@@ -24,7 +24,7 @@ from miacap.experiments.partners import partners
 from miacap.experiments.recipes import Recipe
 from miacap.files import read_json, write_json
 from miacap.runs import Run, RunSettings
-from miacap.runs.settings import DECIDED
+from miacap.runs.settings import DECIDED_WITH_FEATURES
 from miacap.runs.starting import begun
 from miacap.settings import override, to_json
 from miacap.training import FitResult
@@ -190,7 +190,7 @@ def _settings(
 
 def _changed(settings: RunSettings, seed: int, sets: tuple[str, ...]) -> RunSettings:
     settings = replace(settings, training=replace(settings.training, seed=seed))
-    return override(settings, sets, decided=DECIDED)
+    return override(settings, sets, decided=DECIDED_WITH_FEATURES)
 
 
 def _told(recipe: Recipe, count: int, settings: RunSettings) -> dict[str, Any]:

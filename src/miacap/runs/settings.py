@@ -34,6 +34,13 @@ DECIDED = {
 """Settings of a run that are written down and not chosen, and what decides them."""
 
 
+DECIDED_WITH_FEATURES = {
+    **DECIDED,
+    "tuning": "features come from a fixed network; miacap tune DATA --from RUN has these settings",
+}
+"""The same where a captioner is trained on features."""
+
+
 def captioner_training() -> TrainingSettings:
     """Training settings that suit a captioner on two cores (docs/log.md has what they reach)."""
     return TrainingSettings(
