@@ -11,12 +11,13 @@ import pytest
 from miacap import runs
 from miacap.captioning import training
 from miacap.cli.train import _settings
+from miacap.errors import RunError
 from miacap.runs import CrossEntropy, Run, RunSettings, SelfCritical
 from miacap.runs.settings import captioner_training
 from miacap.runs.starting import what_is_sought
 from miacap.settings import to_json
 
-from .small import fit, make, settings
+from .small import World, fit, make, settings
 
 SMOOTHED = CrossEntropy(label_smoothing=0.1, sampling_most=0.25)
 
@@ -25,9 +26,13 @@ REWARDED = SelfCritical(samples=3, rewards={"BLEU-4": 1.0})
 
 
 @pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make(tmp_path_factory.mktemp("keeping"))
+
+
+@pytest.fixture(scope="module")
+def begun(world: World) -> Run:
     """A run of cross-entropy, of one epoch."""
-    world = make(tmp_path_factory.mktemp("keeping"))
     wanted = settings("up-down", "plain")
     wanted = replace(wanted, training=replace(wanted.training, epochs=1))
     return fit(world, world.root / "begun", wanted, None)
@@ -123,3 +128,18 @@ def test_what_is_kept_of_an_objective_is_said(begun: Run) -> None:
     assert told is not None and told.endswith(
         'objective.samples=3, objective.rewards={"BLEU-4": 1.0}.'
     )
+
+
+def test_a_command_without_the_objective_that_was_begun_is_refused(
+    world: World, begun: Run, tmp_path: Path
+) -> None:
+    folder, wanted = tmp_path / "r", replace(runs.continued(begun), objective=SelfCritical())
+    wanted = replace(wanted, training=replace(wanted.training, epochs=2, threads=1))
+    for stop in (1, None):  # neither one that is not finished nor one that is goes on otherwise
+        fit(world, folder, wanted, None, start=begun, stop_after=stop)
+        before = (folder / "settings.json").read_bytes()
+        left_out = runs.continued(begun, "cross-entropy", folder)
+        with pytest.raises(RunError, match="add --set objective=self-critical to go on"):
+            fit(world, folder, left_out, None, start=begun)
+        assert (folder / "settings.json").read_bytes() == before
+    assert (folder / "dev.json").is_file()

@@ -145,7 +145,7 @@ def test_a_run_begins_with_the_vectors_and_names_their_file(
     assert captioning.evaluate(run, DATA, "dev", world.regions, quiet=True).captioned == 3
     fit(world, run.folder, RUN, None, word_vectors=file)  # a finished run, found again
     file.write_text(GLOVE.replace("0.1", "0.4"))
-    with pytest.raises(MiacapError, match="holds a run with word_vectors = "):
+    with pytest.raises(MiacapError, match=r"holds a run with word_vectors\.sha256 = "):
         fit(world, run.folder, RUN, None, word_vectors=file)
     with pytest.raises(SettingsError, match=r"name the word vectors 'v\.txt': give the file"):
         fit(world, run.folder, run.settings, None)

@@ -136,7 +136,7 @@ def test_precisions_do_not_mix(tmp_path: Path) -> None:
     other = extract(data, tmp_path / "g", regions=short, quiet=True)
     assert other.rows("a.png").dtype == store.rows("a.png").dtype == torch.float16
     assert torch.equal(other.rows("a.png"), short.rows([PHOTO])[0][0].half())
-    with pytest.raises(RunError, match=r"precision 'float32' / 'bfloat16'"):
+    with pytest.raises(RunError, match="precision 'float32' in the run and 'bfloat16' in"):
         require_same(store.manifest.preprocessing, other.manifest.preprocessing, "run", "g")
 
 
