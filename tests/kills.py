@@ -14,6 +14,8 @@ import traceback
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+import torch
+
 Work = Callable[[], object]
 SECONDS = 240.0
 """Within which a child takes its next step, on a machine with much else to do."""
@@ -26,6 +28,9 @@ def forked(work: Work) -> int:
         return child
     code = 1
     try:
+        # Threads that the tests before this one left to torch are not in the child, which would
+        # wait for them for ever.
+        torch.set_num_threads(1)
         work()
         code = 0
     except BaseException:
