@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import accelerate.state  # noqa: F401 - here, so that the children need not load it
+import torch
 
 Work = Callable[[int], Any]
 """What each process does: its rank in, something that JSON can hold out."""
@@ -46,6 +47,7 @@ def _child(work: Work, folder: Path, rank: int, world: int, port: int) -> None:
         os.dup2(log.fileno(), 2)
         sys.stdout = sys.stderr = log
         faulthandler.dump_traceback_later(140, file=log)
+        torch.set_num_threads(1)  # see tests/kills.py
         (folder / f"{rank}.json").write_text(json.dumps(work(rank)))
         code = 0
     except SystemExit as error:
