@@ -17,7 +17,7 @@ from miacap.captioning.outcome import behind
 from miacap.captioning.self_critical import SelfCriticalTask
 from miacap.data import Dataset
 from miacap.errors import DataError, RunError, SettingsError
-from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical
+from miacap.runs import CARD, CrossEntropy, Run, RunSettings, SelfCritical, starting
 from miacap.runs.starting import captioner_of
 from miacap.text import EOS, tokenize_all
 from miacap.training import FitResult
@@ -278,8 +278,9 @@ def test_a_run_that_is_not_finished_is_told(
 
 
 def test_a_training_that_made_its_run_worse_is_told(
-    world: World, begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    world: World, begun: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     tree = json.loads((begun.folder / "dev.json").read_text())
     for name, score, told in (("better", 9.0, True), ("worse", -1.0, False)):
         shutil.copytree(begun.folder, tmp_path / name)
@@ -296,6 +297,8 @@ def test_a_training_that_made_its_run_worse_is_told(
     watching = replace(run.settings, training=replace(run.settings.training, watch="BLEU-4"))
     other = replace(run, settings=watching)
     assert behind(runs.load(tmp_path / "better"), other, {"CIDEr-D": 0.0}) is None
+    monkeypatch.setattr(starting, "name_of", lambda _: "miacap-mine")  # an installed captioner
+    assert "and that of miacap-mine, with which" in str(behind(better, run, {"CIDEr-D": 8.9}))
     data = json.loads((run.folder / "data.json").read_text())
     data["sources"].append({"name": "more.csv", "sha256": "ab" * 32})
     (run.folder / "data.json").write_text(json.dumps(data))  # other captions: nobody can tell

@@ -139,6 +139,7 @@ def behind(start: "Run", run: "Run", scores: Mapping[str, float]) -> str | None:
     """
     from miacap.runs.folder import read_sources
     from miacap.runs.objectives import WATCHED
+    from miacap.runs.starting import called
 
     before = _read(start.folder)
     if before is None or run.settings.training.watch not in ("", WATCHED):
@@ -148,9 +149,9 @@ def behind(start: "Run", run: "Run", scores: Mapping[str, float]) -> str | None:
     if ours != theirs or not isinstance(old, float) or new is None or new >= old:
         return None
     return (
-        f"{run.folder}: {WATCHED} on dev is {new:.4f}, and that of {start.folder}, with which it "
+        f"{run.folder}: {WATCHED} on dev is {new:.4f}, and that of {called(start)}, with which it "
         f"began, is {old:.4f}: keep that run, or begin again with another learning_rate or more "
-        f"epochs, or train {start.folder} longer first."
+        f"epochs, or train {called(start)} longer first."
     )
 
 

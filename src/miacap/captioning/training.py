@@ -29,7 +29,7 @@ from miacap.runs.folder import build, held
 from miacap.runs.idle import without_effect
 from miacap.runs.kept_start import keep_start
 from miacap.runs.overview import is_run
-from miacap.runs.starting import captioner_of, notes, seeking
+from miacap.runs.starting import called, captioner_of, notes, seeking
 from miacap.settings import to_json
 from miacap.training import FitResult, Task, fit
 from miacap.training.processes import join
@@ -158,7 +158,7 @@ def _tell(found: Material, counted: Lengths, leaks: Sequence[Leak], quiet: bool)
         terminal.tell(f"left out: {note}")
     if told := counted.told(found.settings.maximum_words):
         terminal.tell(f"warning: {told}.")
-    if few := covered(found.ids, vocabulary, None if start is None else str(start.folder)):
+    if few := covered(found.ids, vocabulary, None if start is None else called(start)):
         terminal.tell(f"warning: {few}.")
     if start is not None and not quiet:
         for told in notes(start, found.settings.objective, found.dataset.sources):

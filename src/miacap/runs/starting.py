@@ -32,6 +32,7 @@ from miacap.wording import counted
 
 __all__ = [
     "begun",
+    "called",
     "captioner_of",
     "check_start",
     "continued",
@@ -225,7 +226,7 @@ def _other_captions(run: Run, sources: Sequence[Source]) -> str | None:
     if not fresh:
         return None
     return (
-        f"{_called(run)} was not trained on {fresh[0]}; its words are kept, and whether it saw the "
+        f"{called(run)} was not trained on {fresh[0]}; its words are kept, and whether it saw the "
         "dev pictures is not known."
     )
 
@@ -238,7 +239,7 @@ def _unfinished(run: Run) -> str | None:
     known = overview(run.folder).state in ("finished", "damaged")  # damaged: its log, not itself
     if known and (run.folder / CARD).is_file():
         return None
-    return f"{_called(run)} is not trained to its end; this begins with its best weights so far."
+    return f"{called(run)} is not trained to its end; this begins with its best weights so far."
 
 
 def what_is_sought(run: Run, objective: Objective) -> str | None:
@@ -260,21 +261,21 @@ def what_is_sought(run: Run, objective: Objective) -> str | None:
         if isinstance(objective, SelfCritical):
             return None
         return (
-            f"{_called(run)} was trained with objective={before.kind}, and this training has "
+            f"{called(run)} was trained with objective={before.kind}, and this training has "
             f"objective={objective.kind}; to go on as there, add --set objective={before.kind}."
         )
     old, new, usual = to_json(before), to_json(objective), to_json(type(objective)())
     differing = [f"objective.{n}={_text(new[n])} (there {_text(old[n])})" for n in new
                  if new[n] != old[n]]  # fmt: skip
     if differing:
-        return f"This training has another objective than {_called(run)}: {', '.join(differing)}."
+        return f"This training has another objective than {called(run)}: {', '.join(differing)}."
     kept = [f"objective.{name}={_text(new[name])}" for name in new if new[name] != usual[name]]
     return (
-        f"This training keeps the objective of {_called(run)}: {', '.join(kept)}." if kept else None
+        f"This training keeps the objective of {called(run)}: {', '.join(kept)}." if kept else None
     )
 
 
-def _called(run: Run) -> str:
+def called(run: Run) -> str:
     """Name a run in a note: an installed captioner by its name, another by its folder."""
     folder = run.folder.resolve()
     name = name_of(folder)
